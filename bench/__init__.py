@@ -1,0 +1,1 @@
+"""Suites and speed benchmarks; imported as `ilbench.bench`."""

@@ -1,0 +1,1 @@
+"""Task dynamics, one family per file; imported as `ilbench.envs`."""

@@ -1,0 +1,1 @@
+"""Heads: action distributions, one per file."""
