@@ -146,14 +146,14 @@ class Head:
 
     `init(key) -> params`; `loss(params, t, obs, action) -> []` (minimised by the one supervised loop);
     `act(params, key, t, obs) -> action` is the deployed policy (the mode, but for rules that sample);
-    `solve(data) -> params` is the closed form where one exists, and then no gradient step is taken.
+    `solve(data, key) -> params` is the closed form where one exists, and then no gradient step is taken.
     `sample` and `log_prob(params, t, obs, action) -> []` exist where the head is a density.
     """
 
     init: Callable[[Array], PyTree]
     loss: Callable[[PyTree, Array, Array, Array], Array]
     act: Callable[[PyTree, Array, Array, Array], Array]
-    solve: Callable[[Data], PyTree] | None = None
+    solve: Callable[[Data, Array], PyTree] | None = None
     sample: Callable[[PyTree, Array, Array, Array], Array] | None = None
     log_prob: Callable[[PyTree, Array, Array, Array], Array] | None = None
     normalise: bool = False  # whether `params["norm"]` holds observation statistics that fit must fill

@@ -1,0 +1,24 @@
+"""Behaviour cloning: supervised learning on the expert's own states, nothing else.
+
+Paper: Pomerleau 1989, ALVINN; its O(eps H^2) cost is Ross & Bagnell 2010, https://proceedings.mlr.press/v9/ross10a.html
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ilbench.lab import Lab, rows
+from ilbench.types import Array, Task, Trained
+
+
+@dataclass(frozen=True)
+class Config:
+    """Nothing to choose: all labels go into demonstrations, all gradient steps into one fit."""
+
+
+def train(lab: Lab, keys: Array, task: Task, config: Config) -> Trained:
+    """Buys as many demonstrations as the budget allows and fits them."""
+    del keys
+    demos = lab.demonstrate(lab.episodes)
+    params, losses = lab.fit(rows(demos))
+    return Trained({"last": lab.policy(params)}, "last", {"loss": losses})

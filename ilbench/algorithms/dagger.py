@@ -1,0 +1,87 @@
+"""Dataset aggregation: label the states that the learner itself visits, aggregate, refit.
+
+Unlike behaviour cloning the training states come from the learner's own distribution, so mistakes cost
+O(u eps H) instead of O(eps H^2) where the expert can recover.
+Paper: Ross, Gordon & Bagnell 2011, https://arxiv.org/abs/1011.0686
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ilbench.lab import Lab, choose, concatenate, rows
+from ilbench.rollout import mixed
+from ilbench.types import Array, Task, Trained
+
+SCHEDULES = ("first", "geometric", "linear")
+SELECTED = ("last", "best", "mixture")
+
+
+@dataclass(frozen=True)
+class Config:
+    """How the budget is spread over rounds, and who acts in them."""
+
+    rounds: int = 5  # fits; round 0 is on demonstrations, the others follow a collection
+    schedule: str = "first"  # beta per round: first = 1 then 0; geometric = p^i; linear = 1 - i/rounds
+    p: float = 0.5  # base of the geometric schedule
+    selected: str = "last"  # which policy is scored: last, best (lowest loss on its own validation labels) or mixture
+    validate: bool = True  # spend one round's labels on the last iterate's own states, for `best`; no other use
+
+    def __post_init__(self) -> None:
+        if self.rounds < 1:
+            raise ValueError(f"dagger.rounds must be at least 1, got {self.rounds}")
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"dagger.schedule must be one of {', '.join(SCHEDULES)}, got {self.schedule!r}")
+        if self.selected not in SELECTED:
+            raise ValueError(f"dagger.selected must be one of {', '.join(SELECTED)}, got {self.selected!r}")
+        if not 0 <= self.p <= 1:
+            raise ValueError(f"dagger.p is a beta and must lie in [0, 1], got {self.p}")
+        if self.selected == "best" and not self.validate:
+            raise ValueError("dagger.selected=best needs dagger.validate=true: the last iterate has no validation labels otherwise")
+
+
+def beta(config: Config, i: int) -> float:
+    """Probability that the expert acts at a step of round i >= 0; always 1 in round 0."""
+    if i == 0 or config.schedule == "first":
+        return float(i == 0)
+    return config.p**i if config.schedule == "geometric" else max(0.0, 1.0 - i / config.rounds)
+
+
+def episodes_per_round(config: Config, episodes: int) -> int:
+    """Episodes that each round collects when `episodes` are affordable in all."""
+    return episodes // (config.rounds + config.validate)
+
+
+def check(lab: Lab, config: Config) -> None:
+    """Raises ValueError when the budget does not buy an episode per round."""
+    if episodes_per_round(config, lab.episodes) < 1:
+        raise ValueError(
+            f"dagger needs at least {config.rounds + config.validate} episodes of labels for {config.rounds} rounds"
+            f"{' and a validation round' if config.validate else ''}; the budget buys {lab.episodes}: lower dagger.rounds or raise the budget"
+        )
+
+
+def train(lab: Lab, keys: Array, task: Task, config: Config) -> Trained:
+    """Demonstrate, fit, then (collect under the mixture with the expert, aggregate, fit) for every further round."""
+    del keys
+    check(lab, config)
+    each = episodes_per_round(config, lab.episodes)
+    capacity = each * config.rounds
+    parts = [lab.demonstrate(each)]
+    params, losses = lab.fit(rows(parts[0], capacity), stages=config.rounds)
+    iterates, fresh = [params], []
+    for i in range(1, config.rounds + config.validate):
+        acting = beta(config, i) if i < config.rounds else 0.0
+        new = lab.collect(each, mixed(task.env.action, task.horizon, beta=acting), lab.policy(params))
+        # Labels on states that the iterate has just visited are its validation before they become training data.
+        fresh.append(lab.loss(params, rows(new)))
+        if i < config.rounds:
+            parts.append(new)
+            params, losses = lab.fit(rows(concatenate(parts), capacity), stage=i, stages=config.rounds, start=params)
+            iterates.append(params)
+    policies = {"last": lab.policy(params), "mixture": lab.mixture(iterates)}
+    if config.validate:
+        policies["best"] = lab.policy(choose(iterates, np.argmin(np.stack(fresh, axis=1), axis=1)))
+    return Trained(policies, config.selected, {"loss": losses, "validation": np.stack(fresh, axis=1) if fresh else losses[:, :0]})

@@ -1,0 +1,59 @@
+"""What heads with a feature map share: a normaliser in the parameters, a net, and a loss on its output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ilbench.nets import features, identity_norm
+from ilbench.types import Array, Discrete, Head, Space
+
+
+def outputs(init_net: Callable[..., Any], apply_net: Callable[..., Any], obs: Space) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """`(init(key) -> params, out(params, obs) -> [outputs])` with observation statistics inside the parameters."""
+
+    def init(key: Array) -> Any:
+        return {"net": init_net(key), "norm": identity_norm(obs)}
+
+    def out(params: Any, x: Array) -> Array:
+        return apply_net(params["net"], features(obs, params["norm"], x))
+
+    return init, out
+
+
+def categorical(init: Callable[..., Any], out: Callable[..., Any]) -> Head:
+    """Softmax over logits; the most likely action is deployed."""
+
+    def log_prob(params: Any, t: Array, obs: Array, action: Array) -> Array:
+        return jax.nn.log_softmax(out(params, obs))[action]
+
+    def loss(params: Any, t: Array, obs: Array, action: Array) -> Array:
+        return -log_prob(params, t, obs, action)
+
+    def act(params: Any, key: Array, t: Array, obs: Array) -> Array:
+        return jnp.argmax(out(params, obs)).astype(jnp.int32)
+
+    def sample(params: Any, key: Array, t: Array, obs: Array) -> Array:
+        return jax.random.categorical(key, out(params, obs)).astype(jnp.int32)
+
+    return Head(init, loss, act, sample=sample, log_prob=log_prob, normalise=True)
+
+
+def squared(init: Callable[..., Any], out: Callable[..., Any]) -> Head:
+    """Mean squared error of a predicted action `[A]`."""
+
+    def loss(params: Any, t: Array, obs: Array, action: Array) -> Array:
+        return jnp.mean(jnp.square(out(params, obs) - action))
+
+    def act(params: Any, key: Array, t: Array, obs: Array) -> Array:
+        return out(params, obs)
+
+    return Head(init, loss, act, normalise=True)
+
+
+def actions_of(space: Space) -> int:
+    """Size of a net's output: n logits or A numbers."""
+    return space.n if isinstance(space, Discrete) else space.dim

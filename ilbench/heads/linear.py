@@ -1,0 +1,53 @@
+"""A linear map: logits for discrete actions, and for continuous ones the action itself by least squares in closed form.
+
+Source: Rajaraman et al. 2021, linear experts, https://arxiv.org/abs/2102.12948
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ilbench.heads._parametric import actions_of, categorical, outputs, squared
+from ilbench.nets import features, fit_norm, mlp, width_of
+from ilbench.types import Array, Data, Discrete, Head, Space, Task
+
+
+@dataclass(frozen=True)
+class Config:
+    """The map."""
+
+    ridge: float = 1e-6  # added to the diagonal of the normal equations, per row (continuous actions only)
+
+
+def skip(task: Task) -> str | None:
+    """Fits every task."""
+    return None
+
+
+@lru_cache
+def _head(obs: Space, action: Space, config: Config) -> Head:
+    init, out = outputs(*mlp(width_of(obs), (actions_of(action),)), obs)
+    if isinstance(action, Discrete):
+        return categorical(init, out)
+    head = squared(init, out)
+
+    def solve(data: Data, key: Array) -> Any:
+        norm = fit_norm(obs, data.obs, data.weight)
+        x = jax.vmap(lambda row: features(obs, norm, row))(data.obs)
+        x = jnp.concatenate([x, jnp.ones((x.shape[0], 1), x.dtype)], axis=1)
+        weighted = x * data.weight[:, None]
+        gram = weighted.T @ x + config.ridge * jnp.sum(data.weight) * jnp.eye(x.shape[1], dtype=x.dtype)
+        w = jnp.linalg.solve(gram, weighted.T @ data.action)
+        return {"net": {"Dense_0": {"kernel": w[:-1], "bias": w[-1]}}, "norm": norm}
+
+    return Head(head.init, head.loss, head.act, solve=solve, normalise=True)
+
+
+def make(task: Task, config: Config) -> Head:
+    """Logits `[n]` or actions `[A]`, linear in the standardised observation."""
+    return _head(task.env.obs, task.env.action, config)

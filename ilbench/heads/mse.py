@@ -1,0 +1,38 @@
+"""A multi-layer perceptron that predicts a continuous action, trained by squared error; it averages modes.
+
+Paper: Bain & Sammut 1995, A framework for behavioural cloning; squared error is maximum likelihood of a Gaussian of fixed width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from ilbench.heads._parametric import actions_of, outputs, squared
+from ilbench.nets import mlp, width_of
+from ilbench.types import Box, Head, Space, Task
+
+
+@dataclass(frozen=True)
+class Config:
+    """The network."""
+
+    width: int = 64  # units per hidden layer
+    depth: int = 2  # hidden layers
+    activation: str = "tanh"  # tanh, relu or silu
+
+
+def skip(task: Task) -> str | None:
+    """Needs continuous actions."""
+    return None if isinstance(task.env.action, Box) else "mse needs continuous actions; for discrete ones take mlp, linear or table"
+
+
+@lru_cache
+def _head(obs: Space, action: Space, config: Config) -> Head:
+    sizes = (config.width,) * config.depth + (actions_of(action),)
+    return squared(*outputs(*mlp(width_of(obs), sizes, config.activation), obs))
+
+
+def make(task: Task, config: Config) -> Head:
+    """Actions `[A]` from observations `[*obs]`."""
+    return _head(task.env.obs, task.env.action, config)

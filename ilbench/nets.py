@@ -1,0 +1,79 @@
+"""Networks and the observation normaliser that travels with the policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from ilbench.types import Array, Discrete, Space
+
+STD_FLOOR = 1e-3  # a feature that never varies in the data must not be blown up when it varies on the learner's states
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"tanh": jnp.tanh, "relu": jax.nn.relu, "silu": jax.nn.silu}
+
+
+class MLP(nn.Module):
+    """A multi-layer perceptron: `[in] -> [sizes[-1]]`, linear output."""
+
+    sizes: Sequence[int]
+    activation: str = "tanh"
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Applies the layers to one example `[in]`."""
+        for size in self.sizes[:-1]:
+            x = ACTIVATIONS[self.activation](nn.Dense(size)(x))
+        return nn.Dense(self.sizes[-1])(x)
+
+
+@lru_cache
+def mlp(inputs: int, sizes: tuple[int, ...], activation: str = "tanh") -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """`(init(key) -> params, apply(params, x [in]) -> [sizes[-1]])`; the same arguments give the same functions.
+
+    Raises ValueError for an activation that is not one of tanh, relu, silu or a width below 1.
+    """
+    if activation not in ACTIVATIONS:
+        raise ValueError(f"unknown activation {activation!r}; there are: {', '.join(ACTIVATIONS)}")
+    if min((inputs, *sizes)) < 1:
+        raise ValueError(f"layer widths must be at least 1, got {(inputs, *sizes)}")
+    net = MLP(sizes, activation)
+
+    def init(key: Array) -> Any:
+        return net.init(key, jnp.zeros((inputs,), jnp.float32))["params"]
+
+    def apply(params: Any, x: Array) -> Array:
+        return net.apply({"params": params}, x)  # type: ignore[return-value]
+
+    return init, apply
+
+
+def width_of(obs: Space) -> int:
+    """Number of features an observation has for a network: n for `Discrete(n)` (one-hot), dim for `Box`."""
+    return obs.n if isinstance(obs, Discrete) else obs.dim
+
+
+def identity_norm(obs: Space) -> dict[str, Array]:
+    """Statistics that leave observations as they are, `[features]` each."""
+    width = width_of(obs)
+    return {"mean": jnp.zeros((width,), jnp.float32), "std": jnp.ones((width,), jnp.float32)}
+
+
+def fit_norm(obs: Space, x: Array, weight: Array) -> dict[str, Array]:
+    """Mean and standard deviation `[features]` of rows `x [R, *obs]` with weights `[R]`; one-hots are left alone."""
+    if isinstance(obs, Discrete):
+        return identity_norm(obs)
+    total = jnp.maximum(jnp.sum(weight), 1.0)
+    mean = weight @ x / total
+    var = weight @ jnp.square(x - mean[None, :]) / total
+    return {"mean": mean, "std": jnp.maximum(jnp.sqrt(var), STD_FLOOR)}
+
+
+def features(obs: Space, norm: dict[str, Array], x: Array) -> Array:
+    """Network input `[features]` of one observation: one-hot or standardised."""
+    if isinstance(obs, Discrete):
+        return jax.nn.one_hot(x, obs.n, dtype=jnp.float32)
+    return (x - norm["mean"]) / norm["std"]

@@ -1,0 +1,136 @@
+"""The one place for parallelism: devices, blocks, and the compile cache.
+
+`per_seed(f)` turns a pure function of one item into a compiled one over a leading axis of items, sharded over
+`jax.devices()` and, inside a device, mapped in blocks that fit the cache. The same code serves one CPU (with one
+virtual device per core), and several GPUs, where a device takes all its items in one block.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import pathlib
+import platform
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+COMPILE_SECONDS = [0.0]  # wall seconds spent tracing, lowering and compiling in this process; read by run.py
+
+
+def setup(devices: int | None = None, compile_cache: str = "auto") -> None:
+    """Prepares this process as the command line does: one virtual CPU device per core and a persistent compile cache.
+
+    `devices` overrides the number of CPU devices. `compile_cache` is `auto`, `off` or a directory. Call it before
+    the first JAX operation; it raises RuntimeError when JAX has already started with another device count.
+    """
+    count = devices or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else devices or os.cpu_count() or 1
+    if getattr(jax.config, "jax_num_cpu_devices", -1) != count:
+        jax.config.update("jax_num_cpu_devices", count)
+    if compile_cache != "off":
+        folder = _cache_folder() if compile_cache == "auto" else pathlib.Path(compile_cache)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            print(f"ilbench: no compile cache ({error}); every process compiles anew", file=sys.stderr)
+            return
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+
+
+def _cache_folder() -> pathlib.Path:
+    """One folder per jaxlib and CPU: a program compiled for other CPU features must never be loaded."""
+    import jaxlib
+    import platformdirs
+
+    features = platform.processor() + platform.machine()
+    info = pathlib.Path("/proc/cpuinfo")
+    if info.is_file():
+        features += "".join(sorted({line for line in info.read_text().splitlines() if line.startswith(("flags", "Features"))}))
+    tag = hashlib.sha256(features.encode()).hexdigest()[:12]
+    root = os.environ.get("ILBENCH_CACHE") or platformdirs.user_cache_dir("ilbench")
+    return pathlib.Path(root) / "xla" / f"jaxlib-{jaxlib.__version__}-{tag}"
+
+
+@functools.cache
+def mesh() -> Mesh:
+    """All devices on one axis, `item`."""
+    return Mesh(np.asarray(jax.devices()), ("item",))
+
+
+def device_count() -> int:
+    """Number of devices that items are spread over."""
+    return mesh().size
+
+
+def _place(tree: Any, spec: PartitionSpec) -> Any:
+    # Pinning the layout before every call is what keeps the jit cache from missing: parameters that come out of
+    # fit are sharded, those of the first round are not, and the difference would recompile the physics.
+    sharding = NamedSharding(mesh(), spec)
+    return jax.tree.map(lambda leaf: jax.device_put(leaf, sharding), tree)
+
+
+def _signature(tree: Any) -> Any:
+    leaves, treedef = jax.tree.flatten(tree)
+    return treedef, tuple((np.shape(leaf), str(getattr(leaf, "dtype", np.result_type(leaf)))) for leaf in leaves)
+
+
+_PROGRAMS: dict[Any, Any] = {}
+
+
+def compiled_programs() -> int:
+    """How many programs this process has compiled through per_seed: tests count it to find retraces."""
+    return len(_PROGRAMS)
+
+
+def _program(f: Callable[..., Any], block: int, static: dict[str, Any], shared: Any, items: Any) -> Any:
+    key = (f, block, tuple(sorted(static.items())), _signature(shared), _signature(items))
+    if key in _PROGRAMS:
+        return _PROGRAMS[key]
+    started = time.perf_counter()
+    call = functools.partial(f, **static)
+
+    def on_device(shared: Any, items: Any) -> Any:
+        one = functools.partial(call, shared)
+        if block == 1:
+            return jax.lax.map(one, items)
+        return jax.lax.map(one, items, batch_size=block)
+
+    spread, everywhere = PartitionSpec("item"), PartitionSpec()
+    sharded = jax.shard_map(on_device, mesh=mesh(), in_specs=(everywhere, spread), out_specs=spread, check_vma=False)
+    _PROGRAMS[key] = jax.jit(sharded).lower(shared, items).compile()
+    COMPILE_SECONDS[0] += time.perf_counter() - started
+    return _PROGRAMS[key]
+
+
+def per_seed(f: Callable[..., Any], *, block: int = 1, **static: Any) -> Callable[[Any, Any], Any]:
+    """`f(shared, item, **static) -> out` for one item becomes `(shared, items [I, ...]) -> out [I, ...]`.
+
+    `shared` is the same for all items and is traced (closing over it would compile anew for every object).
+    `block` items are vmapped at a time on a CPU device; other devices take everything at once. `static` values
+    must be hashable. The number of items is padded by repetition to devices x block.
+    """
+
+    def call(shared: Any, items: Any) -> Any:
+        count = len(jax.tree.leaves(items)[0])
+        if count == 0:
+            raise ValueError("per_seed needs at least one item, got 0")
+        each = -(-count // device_count())
+        size = min(block, each) if jax.default_backend() == "cpu" else each
+        each = -(-each // size) * size
+        total = each * device_count()
+        if total != count:
+            index = np.arange(total) % count
+            items = jax.tree.map(lambda leaf: leaf[index], items)
+        shared, items = _place(shared, PartitionSpec()), _place(items, PartitionSpec("item"))
+        out = _program(f, size, static, shared, items)(shared, items)
+        return out if total == count else jax.tree.map(lambda leaf: leaf[:count], out)
+
+    return call

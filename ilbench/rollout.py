@@ -1,0 +1,229 @@
+"""The one rollout: a scan of exactly H steps with an `alive` mask, under a Behaviour.
+
+Demonstrations, DAgger rounds, noise injection and evaluation are this function with other numbers, so they share
+one compiled program per (env, horizon, lanes, policy structure, behaviour structure, record selection).
+After `terminated` the state is absorbing: reward `absorbing_reward`, no labels, and the caller counts a mistake.
+"""
+
+from __future__ import annotations
+
+import zlib
+from functools import lru_cache, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ilbench.parallel import per_seed
+from ilbench.types import Array, Behaviour, Box, Choice, Demos, Discrete, Env, Policy, Space
+
+COLLECT = ("obs", "action", "label", "actor", "revealed", "alive", "final_obs")
+EVIDENCE = ("obs", "label", "error", "reward", "alive")
+
+
+# ------------------------------------------------------------------------------------------ keys
+@lru_cache(maxsize=4096)
+def _stream_key(stream: str, seed: int) -> Any:
+    with jax.numpy_dtype_promotion("standard"):
+        root = jax.random.fold_in(jax.random.key(0), zlib.crc32(stream.encode()))
+        return jax.random.fold_in(root, seed)
+
+
+def seed_keys(stream: str, seeds: Any) -> Array:
+    """Keys `[S]` of a named stream; streams are disjoint, and a key depends on (stream, seed) alone."""
+    return jnp.stack([_stream_key(stream, int(seed)) for seed in seeds])
+
+
+@jax.jit
+def _fold(keys: Array, numbers: Array) -> Array:
+    return jax.vmap(lambda key: jax.vmap(lambda n: jax.random.fold_in(key, n))(numbers))(keys)
+
+
+def episode_keys(stream: str, seeds: Any, episodes: int, first: int = 0) -> Array:
+    """Keys `[S, N]` of episodes first ... first+N-1: a key depends on (stream, seed, episode) alone."""
+    return _fold(seed_keys(stream, seeds), np.arange(first, first + episodes, dtype=np.uint32))
+
+
+# -------------------------------------------------------------------------------------- behaviours
+def _no_memory(params: Any, key: Array) -> tuple[()]:
+    return ()
+
+
+def _disturb_box(noise: Array, key: Array, action: Array) -> Array:
+    return action + noise @ jax.random.normal(key, action.shape, action.dtype)
+
+
+def _choose(disturb: Any, params: Any, key: Array, t: Array, memory: Any, obs: Array, proposal: Array, label: Array) -> Choice:
+    k_actor, k_noise, k_reveal = jax.random.split(key, 3)
+    expert_acts = jax.random.uniform(k_actor) < params["beta"][t]
+    intended = jnp.where(expert_acts, label, proposal)
+    action = disturb(params["noise"], k_noise, intended)
+    reveal = jax.random.uniform(k_reveal) < params["reveal"][t]
+    return Choice(memory, expert_acts.astype(jnp.int32), action, reveal)
+
+
+_choose_box = partial(_choose, _disturb_box)
+
+
+@lru_cache
+def _choose_discrete(n: int) -> Any:
+    def disturb(noise: Array, key: Array, action: Array) -> Array:
+        k_whether, k_which = jax.random.split(key)
+        other = jax.random.randint(k_which, (), 0, n, jnp.int32)
+        return jnp.where(jax.random.uniform(k_whether) < noise, other, action)
+
+    return partial(_choose, disturb)
+
+
+def mixed(space: Space, horizon: int, *, beta: Any = 0.0, noise: Any = 0.0, reveal: Any = 1.0) -> Behaviour:
+    """The expert acts with probability `beta` (scalar or `[H]`) at each step, the learner otherwise.
+
+    `noise` disturbs what is executed: for continuous actions a factor L of the covariance L L^T (scalar or `[A, A]`),
+    for discrete ones the probability of a uniformly random action. `reveal` is the probability that a label is bought.
+    beta = 1 is demonstration, beta = 0 evaluation (Ross, Gordon & Bagnell 2011, pi_i = beta pi* + (1 - beta) pihat).
+    Raises ValueError for a probability outside [0, 1].
+    """
+    for name, value in (("beta", beta), ("reveal", reveal)):
+        values = np.asarray(value, np.float32)
+        if not np.all((values >= 0) & (values <= 1)):
+            raise ValueError(f"{name} is a probability and must lie in [0, 1], got {value}")
+    params = {name: np.broadcast_to(np.asarray(v, np.float32), (horizon,)).copy() for name, v in (("beta", beta), ("reveal", reveal))}
+    if isinstance(space, Box):
+        factor = np.asarray(noise, np.float32)
+        params["noise"] = factor if factor.ndim == 2 else np.eye(space.dim, dtype=np.float32) * factor
+        return Behaviour(params, _no_memory, _choose_box)
+    if not 0 <= float(noise) <= 1:
+        raise ValueError(f"noise on discrete actions is a probability and must lie in [0, 1], got {noise}")
+    params["noise"] = np.asarray(noise, np.float32)
+    return Behaviour(params, _no_memory, _choose_discrete(space.n))
+
+
+# ------------------------------------------------------------------------------------------ one episode
+def imitation_error(space: Space, action: Array, label: Array) -> Array:
+    """Distance of an action from the expert's, `[*action], [*action] -> []`: 1{a != a*}, or max |a - a*|; NaN counts as inf."""
+    if isinstance(space, Discrete):
+        return (action != label).astype(jnp.float32)
+    gap = jnp.max(jnp.abs(action - label), axis=-1)
+    return jnp.where(jnp.isfinite(gap), gap, jnp.inf)
+
+
+def episode(env: Env, expert: Policy, policy: Policy, behaviour: Behaviour, key: Array, *, horizon: int, record: tuple[str, ...]) -> Demos:
+    """Rolls out one episode of `horizon` steps; fields of the result have a leading `[H]` (but `final_obs`)."""
+    k_reset, k_policy, k_expert, k_behaviour, k_steps = jax.random.split(key, 5)
+    state, obs = env.reset(env.params, k_reset)
+    carry = (state, obs, jnp.bool_(True), policy.init(policy.params, k_policy), expert.init(expert.params, k_expert))
+    carry = (*carry, behaviour.init(behaviour.params, k_behaviour))
+    steps = (jnp.arange(horizon, dtype=jnp.int32), jax.random.split(k_steps, (horizon, 4)))
+
+    def step(carry: Any, at: Any) -> Any:
+        state, obs, alive, m_policy, m_expert, m_behaviour = carry
+        t, keys = at
+        clean = obs if env.expert_obs is None else env.expert_obs(env.params, state, obs)
+        m_expert, label = expert.act(expert.params, keys[0], t, m_expert, clean)
+        m_policy, proposal = policy.act(policy.params, keys[1], t, m_policy, obs)
+        choice = behaviour.choose(behaviour.params, keys[2], t, m_behaviour, obs, proposal, label)
+        after = env.step(env.params, keys[3], state, choice.action)
+        # Freezing with the alive flag from before the step keeps the terminal observation.
+        new_state, new_obs = jax.tree.map(lambda new, old: jnp.where(alive, new, old), (after.state, after.obs), (state, obs))
+        revealed = choice.reveal & alive
+        row = {
+            "obs": obs,
+            "action": choice.action,
+            "label": jnp.where(revealed, label, jnp.zeros_like(label)),
+            "actor": choice.actor,
+            "revealed": revealed,
+            "error": imitation_error(env.action, choice.action, label),
+            "reward": jnp.where(alive, after.reward, jnp.asarray(env.absorbing_reward, jnp.float32)),
+            "alive": alive,
+        }
+        carry = (new_state, new_obs, alive & ~after.terminated, m_policy, m_expert, choice.memory)
+        return carry, {name: row[name] for name in record if name != "final_obs"}
+
+    carry, rows = jax.lax.scan(step, carry, steps)
+    if "final_obs" in record:
+        rows["final_obs"] = carry[1]
+    return Demos(**rows)
+
+
+# --------------------------------------------------------------------------------------- many episodes
+def _chunk(shared: Any, item: Any, *, horizon: int, record: tuple[str, ...]) -> Demos:
+    env, expert, policies, behaviours = shared
+    (seed, iterate), keys = item
+    policy = jax.tree.map(lambda leaf: leaf[seed, iterate], policies)
+    behaviour = jax.tree.map(lambda leaf: leaf[seed], behaviours)
+    one = partial(episode, horizon=horizon, record=record)
+    return jax.vmap(one, in_axes=(None, None, None, None, 0))(env, expert, policy, behaviour, keys)
+
+
+def rollout(
+    env: Env, expert: Policy, policy: Policy, behaviour: Behaviour, keys: Array,
+    *, horizon: int, record: tuple[str, ...] = COLLECT, block: int = 128, chunk: int = 8,
+) -> Demos:
+    """Rolls out `keys [S, N]` episodes of policies with leaves `[S, M, ...]` under behaviours with leaves `[S, ...]`.
+
+    Returns Demos `[S, N, H, ...]`. The item of work is a chunk of episodes of one seed: its lanes share their weights,
+    and items fill a block. With M > 1, chunk c of seed s runs iterate (s + c) mod M: a uniform mixture, balanced over
+    seeds, in the same compiled program as a plain policy's evaluation.
+    """
+    seeds, episodes = keys.shape
+    lanes = min(episodes, chunk)
+    chunks = -(-episodes // lanes)
+    if chunks * lanes != episodes:  # padded by repetition, cut off below
+        keys = keys[:, np.arange(chunks * lanes) % episodes]
+    which = (
+        np.repeat(np.arange(seeds, dtype=np.int32), chunks),
+        _iterates(seeds, chunks, mixture_size(policy)).reshape(-1),
+    )
+    run = per_seed(_chunk, block=max(1, block // lanes), horizon=horizon, record=record)
+    out = run((env, expert, policy, behaviour), (which, keys.reshape(seeds * chunks, lanes)))
+    return jax.tree.map(lambda leaf: leaf.reshape(seeds, chunks * lanes, *leaf.shape[2:])[:, :episodes], out)
+
+
+def mixture_size(policy: Policy) -> int:
+    """M of a policy with leaves `[S, M, ...]`; 1 for a policy without numbers."""
+    leaves = jax.tree.leaves(policy)
+    return leaves[0].shape[1] if leaves else 1
+
+
+def _iterates(seeds: int, chunks: int, mixture: int) -> np.ndarray:
+    """Which iterate runs chunk c of seed s, `[S, C]`."""
+    return ((np.arange(seeds)[:, None] + np.arange(chunks)[None, :]) % mixture).astype(np.int32)
+
+
+# --------------------------------------------------------------------------------------------- replay
+def _replay_chunk(shared: Any, item: Any, *, horizon: int) -> Array:
+    (policies,) = shared
+    (seed, iterate), obs, keys = item
+    policy = jax.tree.map(lambda leaf: leaf[seed, iterate], policies)
+
+    def one(obs: Array, key: Array) -> Array:
+        k_init, k_steps = jax.random.split(key)
+
+        def step(memory: Any, at: Any) -> Any:
+            t, o, k = at
+            return policy.act(policy.params, k, t, memory, o)
+
+        steps = (jnp.arange(horizon, dtype=jnp.int32), obs, jax.random.split(k_steps, horizon))
+        return jax.lax.scan(step, policy.init(policy.params, k_init), steps)[1]
+
+    return jax.vmap(one)(obs, keys)
+
+
+def replay(policy: Policy, obs: Any, keys: Array, *, chunk: int = 8) -> np.ndarray:
+    """What policies with leaves `[S, M, ...]` would do at recorded observations `[S, N, H, *obs]`; returns `[S, N, H, *action]`.
+
+    The policy's memory runs along the recorded episode; chunks of episodes go round the M iterates as in `rollout`.
+    """
+    host = np.asarray(obs)
+    seeds, episodes, horizon = host.shape[:3]
+    lanes = min(episodes, chunk)
+    chunks = -(-episodes // lanes)
+    index = np.arange(chunks * lanes) % episodes
+    which = (
+        np.repeat(np.arange(seeds, dtype=np.int32), chunks),
+        _iterates(seeds, chunks, mixture_size(policy)).reshape(-1),
+    )
+    items = (which, host[:, index].reshape(seeds * chunks, lanes, *host.shape[2:]), keys[:, index].reshape(seeds * chunks, lanes))
+    out = np.asarray(per_seed(_replay_chunk, horizon=horizon, block=16)((policy,), items))
+    return out.reshape(seeds, chunks * lanes, *out.shape[2:])[:, :episodes]
