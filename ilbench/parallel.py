@@ -79,7 +79,7 @@ def _place(tree: Any, spec: PartitionSpec) -> Any:
 
 def _signature(tree: Any) -> Any:
     leaves, treedef = jax.tree.flatten(tree)
-    return treedef, tuple((np.shape(leaf), str(getattr(leaf, "dtype", np.result_type(leaf)))) for leaf in leaves)
+    return treedef, tuple((np.shape(leaf), str(leaf.dtype if hasattr(leaf, "dtype") else np.result_type(leaf))) for leaf in leaves)
 
 
 _PROGRAMS: dict[Any, Any] = {}

@@ -50,30 +50,26 @@ def _no_memory(params: Any, key: Array) -> tuple[()]:
     return ()
 
 
-def _disturb_box(noise: Array, key: Array, action: Array) -> Array:
-    return action + noise @ jax.random.normal(key, action.shape, action.dtype)
-
-
-def _choose(disturb: Any, params: Any, key: Array, t: Array, memory: Any, obs: Array, proposal: Array, label: Array) -> Choice:
-    k_actor, k_noise, k_reveal = jax.random.split(key, 3)
-    expert_acts = jax.random.uniform(k_actor) < params["beta"][t]
-    intended = jnp.where(expert_acts, label, proposal)
-    action = disturb(params["noise"], k_noise, intended)
-    reveal = jax.random.uniform(k_reveal) < params["reveal"][t]
-    return Choice(memory, expert_acts.astype(jnp.int32), action, reveal)
-
-
-_choose_box = partial(_choose, _disturb_box)
+# One draw of uniform numbers per step serves actor, reveal and noise: on CPU every call of a generator is a loop of
+# its own inside the scan, and four of them cost more than a tabular env.
+def _choose_box(params: Any, key: Array, t: Array, memory: Any, obs: Array, proposal: Array, label: Array) -> Choice:
+    u = jax.random.uniform(key, (2 + label.shape[0],), jnp.float32, 2**-24, 1.0)
+    expert_acts = u[0] < params["beta"][t]
+    normal = jnp.float32(2**0.5) * jax.lax.erf_inv(2.0 * u[2:] - 1.0)
+    action = jnp.where(expert_acts, label, proposal) + params["noise"] @ normal
+    return Choice(memory, expert_acts.astype(jnp.int32), action, u[1] < params["reveal"][t])
 
 
 @lru_cache
 def _choose_discrete(n: int) -> Any:
-    def disturb(noise: Array, key: Array, action: Array) -> Array:
-        k_whether, k_which = jax.random.split(key)
-        other = jax.random.randint(k_which, (), 0, n, jnp.int32)
-        return jnp.where(jax.random.uniform(k_whether) < noise, other, action)
+    def choose(params: Any, key: Array, t: Array, memory: Any, obs: Array, proposal: Array, label: Array) -> Choice:
+        u = jax.random.uniform(key, (4,), jnp.float32)
+        expert_acts = u[0] < params["beta"][t]
+        other = jnp.minimum((u[3] * n).astype(jnp.int32), n - 1)
+        action = jnp.where(u[2] < params["noise"], other, jnp.where(expert_acts, label, proposal))
+        return Choice(memory, expert_acts.astype(jnp.int32), action, u[1] < params["reveal"][t])
 
-    return partial(_choose, disturb)
+    return choose
 
 
 def mixed(space: Space, horizon: int, *, beta: Any = 0.0, noise: Any = 0.0, reveal: Any = 1.0) -> Behaviour:
@@ -158,7 +154,7 @@ def _chunk(shared: Any, item: Any, *, horizon: int, record: tuple[str, ...]) -> 
 
 def rollout(
     env: Env, expert: Policy, policy: Policy, behaviour: Behaviour, keys: Array,
-    *, horizon: int, record: tuple[str, ...] = COLLECT, block: int = 128, chunk: int = 8,
+    *, horizon: int, record: tuple[str, ...] = COLLECT, block: int = 128,
 ) -> Demos:
     """Rolls out `keys [S, N]` episodes of policies with leaves `[S, M, ...]` under behaviours with leaves `[S, ...]`.
 
@@ -167,8 +163,7 @@ def rollout(
     seeds, in the same compiled program as a plain policy's evaluation.
     """
     seeds, episodes = keys.shape
-    lanes = min(episodes, chunk)
-    chunks = -(-episodes // lanes)
+    lanes, chunks = _chunks(episodes)
     if chunks * lanes != episodes:  # padded by repetition, cut off below
         keys = keys[:, np.arange(chunks * lanes) % episodes]
     which = (
@@ -178,6 +173,12 @@ def rollout(
     run = per_seed(_chunk, block=max(1, block // lanes), horizon=horizon, record=record)
     out = run((env, expert, policy, behaviour), (which, keys.reshape(seeds * chunks, lanes)))
     return jax.tree.map(lambda leaf: leaf.reshape(seeds, chunks * lanes, *leaf.shape[2:])[:, :episodes], out)
+
+
+def _chunks(episodes: int) -> tuple[int, int]:
+    """Lanes of an item and items of a seed: at least 8 lanes where there are 8, at most about 64 items."""
+    lanes = min(episodes, max(8, -(-episodes // 64)))
+    return lanes, -(-episodes // lanes)
 
 
 def mixture_size(policy: Policy) -> int:
@@ -210,15 +211,14 @@ def _replay_chunk(shared: Any, item: Any, *, horizon: int) -> Array:
     return jax.vmap(one)(obs, keys)
 
 
-def replay(policy: Policy, obs: Any, keys: Array, *, chunk: int = 8) -> np.ndarray:
+def replay(policy: Policy, obs: Any, keys: Array) -> np.ndarray:
     """What policies with leaves `[S, M, ...]` would do at recorded observations `[S, N, H, *obs]`; returns `[S, N, H, *action]`.
 
     The policy's memory runs along the recorded episode; chunks of episodes go round the M iterates as in `rollout`.
     """
     host = np.asarray(obs)
     seeds, episodes, horizon = host.shape[:3]
-    lanes = min(episodes, chunk)
-    chunks = -(-episodes // lanes)
+    lanes, chunks = _chunks(episodes)
     index = np.arange(chunks * lanes) % episodes
     which = (
         np.repeat(np.arange(seeds, dtype=np.int32), chunks),

@@ -1,0 +1,94 @@
+"""Evidence: what a trained policy is judged by. Physics is rolled once, for all measures.
+
+Held-out expert rollouts at the evaluation keys, what the learner would have done there, and the learner's own
+rollouts at the same keys; the keys differ from seed to seed, and are the same for every algorithm, so that
+differences are paired.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from ilbench.rollout import EVIDENCE, episode_keys, mixed, replay, rollout
+from ilbench.types import Demos, Discrete, Policy, Task
+
+CURVE_POINTS = 32  # curves over t are stored at no more than this many log-spaced steps
+
+
+class Evidence(NamedTuple):
+    """What measures read, for one seed and one policy; N held-out or evaluation episodes, H steps."""
+
+    horizon: int
+    deltas: tuple[float, ...]  # 0-1 cost is 1{error > delta}; the first is the headline
+    prefixes: tuple[int, ...]  # horizons at which cumulative costs are read off, K of them
+    reward_range: tuple[float, float] | None
+    references: dict[str, float]  # mean return of "random" and "expert" at this horizon
+    held_out_error: np.ndarray  # `[N, H]` the learner's imitation error at the expert's states
+    expert_alive: np.ndarray  # `[N, H]` bool
+    expert_reward: np.ndarray  # `[N, H]`
+    error: np.ndarray  # `[N, H]` the learner's imitation error at its own states
+    alive: np.ndarray  # `[N, H]` bool
+    reward: np.ndarray  # `[N, H]`
+
+
+def mistakes(error: np.ndarray, alive: np.ndarray, delta: float) -> np.ndarray:
+    """0-1 imitation cost `[N, H]`: 1{error > delta} while alive, and 1 on every step after a fall."""
+    return np.where(alive, error > delta, True)
+
+
+def log_spaced(horizon: int, points: int = CURVE_POINTS) -> np.ndarray:
+    """At most `points` distinct steps 1 ... H, log-spaced, both ends included; `[K]` int."""
+    return np.unique(np.round(np.geomspace(1, horizon, points)).astype(int))
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How policies are evaluated; part of a cell's identity."""
+
+    episodes: int = 64  # learner rollouts per seed
+    held_out: int = 64  # expert rollouts per seed, at the first evaluation keys
+    prefixes: tuple[int, ...] = ()  # horizons to read off one rollout, beside H itself
+    name: str = "fixed-horizon/1"  # absorbing failure, fresh resets, deterministic expert
+
+    def __post_init__(self) -> None:
+        for name in ("episodes", "held_out"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"evaluation.{name} must be at least 1, got {getattr(self, name)}")
+
+
+def _broadcast(tree: Any, seeds: int) -> Any:
+    return jax.tree.map(lambda leaf: np.broadcast_to(leaf, (seeds, *np.shape(leaf))).copy(), tree)
+
+
+def roll(task: Task, policy: Policy, seeds: tuple[int, ...], episodes: int, *, beta: float) -> Demos:
+    """Evaluation rollouts `[S, N, H]` on the evaluation keys: beta = 0 the learner acts, beta = 1 the expert."""
+    keys = episode_keys("evaluation", seeds, episodes)
+    behaviour = _broadcast(mixed(task.env.action, task.horizon, beta=beta), len(seeds))
+    demos = rollout(
+        task.env, task.expert, policy, behaviour, keys, horizon=task.horizon, record=EVIDENCE, block=task.block
+    )
+    return jax.tree.map(np.asarray, demos)
+
+
+def held_out_errors(task: Task, policy: Policy, seeds: tuple[int, ...], expert: Demos) -> np.ndarray:
+    """The learner's imitation error `[S, N, H]` at the expert's held-out states; non-finite actions count as inf."""
+    assert expert.label is not None
+    proposed = replay(policy, expert.obs, episode_keys("replay", seeds, expert.label.shape[1]))
+    if isinstance(task.env.action, Discrete):
+        return (proposed != expert.label).astype(np.float32)
+    gap = np.abs(proposed - expert.label).max(-1)
+    return np.where(np.isfinite(gap), gap, np.inf)
+
+
+def split(
+    task: Task, protocol: Protocol, references: dict[str, float], expert: Demos, held_out: np.ndarray, learner: Demos
+) -> list[Evidence]:
+    """One Evidence per seed from seed-batched rollouts."""
+    prefixes = tuple(sorted({h for h in protocol.prefixes if h < task.horizon} | {task.horizon}))
+    shared = (task.horizon, task.deltas, prefixes, task.reward_range, references)
+    fields = (held_out, expert.alive, expert.reward, learner.error, learner.alive, learner.reward)
+    return [Evidence(*shared, *(np.asarray(x)[s] for x in fields)) for s in range(len(held_out))]
