@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ilbench.envs._common import no_memory, within
 
 from ilbench.exact.mdp import MDP, Floats, check
 from ilbench.types import Array, Discrete, Env, Policy, PyTree, Step, Task
@@ -57,11 +57,6 @@ def step(params: Tables, key: Array, state: Array, action: Array) -> Step:
     return Step(successor, successor, reward, jnp.zeros((), jnp.bool_))
 
 
-def init(params: PyTree, key: Array) -> tuple[()]:
-    """No memory."""
-    return ()
-
-
 def act(params: Any, key: Array, t: Array, memory: PyTree, obs: Array) -> tuple[PyTree, Array]:
     """The action in a table `[S]` or `[H, S]` of int32."""
     table = jnp.asarray(params)
@@ -71,21 +66,6 @@ def act(params: Any, key: Array, t: Array, memory: PyTree, obs: Array) -> tuple[
 def mdp_of(model: Model) -> MDP:
     """The same numbers in float64 for exact dynamic programming."""
     return check(MDP(model.P, model.R + model.P @ model.arrival, model.rho))
-
-
-def known(tasks: Mapping[str, Any], task_id: str, horizon: int | None, default: int) -> int:
-    """The horizon to use; raises ValueError for a task id that is not in the file or a horizon below 1."""
-    if task_id not in tasks:
-        raise ValueError(f"unknown task {task_id!r}; this file makes {', '.join(tasks)}")
-    if horizon is not None and horizon < 1:
-        raise ValueError(f"horizon must be at least 1, got {horizon}")
-    return default if horizon is None else horizon
-
-
-def within(name: str, value: float, low: float, high: float) -> None:
-    """Raises ValueError unless low <= value <= high."""
-    if not low <= value <= high:
-        raise ValueError(f"{name} must be in [{low}, {high}], got {value}")
 
 
 def two_state(actions: int, expert_action: int, slip: float, recover: float, stay: float) -> Model:
@@ -123,7 +103,7 @@ def build(
         id=task_id,
         version=version,
         env=Env(params, reset, step, Discrete(S), Discrete(A), absorbing_reward=np.float32(reward_range[0])),
-        expert=Policy(np.asarray(expert, np.int32), init, act),
+        expert=Policy(np.asarray(expert, np.int32), no_memory, act),
         horizon=horizon,
         reward_range=reward_range,
         tags=tags,

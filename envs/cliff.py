@@ -13,7 +13,8 @@ Source: the tightrope of the lecture; the bound is Ross and Bagnell 2010, https:
 
 from __future__ import annotations
 
-from ilbench.envs._tabular import build, known, two_state
+from ilbench.envs._common import known
+from ilbench.envs._tabular import build, two_state
 
 from ilbench.types import Task
 

@@ -18,7 +18,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from ilbench.envs._tabular import Model, build, known, within
+from ilbench.envs._common import known, within
+from ilbench.envs._tabular import Model, build
 from numpy.typing import NDArray
 
 from ilbench.types import Task

@@ -4,14 +4,14 @@
 
 For identities that hold in every MDP (performance differences, bound ladders), not for rates.
 
-Source: our own; the construction is the usual one (Archibald, McKinnon, Thomas 1995, "On the generation of Markov
-decision processes", https://doi.org/10.1057/jors.1995.50).
+Source: our own.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from ilbench.envs._tabular import Model, build, known, mdp_of, within
+from ilbench.envs._common import known, within
+from ilbench.envs._tabular import Model, build, mdp_of
 
 from ilbench.exact.dp import optimal_policy
 from ilbench.types import Task

@@ -15,7 +15,8 @@ Source: Ross, Gordon, Bagnell 2011 (recoverability, u), https://arxiv.org/abs/10
 
 from __future__ import annotations
 
-from ilbench.envs._tabular import build, known, two_state
+from ilbench.envs._common import known
+from ilbench.envs._tabular import build, two_state
 
 from ilbench.types import Task
 

@@ -11,13 +11,14 @@ The expert's action of each state is drawn from 1 ... A-1: the arg-max of an emp
 
 Source: Rajaraman, Yang, Jiao, Ramchandran 2020, https://arxiv.org/abs/2009.05990; the recoverable form is after
 Rajaraman, Han, Yang, Liu, Jiao, Ramchandran 2021, "On the Value of Interaction and Function Approximation in
-Imitation Learning" (mu-recoverability).
+Imitation Learning" (mu-recoverability), NeurIPS.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from ilbench.envs._tabular import Model, build, known, within
+from ilbench.envs._common import known, within
+from ilbench.envs._tabular import Model, build
 
 from ilbench.exact.closed_forms import reset_cliff_rho
 from ilbench.types import Task

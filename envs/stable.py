@@ -14,7 +14,8 @@ Source: Spencer et al. 2021 (regimes of covariate shift), https://arxiv.org/abs/
 
 from __future__ import annotations
 
-from ilbench.envs._tabular import build, known, two_state
+from ilbench.envs._common import known
+from ilbench.envs._tabular import build, two_state
 
 from ilbench.types import Task
 
