@@ -59,7 +59,7 @@ def make(
     within("actions", actions, 2, 2**15)
     within("expert_action", expert_action, 0, actions - 1)
     most = int(1 / eps * (1 + 1e-12))
-    given: Any = TASKS[task_id].get("states", states)
+    given: Any = TASKS[task_id].get("states") if states is None else states
     K = min(H, most) if given is None else given
     within("states", K, 1, min(4000, most))
     S, safe, bad = K + 2, K, K + 1

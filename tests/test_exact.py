@@ -165,6 +165,15 @@ def test_exponent_budget_adds_up(mdp, off, gap, kappa, ubar):
     np.testing.assert_allclose(cf.slope(grid, cost / on_policy), ubar, atol=1.5e-3)
 
 
+def test_a_uniform_default_recovers_by_luck():
+    # With 3 actions it gets up with probability 1/3 per step: slope 1.03, where the always-wrong default has 1.98.
+    P = np.stack([np.eye(2)[[0, 1, 1]]] * 2)
+    eps, grid = 1e-4, 2 ** np.arange(4, 10)
+    pi = np.array([[1 - eps, eps / 2, eps / 2], [1 / 3] * 3])
+    cost = np.cumsum(-dp.rewards(check(MDP(P, -P[..., 1], np.array([1.0, 0.0]))), pi, grid[-1]))[grid - 1]
+    np.testing.assert_allclose(cf.slope(grid, cost), 1.034, atol=1e-3)
+
+
 def test_scale():
     S, A, H = 300, 10, 200
     mdp = random_mdp(np.random.default_rng(4), S, A)
