@@ -1,0 +1,198 @@
+"""Brax robots under one adapter: any registered environment, any physics backend.
+
+    action in [-1, 1]^A --> [ brax physics, a few substeps ] --> obs, reward, terminated (fell over)
+
+Shipped tasks use the `spring` backend, the fastest on CPU. `brax:NAME/BACKEND` names any other combination.
+
+- `inverted_pendulum`: balance a pole on a cart; +1 a step, terminates when the pole leans beyond 0.2 rad.
+- `reacher`: bring a two-link arm's fingertip to a random target and keep it there; reward is minus the distance
+  minus the squared action; never terminates. One decision every 0.02 s with no action repeat, because
+  a repeat would hide errors between decisions; H = 200 is 4 s, of which a reach takes about one, so that the
+  episode measures both reaching and holding.
+- `hopper`: hop forward on one leg; 1 + speed - a small action cost, terminates when it falls.
+
+The observation is not the state (x-position is hidden, velocities are clipped), so there is no `Dynamics` here.
+Brax: Freeman et al. 2021, https://arxiv.org/abs/2106.13281.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import functools
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ilbench.experts import weights
+from ilbench.types import Array, Box, Env, PyTree, Step, Task
+
+VERSION = 1
+HORIZON = 1000  # unless a task's kwargs say otherwise
+TAGS = ("brax",)
+# `absorbing_reward` is earned on every step after a fall. 0 for the robots that earn about +1 for staying up, so that
+# falling is not better than living (hopper: unless it races backwards at over 1 m/s). Reacher cannot fall; should
+# its physics blow up, it gets the worst reward of a step: distance 0.41 (arm 0.21 + target 0.2) and action cost 2.
+TASKS = {
+    "inverted_pendulum": {"backend": "spring"},
+    "reacher": {"backend": "spring", "horizon": 200, "absorbing_reward": -2.41},
+    "hopper": {"backend": "spring"},
+}
+SUMMARY = {
+    "inverted_pendulum": "balance a pole on a cart (brax, spring): short memory, falls are final",
+    "reacher": "two-link arm reaches a random target and holds (brax, spring): errors heal, nothing terminates",
+    "hopper": "one-legged robot hops forward (brax, spring): contacts, a slip is a fall",
+}
+
+BACKENDS = ("spring", "positional", "generalized", "mjx")
+DELTAS = (0.1, 0.05, 0.2, 0.5)  # of an action range of 2: 5, 2.5, 10 and 25 per cent; the first is the headline
+BLOCK = 128  # lanes whose state stays in cache: 122k steps/s against 47k for 1,024 (hopper, one core)
+PREFIX = "brax:"
+
+
+@functools.cache
+def _brax() -> ModuleType:
+    """`brax.envs`, imported with its chatter on stderr: without warp, mjx prints to stdout and would corrupt JSON."""
+    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from brax import envs
+    return envs
+
+
+@contextlib.contextmanager
+def _brax_rules() -> Iterator[None]:
+    """Brax mixes dtypes and ranks freely: inside it, and only there, the strict promotion rules are lifted."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
+def names() -> tuple[str, ...]:
+    """Names of Brax's own environments that run here (`fast` is a test double of Brax, not a robot)."""
+    return tuple(sorted(set(_brax()._envs) - {"fast"}))
+
+
+def _known(kind: str, given: str, allowed: tuple[str, ...]) -> None:
+    """Raise ValueError naming what was given, what is allowed and the closest match, if `given` is not allowed."""
+    if given in allowed:
+        return
+    close = difflib.get_close_matches(given, allowed, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    raise ValueError(f"unknown {kind} {given!r}; supported: {', '.join(allowed)}.{hint}")
+
+
+def _strong(tree: PyTree) -> PyTree:
+    """Same values without weak types, so that reset and step have one type and can share a scan's carry."""
+    return jax.tree.map(lambda x: jnp.asarray(x, dtype=jnp.result_type(x)), tree)
+
+
+@functools.cache
+def _functions(name: str, backend: str, absorbing_reward: float) -> tuple[Callable, Callable, int, int]:
+    """`(reset, step, obs dim, action dim)`, cached: functions hash by identity, and `sys` stays a baked constant.
+
+    As a pytree leaf `sys` costs 8 % of the speed. Only `pipeline_state` is carried: no Brax step reads more.
+    """
+    envs = _brax()
+    with _brax_rules(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            env = envs.get_environment(name, backend=backend)
+            shape = jax.eval_shape(env.reset, jax.random.key(0)).obs.shape
+        except (ValueError, NotImplementedError, AssertionError, AttributeError) as error:
+            raise ValueError(f"brax cannot build {name!r} on backend {backend!r}: {error}") from error
+
+    def reset(params: PyTree, key: Array) -> tuple[PyTree, Array]:
+        del params
+        with _brax_rules():
+            state = env.reset(key)
+            return _strong((state.pipeline_state, state.obs.astype(jnp.float32)))
+
+    def step(params: PyTree, key: Array, state: PyTree, action: Array) -> Step:
+        del params, key
+        with _brax_rules():
+            zero = jnp.zeros((), jnp.float32)
+            # Fresh dicts: brax writes into `metrics` in place.
+            now = envs.State(state, jnp.zeros(shape, jnp.float32), zero, zero, {}, {})
+            new = env.step(now, jnp.clip(action, -1.0, 1.0))
+            obs, reward = new.obs.astype(jnp.float32), jnp.asarray(new.reward, jnp.float32)
+            # Physics that blew up is a fall: it ends the episode and no NaN reaches anybody.
+            broken = ~(jnp.isfinite(obs).all() & jnp.isfinite(reward))
+            obs = jnp.where(jnp.isfinite(obs), obs, 0.0)
+            reward = jnp.where(broken, jnp.float32(absorbing_reward), reward)
+            terminated = (jnp.asarray(new.done, jnp.float32) > 0.5) | broken
+            return Step(*_strong((new.pipeline_state, obs, reward, terminated)))
+
+    return reset, step, int(np.prod(shape)), int(env.action_size)
+
+
+def make_env(name: str, backend: str = "spring", absorbing_reward: float = 0.0) -> Env:
+    """The environment alone, as training an expert needs it; ValueError for an unknown name or backend."""
+    _known("brax environment", name, names())
+    _known("brax backend", backend, BACKENDS)
+    reset, step, obs_dim, action_dim = _functions(name, backend, float(absorbing_reward))
+    return Env(
+        params=(),
+        reset=reset,
+        step=step,
+        obs=Box(obs_dim),
+        action=Box(action_dim, -1.0, 1.0),
+        absorbing_reward=np.float32(absorbing_reward),
+    )
+
+
+def parse(task_id: str) -> tuple[str, str, dict[str, Any]]:
+    """`(task id, brax name, kwargs)`: "hopper" and "brax:hopper/spring" are one task, called "hopper"."""
+    if not task_id.startswith(PREFIX):
+        _known("brax task", task_id, (*TASKS, *(f"{PREFIX}{name}/spring" for name in names() if name not in TASKS)))
+        if task_id in TASKS:
+            return task_id, task_id, dict(TASKS[task_id])
+    name, _, backend = task_id.removeprefix(PREFIX).partition("/")
+    backend = backend or "spring"
+    _known("brax environment", name, names())
+    _known("brax backend", backend, BACKENDS)
+    if name in TASKS and TASKS[name]["backend"] == backend:
+        return name, name, dict(TASKS[name])
+    return f"{PREFIX}{name}/{backend}", name, {"backend": backend}
+
+
+def untrained(task_id: str, horizon: int | None = None, **kwargs: Any) -> Task:
+    """The task with an all-zero policy in the expert's place: what `ilbench expert train` starts from."""
+    task_id, name, spec = parse(task_id)
+    spec |= kwargs
+    horizon = spec.pop("horizon", HORIZON) if horizon is None else horizon
+    spec.pop("horizon", None)
+    if not isinstance(horizon, int) or horizon < 1:
+        raise ValueError(f"horizon {horizon!r} of task {task_id!r} must be a whole number of steps, at least 1")
+    if unknown := set(spec) - {"backend", "absorbing_reward"}:
+        raise ValueError(f"task {task_id!r} has no option {sorted(unknown)}; allowed: absorbing_reward, backend")
+    env = make_env(name, **spec)
+    return Task(
+        id=task_id,
+        version=VERSION,
+        env=env,
+        expert=weights.policy(weights.zeros(env.obs.shape[0], env.action.shape[0])),
+        horizon=horizon,
+        deltas=DELTAS,
+        reward_range=(0.0, 1.0) if name == "inverted_pendulum" else None,  # the only one known exactly
+        block=BLOCK,
+        tags=TAGS,
+    )
+
+
+def make(task_id: str, horizon: int | None = None, **kwargs: Any) -> Task:
+    """A task with its trained, deterministic expert; ValueError for unknown ids, FileNotFoundError without weights."""
+    import dataclasses
+
+    task = untrained(task_id, horizon, **kwargs)
+    params = weights.load(task.name, obs_dim=task.env.obs.shape[0], action_dim=task.env.action.shape[0])
+    return dataclasses.replace(task, expert=weights.policy(params))
+
+
+def make_any(task_id: str, horizon: int | None = None, **kwargs: Any) -> Task:
+    """Any combination, `make_any("brax:walker2d/positional", 500)`; experts that do not ship must be trained first."""
+    return make(task_id, horizon, **kwargs)
