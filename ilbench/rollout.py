@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ilbench import prng
 from ilbench.parallel import per_seed
 from ilbench.types import Array, Behaviour, Box, Choice, Demos, Discrete, Env, Policy, Space
 
@@ -26,7 +27,7 @@ EVIDENCE = ("obs", "label", "error", "reward", "alive")
 @lru_cache(maxsize=4096)
 def _stream_key(stream: str, seed: int) -> Any:
     with jax.numpy_dtype_promotion("standard"):
-        root = jax.random.fold_in(jax.random.key(0), zlib.crc32(stream.encode()))
+        root = jax.random.fold_in(prng.key(0), zlib.crc32(stream.encode()))
         return jax.random.fold_in(root, seed)
 
 
