@@ -24,16 +24,15 @@ EVIDENCE = ("obs", "label", "error", "reward", "alive")
 
 
 # ------------------------------------------------------------------------------------------ keys
-@lru_cache(maxsize=4096)
-def _stream_key(stream: str, seed: int) -> Any:
-    with jax.numpy_dtype_promotion("standard"):
-        root = jax.random.fold_in(prng.key(0), zlib.crc32(stream.encode()))
-        return jax.random.fold_in(root, seed)
+@jax.jit
+def _seed_keys(stream: Array, seeds: Array) -> Array:
+    root = jax.random.fold_in(prng.key(0), stream)
+    return jax.vmap(lambda seed: jax.random.fold_in(root, seed))(seeds)
 
 
 def seed_keys(stream: str, seeds: Any) -> Array:
     """Keys `[S]` of a named stream; streams are disjoint, and a key depends on (stream, seed) alone."""
-    return jnp.stack([_stream_key(stream, int(seed)) for seed in seeds])
+    return _seed_keys(np.uint32(zlib.crc32(stream.encode())), np.asarray(seeds, np.uint32))
 
 
 @jax.jit
@@ -44,6 +43,11 @@ def _fold(keys: Array, numbers: Array) -> Array:
 def episode_keys(stream: str, seeds: Any, episodes: int, first: int = 0) -> Array:
     """Keys `[S, N]` of episodes first ... first+N-1: a key depends on (stream, seed, episode) alone."""
     return _fold(seed_keys(stream, seeds), np.arange(first, first + episodes, dtype=np.uint32))
+
+
+def _raw(keys: Array) -> tuple[np.ndarray, Any]:
+    """Keys as uint32 `[..., 2]` on the host, where cutting and padding compile nothing, and their generator."""
+    return np.asarray(jax.random.key_data(keys)), jax.random.key_impl(keys)
 
 
 # -------------------------------------------------------------------------------------- behaviours
@@ -144,9 +148,10 @@ def episode(env: Env, expert: Policy, policy: Policy, behaviour: Behaviour, key:
 
 
 # --------------------------------------------------------------------------------------- many episodes
-def _chunk(shared: Any, item: Any, *, horizon: int, record: tuple[str, ...]) -> Demos:
+def _chunk(shared: Any, item: Any, *, horizon: int, record: tuple[str, ...], impl: Any) -> Demos:
     env, expert, policies, behaviours = shared
-    (seed, iterate), keys = item
+    (seed, iterate), raw = item
+    keys = jax.random.wrap_key_data(raw, impl=impl)
     policy = jax.tree.map(lambda leaf: leaf[seed, iterate], policies)
     behaviour = jax.tree.map(lambda leaf: leaf[seed], behaviours)
     one = partial(episode, horizon=horizon, record=record)
@@ -159,20 +164,21 @@ def rollout(
 ) -> Demos:
     """Rolls out `keys [S, N]` episodes of policies with leaves `[S, M, ...]` under behaviours with leaves `[S, ...]`.
 
-    Returns Demos `[S, N, H, ...]`. The item of work is a chunk of episodes of one seed: its lanes share their weights,
+    Returns Demos `[S, N, H, ...]` of NumPy arrays. The item of work is a chunk of episodes of one seed: its lanes share their weights,
     and items fill a block. With M > 1, chunk c of seed s runs iterate (s + c) mod M: a uniform mixture, balanced over
     seeds, in the same compiled program as a plain policy's evaluation.
     """
     seeds, episodes = keys.shape
     lanes, chunks = _chunks(episodes)
-    if chunks * lanes != episodes:  # padded by repetition, cut off below
-        keys = keys[:, np.arange(chunks * lanes) % episodes]
+    raw, impl = _raw(keys)
+    raw = raw[:, np.arange(chunks * lanes) % episodes]  # padded by repetition, cut off below
     which = (
         np.repeat(np.arange(seeds, dtype=np.int32), chunks),
         _iterates(seeds, chunks, mixture_size(policy)).reshape(-1),
     )
-    run = per_seed(_chunk, block=max(1, block // lanes), horizon=horizon, record=record)
-    out = run((env, expert, policy, behaviour), (which, keys.reshape(seeds * chunks, lanes)))
+    run = per_seed(_chunk, block=max(1, block // lanes), horizon=horizon, record=record, impl=impl)
+    out = run((env, expert, policy, behaviour), (which, raw.reshape(seeds * chunks, lanes, 2)))
+    out = jax.tree.map(np.asarray, out)
     return jax.tree.map(lambda leaf: leaf.reshape(seeds, chunks * lanes, *leaf.shape[2:])[:, :episodes], out)
 
 
@@ -194,9 +200,10 @@ def _iterates(seeds: int, chunks: int, mixture: int) -> np.ndarray:
 
 
 # --------------------------------------------------------------------------------------------- replay
-def _replay_chunk(shared: Any, item: Any, *, horizon: int) -> Array:
+def _replay_chunk(shared: Any, item: Any, *, horizon: int, impl: Any) -> Array:
     (policies,) = shared
-    (seed, iterate), obs, keys = item
+    (seed, iterate), obs, raw = item
+    keys = jax.random.wrap_key_data(raw, impl=impl)
     policy = jax.tree.map(lambda leaf: leaf[seed, iterate], policies)
 
     def one(obs: Array, key: Array) -> Array:
@@ -225,6 +232,8 @@ def replay(policy: Policy, obs: Any, keys: Array) -> np.ndarray:
         np.repeat(np.arange(seeds, dtype=np.int32), chunks),
         _iterates(seeds, chunks, mixture_size(policy)).reshape(-1),
     )
-    items = (which, host[:, index].reshape(seeds * chunks, lanes, *host.shape[2:]), keys[:, index].reshape(seeds * chunks, lanes))
-    out = np.asarray(per_seed(_replay_chunk, horizon=horizon, block=16)((policy,), items))
+    raw, impl = _raw(keys)
+    recorded = host[:, index].reshape(seeds * chunks, lanes, *host.shape[2:])
+    items = (which, recorded, raw[:, index].reshape(seeds * chunks, lanes, 2))
+    out = np.asarray(per_seed(_replay_chunk, horizon=horizon, impl=impl, block=16)((policy,), items))
     return out.reshape(seeds, chunks * lanes, *out.shape[2:])[:, :episodes]
