@@ -54,19 +54,20 @@ def episodes_per_round(config: Config, episodes: int) -> int:
     return episodes // (config.rounds + config.validate)
 
 
-def check(lab: Lab, config: Config) -> None:
-    """Raises ValueError when the budget does not buy an episode per round."""
-    if episodes_per_round(config, lab.episodes) < 1:
+def check(episodes: int, task: Task, config: Config) -> None:
+    """Raises ValueError when `episodes` of labels do not make one per round; called before any compute."""
+    if episodes_per_round(config, episodes) < 1:
         raise ValueError(
             f"dagger needs at least {config.rounds + config.validate} episodes of labels for {config.rounds} rounds"
-            f"{' and a validation round' if config.validate else ''}; the budget buys {lab.episodes}: lower dagger.rounds or raise the budget"
+            f"{' and a validation round' if config.validate else ''}; {task.name}'s budget buys {episodes}: "
+            "lower dagger.rounds or raise the budget"
         )
 
 
 def train(lab: Lab, keys: Array, task: Task, config: Config) -> Trained:
     """Demonstrate, fit, then (collect under the mixture with the expert, aggregate, fit) for every further round."""
     del keys
-    check(lab, config)
+    check(lab.episodes, task, config)
     each = episodes_per_round(config, lab.episodes)
     capacity = each * config.rounds
     parts = [lab.demonstrate(each)]
