@@ -69,8 +69,8 @@ def _entries(kind: str, module: str, path: pathlib.Path) -> list[Entry]:
         return []
     doc = ast.get_docstring(tree) or ""
     summary = doc.strip().split("\n\n")[0].replace("\n", " ")
-    found = re.search(r"^(?:Paper|Source): (.+(?:\n {4,}.+)*)", doc, re.M)
-    paper = re.sub(r"\s+", " ", found.group(1)) if found else ""
+    found = re.search(r"^(?:Paper|Source): ((?:.+\n?)+)", doc, re.M)  # up to the end of the paragraph
+    paper = re.sub(r"\s+", " ", found.group(1)).strip() if found else ""
     literals = _literals(tree)
     names = literals.get("TASKS", {path.stem: {}}) if kind == "tasks" else {path.stem: {}}
     summaries = literals.get("SUMMARY", {})

@@ -1,0 +1,268 @@
+"""The command line: run, list, leaderboard, theory, expert, doctor.
+
+Tables for people go to stdout, progress and problems to stderr; with `--json` stdout is one JSON document.
+Exit codes: 0 ok, 1 error, 2 usage, 3 some cells failed or a check was violated, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import tyro
+from tyro.conf import OmitArgPrefixes, Positional, UseAppendAction, subcommand
+
+
+@dataclass(frozen=True)
+class Run:
+    """Train and evaluate every cell of a suite; repeat the command and only what is missing runs."""
+
+    suite: Positional[str] = "quick"
+    """Suite to run (ilbench list suites)."""
+    tasks: str | None = None
+    """Only tasks that match these comma-separated globs, e.g. 'hopper,scalar_*'."""
+    algorithms: str | None = None
+    """Only algorithms that match these globs."""
+    horizons: str | None = None
+    """Horizons to sweep instead of the suite's, e.g. 16,32,64."""
+    seeds: str | None = None
+    """Seeds instead of the suite's, e.g. 0-9."""
+    set: UseAppendAction[tuple[str, ...]] = ()
+    """Change any config field: --set dagger.rounds=10 --set fit.updates=500 --set evaluation.episodes=256."""
+    out: str = "runs"
+    """Folder that records go to."""
+    save_policies: bool = False
+    """Keep the scored policies in the records' sidecars."""
+    dry_run: bool = False
+    """Print what would run and stop."""
+    devices: int | None = None
+    """CPU devices to make; default: one per core."""
+    compile_cache: str = "auto"
+    """auto, off, or a folder for compiled programs."""
+    quiet: bool = False
+    """No progress."""
+    json: bool = False
+    """Print a JSON summary instead of text."""
+
+    def execute(self) -> int:
+        """Runs; returns the exit code."""
+        from ilbench import plan, run
+        from ilbench.parallel import setup
+
+        setup(self.devices, self.compile_cache)
+        prepared = run.prepare(
+            self.suite, tasks=self.tasks, algorithms=self.algorithms,
+            horizons=plan.parse_numbers(self.horizons, "horizons") if self.horizons is not None else None,
+            seeds=plan.parse_numbers(self.seeds, "seeds") if self.seeds is not None else None,
+            changes=plan.parse_set(self.set),
+        )
+        if self.dry_run:
+            rows = run.describe(prepared, self.out)
+            _emit(self.json, rows, lambda: _table(rows, f"{prepared.suite}: {sum(r['to_run'] for r in rows)} cells to run"))
+            return 0
+        summary = run.execute_plans(prepared, out=self.out, save_policies=self.save_policies, quiet=self.quiet)
+        _emit(self.json, summary.__dict__, lambda: _print_summary(summary))
+        return 3 if summary.failed else 0
+
+
+@dataclass(frozen=True)
+class List:
+    """List what can be run, with the paper of each."""
+
+    kind: Positional[Literal["suites", "tasks", "algorithms", "heads", "measures"]]
+    """What to list."""
+    json: bool = False
+    """Print JSON."""
+
+    def execute(self) -> int:
+        """Reads docstrings only: no JAX."""
+        from ilbench import registry
+
+        rows = [
+            {"id": e.id, "what": e.summary, "tags": ",".join(e.tags), "source": e.paper}
+            for e in registry.entries(self.kind).values()
+        ]
+        if self.kind != "tasks":
+            for row in rows:
+                del row["tags"]
+        _emit(self.json, rows, lambda: _table(rows, f"{self.kind} ({len(rows)})"))
+        return 0
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Who is better, by how much, how sure, at what cost: a table per task and one over tasks."""
+
+    suite: Positional[str] = "quick"
+    """Suite whose records are ranked."""
+    results: str | None = None
+    """Folder of records; default: runs/ if it holds the suite, else results/."""
+    write: bool = False
+    """Also write LEADERBOARD.md beside the records."""
+    json: bool = False
+    """Print JSON."""
+
+    def execute(self) -> int:
+        """Reads records; computes nothing on a device."""
+        from ilbench.report import leaderboard, source
+
+        found = source.load(self.suite, self.results)
+        board = leaderboard.build(found.records)
+        _emit(self.json, board.as_json(), lambda: print(leaderboard.text(board)))
+        if self.write:
+            print(f"wrote {source.write_page(found, 'LEADERBOARD.md', leaderboard.page(board, found.suite))}", file=sys.stderr)
+        return 0
+
+
+@dataclass(frozen=True)
+class Theory:
+    """How cost grew with the horizon: predicted exponent, measured exponent with interval, bound ratio, verdict."""
+
+    suite: Positional[str] = "quick"
+    """Suite whose records are held against the theory."""
+    results: str | None = None
+    """Folder of records; default: runs/ if it holds the suite, else results/."""
+    write: bool = False
+    """Also write THEORY.md beside the records."""
+    json: bool = False
+    """Print JSON."""
+
+    def execute(self) -> int:
+        """Reads records; computes nothing on a device."""
+        from ilbench.report import source, theory
+
+        found = source.load(self.suite, self.results)
+        rows = theory.build(found.records, found.arrays)
+        _emit(self.json, [r.as_json() for r in rows], lambda: print(theory.text(rows)))
+        if self.write:
+            print(f"wrote {source.write_page(found, 'THEORY.md', theory.page(rows, found.suite))}", file=sys.stderr)
+        return 3 if any(r.verdict == "VIOLATED" for r in rows) else 0
+
+
+@dataclass(frozen=True)
+class Expert:
+    """Train an expert for a Brax task with reinforcement learning, or show the one that is there."""
+
+    action: Positional[Literal["train", "show"]]
+    """train: run PPO and write weights and manifest. show: learning curve, return, survival."""
+    task: Positional[str]
+    """Task, e.g. hopper or brax:walker2d/spring."""
+    steps: int | None = None
+    """Env steps of training; default: the task's."""
+    seed: int = 0
+    """Seed of training."""
+    out: str | None = None
+    """Folder for the weights; default: the user's data folder."""
+    json: bool = False
+    """Print the manifest as JSON."""
+
+    def execute(self) -> int:
+        """Trains or reads a manifest."""
+        import pathlib
+
+        from ilbench.experts import page
+        from ilbench.parallel import setup
+
+        setup()
+        if self.action == "train":
+            from ilbench.experts.train import train_expert
+
+            path = train_expert(self.task, seed=self.seed, steps=self.steps, out=pathlib.Path(self.out) if self.out else None)
+            print(f"wrote {path}", file=sys.stderr)
+            manifest = page.read_manifest(path)
+        else:
+            manifest = page.manifest_of(self.task)
+        _emit(self.json, manifest, lambda: print(page.text(manifest)))
+        return 0
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Check the installation: versions, devices, compile cache, experts, records, a clean stdout."""
+
+    results: str = "runs"
+    """Folder of records to check."""
+    json: bool = False
+    """Print JSON."""
+
+    def execute(self) -> int:
+        """Runs the checks; exit code 1 when one fails."""
+        from ilbench import doctor
+
+        rows = doctor.examine(self.results)
+        _emit(self.json, rows, lambda: _table(rows, "doctor"))
+        return 0 if all(r["ok"] for r in rows) else 1
+
+
+Command = (
+    Annotated[Run, subcommand("run")]
+    | Annotated[List, subcommand("list")]
+    | Annotated[Leaderboard, subcommand("leaderboard")]
+    | Annotated[Theory, subcommand("theory")]
+    | Annotated[Expert, subcommand("expert")]
+    | Annotated[Doctor, subcommand("doctor")]
+)
+
+
+# ------------------------------------------------------------------------------------------ output
+def _emit(as_json: bool, value: Any, show: Callable[[], None]) -> None:
+    if as_json:
+        print(json.dumps(value, indent=2, allow_nan=False, default=str))
+    else:
+        show()
+
+
+def _table(rows: list[dict[str, Any]], title: str) -> None:
+    """Prints dicts as a table as wide as it needs to be when piped, and as the terminal otherwise."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for name in rows[0] if rows else []:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    console.print(table)
+
+
+def _print_summary(summary: Any) -> None:
+    print(
+        f"{summary.suite}: {summary.done} cells run, {summary.cached} already there, "
+        f"{summary.cells - summary.done - summary.cached} failed, of {summary.cells}"
+    )
+    print(f"compiling {summary.compile_s:.1f} s, running {summary.run_s:.1f} s (wall clock, this machine, one run)")
+    print(f"records: {summary.folder}")
+    for label, reason in summary.failed:
+        print(f"ilbench: failed: {label}: {reason}", file=sys.stderr)
+
+
+def main() -> None:
+    """Entry point of the `ilbench` command."""
+    from ilbench.store import StoreError
+
+    command: Any = tyro.cli(
+        OmitArgPrefixes[Command],  # type: ignore[valid-type]
+        prog="ilbench",
+        description="Imitation learning, measured: run suites, rank algorithms, hold them against the theory.",
+    )
+    try:
+        code = command.execute()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("ilbench: interrupted; what is committed stays, repeat the command to go on", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except (ValueError, FileNotFoundError) as error:
+        print(f"ilbench: {error}", file=sys.stderr)
+        code = 2
+    except StoreError as error:
+        print(f"ilbench: {error}", file=sys.stderr)
+        code = 1
+    raise SystemExit(code)
