@@ -66,7 +66,8 @@ def _broadcast(tree: Any, seeds: int) -> Any:
 
 def roll(task: Task, policy: Policy, seeds: tuple[int, ...], episodes: int, *, beta: float) -> Demos:
     """Evaluation rollouts `[S, N, H]` on the evaluation keys: beta = 0 the learner acts, beta = 1 the expert."""
-    keys = episode_keys("evaluation", seeds, episodes)
+    # One stream per task: algorithms are paired on it, and what chance does on one task says nothing of another.
+    keys = episode_keys(f"evaluation/{task.name}", seeds, episodes)
     behaviour = _broadcast(mixed(task.env.action, task.horizon, beta=beta), len(seeds))
     demos = rollout(
         task.env, task.expert, policy, behaviour, keys, horizon=task.horizon, record=EVIDENCE, block=task.block

@@ -14,6 +14,7 @@ from ilbench import parallel, references, registry
 from ilbench.evidence import held_out_errors, roll, split
 from ilbench.lab import Lab, finite, to_policy
 from ilbench.plan import Plan
+from ilbench.records import MAX_EPISODES
 from ilbench.rollout import seed_keys
 from ilbench.types import Demos, Policy, Task, Trained
 
@@ -113,6 +114,10 @@ def _outcome(s: int, seed: int, measured: dict[str, list[dict[str, Any]]], train
     values = measured[trained.selected][s]
     scalars = {k: _scalar(v) for k, v in values.items() if np.ndim(v) == 0 or v is None}
     curves = {k: np.asarray(v) for k, v in values.items() if v is not None and np.ndim(v) > 0}
+    if len(learner_costs := curves.get("prefix_cost", np.zeros(0))) > MAX_EPISODES:  # episodes by the thousand: their mean
+        curves["prefix_cost"] = learner_costs.mean(0, keepdims=True).astype(np.float32)
+        curves["prefix_return"] = curves["prefix_return"].mean(0, keepdims=True)
+    curves = {k: v.astype(np.float32) if v.dtype == np.float64 else v for k, v in curves.items()}
     curves |= {f"train/{k}": np.asarray(v)[s] for k, v in trained.curve.items()}
     keep = ("score", "return", "gap", "cost", "eps_bar", "survived")
     variants = {

@@ -60,6 +60,7 @@ def _plain(value: Any, where: str = "setting") -> Any:
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._+-]{0,79}$")]
 Versioned = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._+-]{0,63}@[0-9]{1,9}$")]
+TaskName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._+-]{0,63}(:[a-z0-9_]+/[a-z0-9_]+)?@[0-9]{1,9}$")]  # hopper@1, brax:ant/mjx@1
 Settings = Annotated[dict[str, JsonValue], BeforeValidator(_plain)]
 Count = Annotated[int, Field(ge=0)]
 Scores = dict[Annotated[str, Field(min_length=1, max_length=80)], float | None]
@@ -75,7 +76,7 @@ class _Model(BaseModel):
 class Cell(_Model):
     """One thing to run: everything that decides its outcome, and nothing else."""
 
-    task: Versioned
+    task: TaskName
     expert: Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")]  # digest of the expert's weights
     algorithm: Name
     head: Name

@@ -1,0 +1,43 @@
+# `make quick` and `make test` are the whole set-up: each makes the virtual environment from the hashed lock if needed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+
+.PHONY: quick test lint boards clean
+
+quick: $(VENV)/.run
+	$(BIN)/ilbench run quick --out runs
+	@echo
+	$(BIN)/ilbench leaderboard quick --results runs
+	@echo
+	$(BIN)/ilbench theory quick --results runs
+	@echo
+	@echo "records: runs/   the same tables, from the records shipped with this version: results/"
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+boards: $(VENV)/.run  # regenerate the pages beside the shipped records
+	for page in leaderboard theory; do $(BIN)/ilbench $$page quick --results results --write > /dev/null; done
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ilbench needs Python 3.11 or newer; name one with: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements.txt pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --quiet --require-hashes -r requirements.txt
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.dev: requirements-dev.txt pyproject.toml | $(VENV)/bin/python
+	$(PIP) install --quiet --require-hashes -r requirements-dev.txt
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	touch $@ $(VENV)/.run
+
+clean:
+	rm -rf $(VENV) runs dist

@@ -1,0 +1,70 @@
+"""Records grouped into what is compared: cells that differ only in their seed, named by what sets them apart."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ilbench import registry
+from ilbench.records import Record, canonical
+
+
+class Group(NamedTuple):
+    """All seeds of one block, in the order of their seeds."""
+
+    task: str
+    horizon: int
+    algorithm: str
+    label: str  # algorithm, and the config fields that set it apart from its namesakes on the task
+    head: str
+    budget: int
+    config: dict[str, Any]
+    records: tuple[Record, ...]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds in order."""
+        return tuple(r.cell.seed for r in self.records)
+
+    def values(self, name: str) -> np.ndarray:
+        """A score per seed, `[S]` float64, NaN where there is none."""
+        return np.array([np.nan if r.scores.get(name) is None else r.scores[name] for r in self.records], np.float64)
+
+
+def group(records: Iterable[Record]) -> list[Group]:
+    """Groups in the order task, horizon, budget, algorithm, label."""
+    by_block: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        by_block[canonical(record.cell.model_dump(exclude={"seed"}))].append(record)
+    blocks = [sorted(rs, key=lambda r: r.cell.seed) for rs in by_block.values()]
+    rivals: dict[Any, list[dict[str, Any]]] = defaultdict(list)
+    for rs in blocks:
+        c = rs[0].cell
+        rivals[(c.task, c.algorithm)].append(c.config)
+    out = []
+    for rs in blocks:
+        c = rs[0].cell
+        out.append(Group(c.task, c.horizon, c.algorithm, _label(c.algorithm, c.config, rivals[(c.task, c.algorithm)]), c.head, c.budget, c.config, tuple(rs)))
+    return sorted(out, key=lambda g: (g.task, g.horizon, g.budget, g.algorithm, g.label))
+
+
+def _label(algorithm: str, config: dict[str, Any], rivals: list[dict[str, Any]]) -> str:
+    """`ccil[dynamics=true]` where another ccil on the task has other dynamics."""
+    parts = []
+    for key in sorted(config):
+        if any(canonical(other.get(key)) != canonical(config[key]) for other in rivals):
+            name = key.split(".", 1)[1] if key.startswith(f"{algorithm}.") else key
+            parts.append(f"{name}={config[key]}")
+    return f"{algorithm}[{','.join(parts)}]" if parts else algorithm
+
+
+def instrument(group: Group) -> bool:
+    """Whether the task or the algorithm is built to show a theorem: such rows are on no board."""
+    tasks, name = registry.entries("tasks"), group.task.rsplit("@", 1)[0]
+    if name in tasks and "instrument" in tasks[name].tags:
+        return True
+    entry = registry.entries("algorithms").get(group.algorithm)
+    return entry is not None and dict(entry.literals).get("INSTRUMENT") is True

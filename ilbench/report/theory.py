@@ -1,0 +1,219 @@
+"""How the error grew with the horizon, next to O(eps H^2) and O(eps H): predicted, measured, bound, verdict.
+
+Two kinds of rows. Where a closed form speaks, the mean cost at every horizon is held against it in a simultaneous
+95 % band and its exponent by equivalence (90 % interval inside +-0.1 of the form's slope on the same horizons). For
+trained learners an exponent is a measurement and O(.) an upper rate that nothing needs to attain; there the verdict
+is about the bound: cost <= H^2 eps_bar, both estimated on held-out and on-policy rollouts and paired by seed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ilbench import stats
+from ilbench.exact import closed_forms
+from ilbench.records import Record
+from ilbench.report.groups import Group, group
+from ilbench.report.predictions import TASK, ZERO_ONE, predict
+from ilbench.report.tables import Table, interval, markdown, number, text as render
+
+RATES = {"bc": "<= 2", "ccil": "<= 2", "dagger": "<= 1"}  # O(eps H^2), O(eps H): upper rates at fixed eps
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    kind: str  # "closed form" or "bound"
+    task: str
+    algorithm: str
+    cost: str  # which cost the exponent is of: task or 0-1
+    horizons: tuple[int, ...]
+    n: str
+    predicted: float | None  # exponent of the closed form on these horizons
+    rate: str  # the upper rate of the theory, for rows without a closed form
+    slope: stats.Slope
+    in_band: bool | None
+    ratio: tuple[float | None, float | None, float | None]  # cost / bound at the largest horizon
+    bound: str
+    verdict: str
+    note: str = ""
+    points: list[dict[str, float]] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return dataclasses.asdict(self) | {"slope": self.slope._asdict()}
+
+
+# ------------------------------------------------------------------------------- against closed forms
+def _pooled(g: Group, cost: str) -> tuple[float, float, int]:
+    """Mean, standard error and n of a cost: over episodes for the dialled learner, whose seeds are one policy, else over seeds."""
+    names = ("return_mean", "return_sd") if cost == TASK else ("cost_mean", "cost_sd")
+    sign = -1.0 if cost == TASK else 1.0
+    episodes = [r.episodes for r in g.records]
+    if g.algorithm == "dialled":
+        n = np.array([e.n for e in episodes], float)
+        means = np.array([sign * float(getattr(e, names[0]) or 0.0) for e in episodes])
+        sds = np.array([float(getattr(e, names[1]) or 0.0) for e in episodes])
+        total, mean = n.sum(), float((n * means).sum() / n.sum())
+        within = ((n - 1) * sds**2 + n * (means - mean) ** 2).sum() / (total - 1)
+        return mean, float(np.sqrt(within)), int(total)
+    values = g.values("gap") if cost == TASK else g.values("cost")
+    return float(values.mean()), float(values.std(ddof=1)), len(values)
+
+
+def _closed_form_rows(sweep: list[Group]) -> list[Row]:
+    """Rows of one algorithm on one task over independent horizons; one per cost that has a form."""
+    rows = []
+    first = sweep[0]
+    for cost in predict(first.task.rsplit("@", 1)[0], first.algorithm, first.horizon, first.budget, first.config):
+        form = [predict(g.task.rsplit("@", 1)[0], g.algorithm, g.horizon, g.budget, g.config)[cost](g.horizon) for g in sweep]
+        horizons = [g.horizon for g in sweep]
+        means, sds, ns = (np.array(x) for x in zip(*(_pooled(g, cost) for g in sweep), strict=True))
+        ses = sds / np.sqrt(ns)
+        failing = [sum(r.episodes.n_failing for r in g.records) for g in sweep] if first.algorithm == "dialled" else None
+        low, high = stats.simultaneous_band(means, sds, ns, failing=failing, upper=horizons if failing else None)
+        in_band = bool(np.all((low <= form) & (form <= high)))
+        slope = stats.slope_ci_independent(means, ses, horizons)
+        predicted = float(closed_forms.slope(horizons, form))
+        equivalent = slope.slope is not None and stats.tost(slope.lo90 or 0, slope.hi90 or 0, predicted)
+        apart = slope.slope is not None and (slope.hi or 0) < predicted - 0.1 or (slope.lo or 0) > predicted + 0.1
+        verdict = "VIOLATED" if not in_band or apart else "HOLDS" if equivalent else "INCONCLUSIVE"
+        eps = first.config.get("dialled.eps")
+        bound = None if eps is None else eps * horizons[-1] * (horizons[-1] + 1) / 2
+        ratio = (None, None, None) if bound is None else (means[-1] / bound, low[-1] / bound, high[-1] / bound)
+        n = f"{ns[-1]} episodes" if first.algorithm == "dialled" else f"{len(first.records)} seeds"
+        points = [
+            {"H": float(h), "predicted": p, "measured": float(m), "lo": float(lo), "hi": float(hi)}
+            for h, p, m, lo, hi in zip(horizons, form, means, low, high, strict=True)
+        ]
+        rows.append(Row(
+            "closed form", first.task, _name(first, sweep), cost, tuple(horizons), n, predicted, "", slope, in_band,
+            ratio, "eps H(H+1)/2" if bound else "", verdict, "", points,
+        ))
+    return rows
+
+
+def _name(first: Group, sweep: list[Group]) -> str:
+    """The algorithm and what was dialled."""
+    if first.algorithm == "dialled":
+        c = first.config
+        schedule = "" if c["dialled.schedule"] == "iid" else f", {c['dialled.schedule']}"
+        return f"dialled, {'BC' if c['dialled.coverage'] == 'expert' else 'DAgger'} coverage{schedule}, eps {c['dialled.eps']:g}"
+    if first.head == "table":
+        c = first.config
+        return f"{first.algorithm}, {'per-step' if c['table.per_step'] else 'shared'} table, {c['table.unseen']} where unseen"
+    return first.label
+
+
+# ------------------------------------------------------------------------------ trained learners
+def _bound_row(g: Group, arrays: Mapping[str, Mapping[str, np.ndarray]]) -> Row | None:
+    """Exponent over prefix horizons of one rollout, and cost against the bound at H."""
+    ok = [r for r in g.records if r.status == "ok" and r.id in arrays]
+    if len(ok) < 2:
+        return None
+    curves = [np.asarray(arrays[r.id]["prefix_cost"], float) for r in ok]
+    evaluation = ok[0].cell.evaluation
+    listed: Any = evaluation["prefixes"] or []
+    horizons = [*sorted(h for h in listed if h < g.horizon), g.horizon]
+    stacked = np.stack([c.mean(0) for c in curves])[:, None, :] if len({c.shape for c in curves}) > 1 else np.stack(curves)
+    slope = stats.Slope(None, reason="one horizon only")
+    kept = stacked.mean((0, 1)) > 0
+    if kept.sum() >= 2:
+        slope = stats.slope_ci(stacked[:, :, kept], np.asarray(horizons)[kept])
+    discrete = ok[0].cell.evaluation["deltas"] == [0.0]
+    cost, bound = (np.array([r.scores[k] or 0.0 for r in ok]) for k in ("cost", "bound_b0"))
+    claim = stats.gap_bound(cost, bound, float(g.horizon)) if bound.max() > 0 else None
+    ratio: tuple[float | None, float | None, float | None] = (None, None, None)
+    if claim is not None:
+        fieller, _ = stats.ratio_equivalent(cost, bound)
+        ratio = (fieller.value, fieller.lo, fieller.hi)
+    used = [h for h, k in zip(horizons, kept, strict=True) if k]
+    note = "" if discrete else "tolerance: not a theorem"
+    return Row(
+        "bound", g.task, g.label, ZERO_ONE, tuple(used), f"{len(ok)} seeds x {ok[0].episodes.n}", None, RATES.get(g.algorithm, ""),
+        slope, None, ratio, "min(H, H^2 eps)", "", note, [{"claim": 0.0}] if claim is None else [dict(claim._asdict())],
+    )
+
+
+def _judge(rows: list[Row]) -> list[Row]:
+    """Verdicts of the bound rows, Holm over the claims that are theorems (discrete actions)."""
+    theorems = [r for r in rows if r.kind == "bound" and not r.note and "gap" in (r.points[0] if r.points else {})]
+    verdicts = dict(zip(map(id, theorems), stats.verdicts([stats.GapBound(**r.points[0]) for r in theorems]), strict=True))  # type: ignore[arg-type]
+    out = []
+    for r in rows:
+        if r.kind != "bound":
+            out.append(r)
+            continue
+        claim = r.points[0] if r.points and "gap" in r.points[0] else None
+        empirical = "EXCEEDED" if claim and claim["p"] < 0.05 else "VACUOUS" if claim and claim["vacuous"] else "WITHIN"
+        verdict = verdicts.get(id(r), "NOT RUN" if claim is None else empirical)
+        note = r.note if claim is not None else "no mistakes on held-out states"
+        out.append(dataclasses.replace(r, verdict=verdict, note=note, points=[]))
+    return out
+
+
+def build(records: Iterable[Record], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> list[Row]:
+    """Rows for every sweep over horizons in a suite's records: independent runs first, then prefixes."""
+    sweeps: dict[Any, list[Group]] = defaultdict(list)
+    rows: list[Row] = []
+    for g in group(records):
+        forms = predict(g.task.rsplit("@", 1)[0], g.algorithm, g.horizon, g.budget, g.config)
+        if forms:
+            sweeps[(g.task, _name(g, []), g.head)].append(g)
+        elif g.records[0].cell.evaluation["prefixes"]:
+            row = _bound_row(g, arrays)
+            if row is not None:
+                rows.append(row)
+    closed = [row for sweep in sweeps.values() if len(sweep) >= 2 for row in _closed_form_rows(sorted(sweep, key=lambda g: g.horizon))]
+    return closed + _judge(rows)
+
+
+# ---------------------------------------------------------------------------------------- rendering
+def _grid(horizons: tuple[int, ...]) -> str:
+    return f"{horizons[0]} ... {horizons[-1]}" if horizons else "-"
+
+
+def _tables(rows: list[Row]) -> list[Table]:
+    tables = []
+    closed = [r for r in rows if r.kind == "closed form"]
+    if closed:
+        cells = [(
+            r.task, r.algorithm, r.cost, _grid(r.horizons), r.n, number(r.predicted, 4), interval(r.slope.slope, r.slope.lo, r.slope.hi),
+            {True: "yes", False: "NO"}[bool(r.in_band)], interval(*r.ratio) if r.ratio[0] is not None else "-", r.verdict,
+        ) for r in closed]
+        columns = ("task", "learner", "cost", "H", "n at largest H", "exponent predicted", "measured [95 %]", "in band", "cost / eps H(H+1)/2", "verdict")
+        note = "exponents: least-squares slope of log cost on log H over these horizons. in band: the closed form lies in the simultaneous 95 % band at every H."
+        tables.append(Table("Against closed forms", columns, cells, (note,)))
+    bounds = [r for r in rows if r.kind == "bound"]
+    if bounds:
+        cells = [(
+            r.task, r.algorithm, _grid(r.horizons), r.n, r.rate or "-",
+            interval(r.slope.slope, r.slope.lo, r.slope.hi) if r.slope.slope is not None else f"- ({r.slope.reason})",
+            interval(*r.ratio) if r.ratio[0] is not None else "-", r.verdict, r.note,
+        ) for r in bounds]
+        columns = ("task", "algorithm", "H", "n", "rate", "exponent of 0-1 cost [95 %]", "cost / min(H, H^2 eps) [90 %]", "bound", "")
+        notes = (
+            "rate: the theory's upper rate at fixed eps; a learner may beat it. H: prefixes of one rollout; intervals come from whole curves by seed.",
+            "bound: cost <= min(H, H^2 eps_bar) with eps_bar from held-out expert rollouts (Ross & Bagnell 2010). VACUOUS: the bound is no smaller than H.",
+            "For continuous actions a mistake is a deviation beyond a tolerance; no theorem covers that, so such rows say WITHIN or EXCEEDED only.",
+        )
+        tables.append(Table("Trained learners", columns, cells, notes))
+    return tables
+
+
+def text(rows: list[Row]) -> str:
+    """For a terminal."""
+    return render(_tables(rows)) if rows else "no sweep over horizons among these records"
+
+
+def page(rows: list[Row], suite: str) -> str:
+    """THEORY.md."""
+    head = f"# Theory against measurement, {suite}\n\nGenerated by `ilbench theory --write` from the records beside it; do not edit.\n\n"
+    return head + markdown(_tables(rows))
