@@ -124,7 +124,9 @@ def per_seed(f: Callable[..., Any], *, block: int = 1, **static: Any) -> Callabl
             raise ValueError("per_seed needs at least one item, got 0")
         each = -(-count // device_count())
         size = min(block, each) if jax.default_backend() == "cpu" else each
-        each = -(-each // size) * size
+        blocks = -(-each // size)
+        size = -(-each // blocks)  # equal blocks: 20 items in blocks of at most 16 are two of 10, not 16 and 16 with 12 repeats
+        each = blocks * size
         total = each * device_count()
         if total != count:
             index = np.arange(total) % count

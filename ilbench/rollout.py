@@ -149,11 +149,9 @@ def episode(env: Env, expert: Policy, policy: Policy, behaviour: Behaviour, key:
 
 # --------------------------------------------------------------------------------------- many episodes
 def _chunk(shared: Any, item: Any, *, horizon: int, record: tuple[str, ...], impl: Any) -> Demos:
-    env, expert, policies, behaviours = shared
-    (seed, iterate), raw = item
+    env, expert = shared
+    policy, behaviour, raw = item
     keys = jax.random.wrap_key_data(raw, impl=impl)
-    policy = jax.tree.map(lambda leaf: leaf[seed, iterate], policies)
-    behaviour = jax.tree.map(lambda leaf: leaf[seed], behaviours)
     one = partial(episode, horizon=horizon, record=record)
     return jax.vmap(one, in_axes=(None, None, None, None, 0))(env, expert, policy, behaviour, keys)
 
@@ -172,12 +170,8 @@ def rollout(
     lanes, chunks = _chunks(episodes)
     raw, impl = _raw(keys)
     raw = raw[:, np.arange(chunks * lanes) % episodes]  # padded by repetition, cut off below
-    which = (
-        np.repeat(np.arange(seeds, dtype=np.int32), chunks),
-        _iterates(seeds, chunks, mixture_size(policy)).reshape(-1),
-    )
-    run = per_seed(_chunk, block=max(1, block // lanes), horizon=horizon, record=record, impl=impl)
-    out = run((env, expert, policy, behaviour), (which, raw.reshape(seeds * chunks, lanes, 2)))
+    items = (_per_item(policy, seeds, chunks), _per_seed_item(behaviour, chunks), raw.reshape(seeds * chunks, lanes, 2))
+    out = per_seed(_chunk, block=max(1, block // lanes), horizon=horizon, record=record, impl=impl)((env, expert), items)
     out = jax.tree.map(np.asarray, out)
     return jax.tree.map(lambda leaf: leaf.reshape(seeds, chunks * lanes, *leaf.shape[2:])[:, :episodes], out)
 
@@ -194,6 +188,20 @@ def mixture_size(policy: Policy) -> int:
     return leaves[0].shape[1] if leaves else 1
 
 
+def _per_item(policy: Policy, seeds: int, chunks: int) -> Policy:
+    """A policy with leaves `[S, M, ...]` as one policy per item, leaves `[S * C, ...]`.
+
+    Done on the host, so that a mixture of M iterates runs in the very program of a plain policy.
+    """
+    seed = np.repeat(np.arange(seeds), chunks)
+    iterate = _iterates(seeds, chunks, mixture_size(policy)).reshape(-1)
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[seed, iterate], policy)
+
+
+def _per_seed_item(behaviour: Behaviour, chunks: int) -> Behaviour:
+    return jax.tree.map(lambda leaf: np.repeat(np.asarray(leaf), chunks, axis=0), behaviour)
+
+
 def _iterates(seeds: int, chunks: int, mixture: int) -> np.ndarray:
     """Which iterate runs chunk c of seed s, `[S, C]`."""
     return ((np.arange(seeds)[:, None] + np.arange(chunks)[None, :]) % mixture).astype(np.int32)
@@ -201,10 +209,8 @@ def _iterates(seeds: int, chunks: int, mixture: int) -> np.ndarray:
 
 # --------------------------------------------------------------------------------------------- replay
 def _replay_chunk(shared: Any, item: Any, *, horizon: int, impl: Any) -> Array:
-    (policies,) = shared
-    (seed, iterate), obs, raw = item
+    policy, obs, raw = item
     keys = jax.random.wrap_key_data(raw, impl=impl)
-    policy = jax.tree.map(lambda leaf: leaf[seed, iterate], policies)
 
     def one(obs: Array, key: Array) -> Array:
         k_init, k_steps = jax.random.split(key)
@@ -228,12 +234,8 @@ def replay(policy: Policy, obs: Any, keys: Array) -> np.ndarray:
     seeds, episodes, horizon = host.shape[:3]
     lanes, chunks = _chunks(episodes)
     index = np.arange(chunks * lanes) % episodes
-    which = (
-        np.repeat(np.arange(seeds, dtype=np.int32), chunks),
-        _iterates(seeds, chunks, mixture_size(policy)).reshape(-1),
-    )
     raw, impl = _raw(keys)
     recorded = host[:, index].reshape(seeds * chunks, lanes, *host.shape[2:])
-    items = (which, recorded, raw[:, index].reshape(seeds * chunks, lanes, 2))
-    out = np.asarray(per_seed(_replay_chunk, horizon=horizon, impl=impl, block=16)((policy,), items))
+    items = (_per_item(policy, seeds, chunks), recorded, raw[:, index].reshape(seeds * chunks, lanes, 2))
+    out = np.asarray(per_seed(_replay_chunk, horizon=horizon, impl=impl, block=16)((), items))
     return out.reshape(seeds, chunks * lanes, *out.shape[2:])[:, :episodes]
