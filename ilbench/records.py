@@ -60,7 +60,8 @@ def _plain(value: Any, where: str = "setting") -> Any:
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._+-]{0,79}$")]
 Versioned = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._+-]{0,63}@[0-9]{1,9}$")]
-TaskName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._+-]{0,63}(:[a-z0-9_]+/[a-z0-9_]+)?@[0-9]{1,9}$")]  # hopper@1, brax:ant/mjx@1
+# hopper@1, brax:ant/mjx@1
+TaskName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._+-]{0,63}(:[a-z0-9_]+/[a-z0-9_]+)?@[0-9]{1,9}$")]
 Settings = Annotated[dict[str, JsonValue], BeforeValidator(_plain)]
 Count = Annotated[int, Field(ge=0)]
 Scores = dict[Annotated[str, Field(min_length=1, max_length=80)], float | None]

@@ -113,6 +113,27 @@ class GapBound(NamedTuple):
     may_fail: bool
 
 
+def _one_sided(d: np.ndarray) -> tuple[float, float, float]:
+    """p-value of 'mean <= 0', 95 % upper limit of the mean, standard error; `[S]`.
+
+    Student's t corrected for skewness (Hall 1992, https://www.jstor.org/stable/2345954), towards caution only. By t
+    alone, a report of twenty true claims on ten seeds had a false VIOLATED in half of all cases where D = G - B has
+    an exponential left tail (rare errors make B skewed); with the correction in a fifth, and in a tenth for gamma(4).
+    """
+    interval, p, se = t_test(d, 0.90)
+    n = len(d)
+    if n < 3 or se <= 1e-14 * np.abs(d).max():
+        return p, interval.hi, se
+    z = (d - d.mean()) / d.std(ddof=1)
+    skew = float((z**3).sum() * n / ((n - 1) * (n - 2)))
+    u, left, right = interval.value / (se * np.sqrt(n)), min(skew, 0.0), max(skew, 0.0)
+    p = float(special.stdtr(n - 1, -np.sqrt(n) * (u + left * u**2 / 3 + left**2 * u**3 / 27 + left / (6 * n))))
+    y = -t_quantile(0.95, n - 1) / np.sqrt(n)
+    if right > 0:  # the inverse of the same cubic
+        y = 3 / right * (np.cbrt(1 + right * (y - right / (6 * n))) - 1)
+    return p, float(interval.value - y * se * np.sqrt(n)), se
+
+
 def gap_bound(
     gap: ArrayLike, bound: ArrayLike, trivial: float, *, may_hold: bool = True, may_fail: bool = True
 ) -> GapBound:
@@ -124,10 +145,12 @@ def gap_bound(
     g, b = finite("gap", gap, 1), finite("bound", bound, 1)
     if g.shape != b.shape or not trivial > 0:
         raise ValueError(f"give one gap and one bound per seed and trivial > 0; got {g.shape}, {b.shape}, {trivial}")
-    d, p, se = t_test(g - b, 0.90)
+    d = g - b
+    d[np.abs(d) <= 1e-12 * np.maximum(np.abs(g), np.abs(b))] = 0.0  # equal up to rounding is equal
+    p, upper, se = _one_sided(d)
     found = float(special.nctdtrinc(len(g) - 1, 0.1, t_quantile(0.95, len(g) - 1))) * se
     return GapBound(
-        float(g.mean()), float(b.mean()), d.hi, p, t_test(b, 0.90)[0].lo >= trivial,
+        float(g.mean()), float(b.mean()), upper, p, t_test(b, 0.90)[0].lo >= trivial,
         float(g.mean() / b.mean()) if b.mean() else None, float(b.mean() / trivial), found, may_hold, may_fail,
     )  # fmt: skip
 
