@@ -101,8 +101,14 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     ilbench.setup()
-    print(f"{jax.device_count()} x {jax.devices()[0].device_kind}; best of {args.repetitions}, compiling apart", file=sys.stderr)
-    out = {"cartpole bc": cartpole(args.repetitions), f"hopper, {ENVS} envs x {STEPS} steps, steps/s": hopper(args.repetitions)}
+    print(
+        f"{jax.device_count()} x {jax.devices()[0].device_kind}; best of {args.repetitions}, compiling apart",
+        file=sys.stderr,
+    )
+    out = {
+        "cartpole bc": cartpole(args.repetitions),
+        f"hopper, {ENVS} envs x {STEPS} steps, steps/s": hopper(args.repetitions),
+    }
     if args.json:
         print(json.dumps(out, indent=2))
         return

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from ilbench.envs._common import no_memory
 from scipy.linalg import solve_discrete_are
 
+from ilbench.envs._common import no_memory
 from ilbench.exact.mdp import Floats
 from ilbench.types import Array, Policy, PyTree
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from ilbench.envs._control import linear_expert, tolerances
 
+from ilbench.envs._control import linear_expert, tolerances
 from ilbench.types import Array, Box, Dynamics, Env, Step, Task
 
 

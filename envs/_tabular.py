@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from ilbench.envs._common import no_memory, within
 
+from ilbench.envs._common import no_memory, within
 from ilbench.exact.mdp import MDP, Floats, check
 from ilbench.types import Array, Discrete, Env, Policy, PyTree, Step, Task
 

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+
 from ilbench.envs._common import known, no_memory, within
 from ilbench.envs._control import lqr
-
 from ilbench.types import Array, Box, Discrete, Env, Policy, PyTree, Step, Task
 
 TASKS: dict[str, dict[str, float]] = {"cartpole": {}}

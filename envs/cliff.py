@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from ilbench.envs._common import known
 from ilbench.envs._tabular import build, two_state
-
 from ilbench.types import Task
 
 TASKS: dict[str, dict[str, float]] = {"cliff": {}}

@@ -12,9 +12,9 @@ Source: Kaariainen's example, as cited by Ross and Bagnell 2010, https://proceed
 from __future__ import annotations
 
 import numpy as np
+
 from ilbench.envs._common import known, within
 from ilbench.envs._tabular import Model, build
-
 from ilbench.exact.dp import erring_policy
 from ilbench.exact.mdp import Floats
 from ilbench.types import Task

@@ -18,10 +18,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from ilbench.envs._common import known, within
-from ilbench.envs._tabular import Model, build
 from numpy.typing import NDArray
 
+from ilbench.envs._common import known, within
+from ilbench.envs._tabular import Model, build
 from ilbench.types import Task
 
 TASKS: dict[str, dict[str, int]] = {"disjoint": {}, "first_step": {"states": 1}}

@@ -13,10 +13,10 @@ https://doi.org/10.1109/37.954521
 from __future__ import annotations
 
 import numpy as np
+
 from ilbench.envs._common import known, within
 from ilbench.envs._control import lqr
 from ilbench.envs._linear import Params, build
-
 from ilbench.types import Task
 
 TASKS: dict[str, dict[str, float]] = {"double_integrator": {}}

@@ -14,9 +14,9 @@ Source: the lecture's table of values; the layout is the classic DiscountGrid of
 from __future__ import annotations
 
 import numpy as np
+
 from ilbench.envs._common import known, within
 from ilbench.envs._tabular import Model, build, mdp_of
-
 from ilbench.exact.dp import value_iteration
 from ilbench.types import Task
 

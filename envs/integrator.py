@@ -18,7 +18,6 @@ from __future__ import annotations
 from ilbench.envs._common import known, within
 from ilbench.envs._control import lqr
 from ilbench.envs._linear import Params, build
-
 from ilbench.types import Task
 
 TASKS = {"scalar_stable": {"lam": 0.9}, "scalar_marginal": {"lam": 1.0}, "scalar_unstable": {"lam": 1.1}}

@@ -24,9 +24,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+
 from ilbench.envs._common import known, no_memory, within
 from ilbench.envs._control import lqr, tolerances
-
 from ilbench.types import Array, Box, Dynamics, Env, Policy, PyTree, Step, Task
 
 TASKS = {"pendulum": {"wall": False}, "pendulum_wall": {"wall": True}}

@@ -10,9 +10,9 @@ Source: our own.
 from __future__ import annotations
 
 import numpy as np
+
 from ilbench.envs._common import known, within
 from ilbench.envs._tabular import Model, build, mdp_of
-
 from ilbench.exact.dp import optimal_policy
 from ilbench.types import Task
 

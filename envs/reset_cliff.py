@@ -17,9 +17,9 @@ Imitation Learning" (mu-recoverability), NeurIPS.
 from __future__ import annotations
 
 import numpy as np
+
 from ilbench.envs._common import known, within
 from ilbench.envs._tabular import Model, build
-
 from ilbench.exact.closed_forms import reset_cliff_rho
 from ilbench.types import Task
 

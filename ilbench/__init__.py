@@ -18,7 +18,7 @@ if (_root / "pyproject.toml").is_file() and (_root / "envs" / "__init__.py").is_
     __path__.append(str(_root))
 
 _LAZY = {
-    "run": "ilbench.run",
+    "run": "ilbench.runner",
     "load_records": "ilbench.records",
     "setup": "ilbench.parallel",
 }
@@ -26,7 +26,7 @@ _LAZY = {
 if TYPE_CHECKING:
     from ilbench.parallel import setup as setup
     from ilbench.records import load_records as load_records
-    from ilbench.run import run as run
+    from ilbench.runner import run as run
 
 __all__ = ["__version__", "load_records", "run", "setup"]
 

@@ -21,7 +21,15 @@ Kind = Literal["T", "R", "E"]
 Expected = Literal["holds", "fails"]
 Mode = Literal["exact", "monte-carlo"]
 VERDICTS = (
-    "HOLDS", "VIOLATED", "INCONCLUSIVE", "VACUOUS", "REFUTED AS EXPECTED", "NOT REFUTED", "NOT RUN", "REPLICATED", "NOT REPLICATED",
+    "HOLDS",
+    "VIOLATED",
+    "INCONCLUSIVE",
+    "VACUOUS",
+    "REFUTED AS EXPECTED",
+    "NOT REFUTED",
+    "NOT RUN",
+    "REPLICATED",
+    "NOT REPLICATED",
 )
 PENDING = "PENDING"
 
@@ -36,7 +44,9 @@ class Claim:
     expected: Expected
     predicted: float | None  # the number, or the bound, that the theory gives
     measured: float | None
-    interval: tuple[float, float] | None = None  # of `measured` (or of measured - predicted where that is what is tested)
+    interval: tuple[float, float] | None = (
+        None  # of `measured` (or of measured - predicted where that is what is tested)
+    )
     n: int = 0  # independent repetitions; 0 = exact
     verdict: str = PENDING
     note: str = ""
@@ -65,16 +75,41 @@ def _settled(ok: bool, kind: Kind, expected: Expected) -> str:
 
 
 def equal(
-    statement: str, predicted: float, measured: float, *, tolerance: float, kind: Kind = "T", expected: Expected = "holds", note: str = ""
+    statement: str,
+    predicted: float,
+    measured: float,
+    *,
+    tolerance: float,
+    kind: Kind = "T",
+    expected: Expected = "holds",
+    note: str = "",
 ) -> Claim:
     """An exact identity: |measured - predicted| <= tolerance (absolute)."""
     ok = bool(abs(measured - predicted) <= tolerance)
-    return Claim(statement, kind, "exact", expected, float(predicted), float(measured), None, 0, _settled(ok, kind, expected), note)
+    return Claim(
+        statement,
+        kind,
+        "exact",
+        expected,
+        float(predicted),
+        float(measured),
+        None,
+        0,
+        _settled(ok, kind, expected),
+        note,
+    )
 
 
 def at_most(
-    statement: str, measured: float, bound: float, *, trivial: float = math.inf, slack: float = 1e-12, kind: Kind = "T",
-    expected: Expected = "holds", note: str = "",
+    statement: str,
+    measured: float,
+    bound: float,
+    *,
+    trivial: float = math.inf,
+    slack: float = 1e-12,
+    kind: Kind = "T",
+    expected: Expected = "holds",
+    note: str = "",
 ) -> Claim:
     """An exact inequality measured <= bound; VACUOUS where the bound is no smaller than the largest value possible."""
     ok = bool(measured <= bound + slack * max(1.0, abs(bound)))
@@ -83,32 +118,84 @@ def at_most(
 
 
 def at_most_estimated(
-    statement: str, gap: Any, bound: Any, trivial: float, *, expected: Expected = "holds", kind: Kind = "T",
-    may_hold: bool = True, may_fail: bool = True, note: str = "",
+    statement: str,
+    gap: Any,
+    bound: Any,
+    trivial: float,
+    *,
+    expected: Expected = "holds",
+    kind: Kind = "T",
+    may_hold: bool = True,
+    may_fail: bool = True,
+    note: str = "",
 ) -> Claim:
     """G <= B with both estimated, `[S]` each, paired by training seed; judged with the whole report."""
     g, b = (np.asarray(x, np.float64) for x in (gap, bound))
     if len(g) < 2 or not (np.isfinite(g).all() and np.isfinite(b).all()):
-        return Claim(statement, kind, "monte-carlo", expected, None, None, None, len(g), "INCONCLUSIVE", "too few or non-finite runs")
+        return Claim(
+            statement,
+            kind,
+            "monte-carlo",
+            expected,
+            None,
+            None,
+            None,
+            len(g),
+            "INCONCLUSIVE",
+            "too few or non-finite runs",
+        )
     evidence = stats.gap_bound(g, b, trivial, may_hold=may_hold, may_fail=may_fail)
     mean, lo, hi, _ = stats.paired_difference(g, b)
     return Claim(
-        statement, kind, "monte-carlo", expected, float(b.mean()), float(g.mean()), (lo, hi), len(g), PENDING,
-        note or f"G - B = {mean:.3g}; finds a violation of {evidence.smallest_violation:.2g} with probability .9", evidence,
+        statement,
+        kind,
+        "monte-carlo",
+        expected,
+        float(b.mean()),
+        float(g.mean()),
+        (lo, hi),
+        len(g),
+        PENDING,
+        note or f"G - B = {mean:.3g}; finds a violation of {evidence.smallest_violation:.2g} with probability .9",
+        evidence,
     )
 
 
 def equivalent(
-    statement: str, predicted: float, measured: float, interval90: tuple[float, float], margin: float, n: int,
-    *, kind: Kind = "R", expected: Expected = "holds", mode: Mode = "monte-carlo", note: str = "",
+    statement: str,
+    predicted: float,
+    measured: float,
+    interval90: tuple[float, float],
+    margin: float,
+    n: int,
+    *,
+    kind: Kind = "R",
+    expected: Expected = "holds",
+    mode: Mode = "monte-carlo",
+    note: str = "",
 ) -> Claim:
     """Equivalence (TOST): the 90 % interval lies inside predicted +- margin; wholly outside is a violation."""
     lo, hi = interval90
     if not (math.isfinite(lo) and math.isfinite(hi)):
-        return Claim(statement, kind, mode, expected, predicted, None, None, n, "INCONCLUSIVE", note or "no finite interval")
+        return Claim(
+            statement, kind, mode, expected, predicted, None, None, n, "INCONCLUSIVE", note or "no finite interval"
+        )
     inside, outside = stats.tost(lo, hi, predicted, margin), hi < predicted - margin or lo > predicted + margin
-    verdict = _settled(True, kind, expected) if inside else _settled(False, kind, expected) if outside else "INCONCLUSIVE"
-    return Claim(statement, kind, mode, expected, float(predicted), float(measured), (lo, hi), n, verdict, note or f"within +-{margin:g}")
+    verdict = (
+        _settled(True, kind, expected) if inside else _settled(False, kind, expected) if outside else "INCONCLUSIVE"
+    )
+    return Claim(
+        statement,
+        kind,
+        mode,
+        expected,
+        float(predicted),
+        float(measured),
+        (lo, hi),
+        n,
+        verdict,
+        note or f"within +-{margin:g}",
+    )
 
 
 def not_run(statement: str, reason: str, *, kind: Kind = "T", mode: Mode = "monte-carlo") -> Claim:

@@ -50,21 +50,27 @@ class Run:
 
     def execute(self) -> int:
         """Runs; returns the exit code."""
-        from ilbench import plan, run
+        from ilbench import plan, runner
         from ilbench.parallel import setup
 
         setup(self.devices, self.compile_cache)
-        prepared = run.prepare(
-            self.suite, tasks=self.tasks, algorithms=self.algorithms,
+        prepared = runner.prepare(
+            self.suite,
+            tasks=self.tasks,
+            algorithms=self.algorithms,
             horizons=plan.parse_numbers(self.horizons, "horizons") if self.horizons is not None else None,
             seeds=plan.parse_numbers(self.seeds, "seeds") if self.seeds is not None else None,
             changes=plan.parse_set(self.set),
         )
         if self.dry_run:
-            rows = run.describe(prepared, self.out)
-            _emit(self.json, rows, lambda: _table(rows, f"{prepared.suite}: {sum(r['to_run'] for r in rows)} cells to run"))
+            rows = runner.describe(prepared, self.out)
+            _emit(
+                self.json,
+                rows,
+                lambda: _table(rows, f"{prepared.suite}: {sum(r['to_run'] for r in rows)} cells to run"),
+            )
             return 0
-        summary = run.execute_plans(prepared, out=self.out, save_policies=self.save_policies, quiet=self.quiet)
+        summary = runner.execute_plans(prepared, out=self.out, save_policies=self.save_policies, quiet=self.quiet)
         _emit(self.json, summary.__dict__, lambda: _print_summary(summary))
         return 3 if summary.failed else 0
 
@@ -114,7 +120,10 @@ class Leaderboard:
         board = leaderboard.build(found.records)
         _emit(self.json, board.as_json(), lambda: print(leaderboard.text(board)))
         if self.write:
-            print(f"wrote {source.write_page(found, 'LEADERBOARD.md', leaderboard.page(board, found.suite))}", file=sys.stderr)
+            print(
+                f"wrote {source.write_page(found, 'LEADERBOARD.md', leaderboard.page(board, found.suite))}",
+                file=sys.stderr,
+            )
         return 0
 
 
@@ -171,7 +180,9 @@ class Expert:
         if self.action == "train":
             from ilbench.experts.train import train_expert
 
-            path = train_expert(self.task, seed=self.seed, steps=self.steps, out=pathlib.Path(self.out) if self.out else None)
+            path = train_expert(
+                self.task, seed=self.seed, steps=self.steps, out=pathlib.Path(self.out) if self.out else None
+            )
             print(f"wrote {path}", file=sys.stderr)
             manifest = page.read_manifest(path)
         else:
@@ -246,7 +257,7 @@ def main() -> None:
     from ilbench.store import StoreError
 
     command: Any = tyro.cli(
-        OmitArgPrefixes[Command],  # type: ignore[valid-type]
+        OmitArgPrefixes[Command],  # type: ignore[misc, valid-type]
         prog="ilbench",
         description="Imitation learning, measured: run suites, rank algorithms, hold them against the theory.",
     )

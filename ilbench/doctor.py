@@ -23,7 +23,9 @@ def _versions() -> dict[str, Any]:
 
 def _pins() -> dict[str, Any]:
     a, b = (importlib.metadata.version(n) for n in ("mujoco", "mujoco-mjx"))
-    return _row("mujoco = mujoco-mjx", a == b, f"{a}, {b}" + ("" if a == b else ": install the locked versions (make quick)"))
+    return _row(
+        "mujoco = mujoco-mjx", a == b, f"{a}, {b}" + ("" if a == b else ": install the locked versions (make quick)")
+    )
 
 
 def _devices() -> dict[str, Any]:
@@ -36,7 +38,7 @@ def _devices() -> dict[str, Any]:
 def _cache() -> dict[str, Any]:
     import jax
 
-    folder = jax.config.jax_compilation_cache_dir
+    folder = jax.config.values.get("jax_compilation_cache_dir")
     if not folder:
         return _row("compile cache", False, "off: every process compiles anew")
     path = pathlib.Path(folder)
@@ -63,7 +65,9 @@ def _stdout() -> dict[str, Any]:
     code = "import ilbench.envs.brax as b; b.names()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     clean = done.returncode == 0 and not done.stdout
-    return _row("clean stdout", clean, "nothing printed by imports" if clean else repr((done.stdout or done.stderr)[-200:]))
+    return _row(
+        "clean stdout", clean, "nothing printed by imports" if clean else repr((done.stdout or done.stderr)[-200:])
+    )
 
 
 def _records(results: str) -> dict[str, Any]:

@@ -69,9 +69,7 @@ def _expert_evidence(session: Session, plan: Plan, seeds: tuple[int, ...]) -> De
     protocol = plan.block.protocol
     key = (seeds, protocol.held_out)
     if key not in session.expert:
-        placeholder = (
-            to_policy(plan.head, fitting.init(plan.head, seed_keys("init", seeds)))
-        )
+        placeholder = to_policy(plan.head, fitting.init(plan.head, seed_keys("init", seeds)))
         session.expert[key] = roll(plan.task, placeholder, seeds, protocol.held_out, beta=1.0)
     return session.expert[key]
 
@@ -87,7 +85,9 @@ def _scalar(value: Any) -> float | None:
     return None if value is None or not np.isfinite(value) else float(value)
 
 
-def _measure(plan: Plan, seeds: tuple[int, ...], policy: Policy, expert: Demos, refs: dict[str, Any]) -> tuple[list[dict[str, Any]], Demos]:
+def _measure(
+    plan: Plan, seeds: tuple[int, ...], policy: Policy, expert: Demos, refs: dict[str, Any]
+) -> tuple[list[dict[str, Any]], Demos]:
     """All measures of one policy, a dict per seed, and its rollouts `[S, N, H]`."""
     protocol = plan.block.protocol
     learner = roll(plan.task, policy, seeds, protocol.episodes, beta=0.0)
@@ -110,11 +110,22 @@ def _costs(learner: Demos, delta: float) -> np.ndarray:
     return mistakes(learner.error, learner.alive, delta).sum(-1)
 
 
-def _outcome(s: int, seed: int, measured: dict[str, list[dict[str, Any]]], trained: Trained, learner: Demos, costs: np.ndarray, ok: bool, lab: Lab) -> Outcome:
+def _outcome(
+    s: int,
+    seed: int,
+    measured: dict[str, list[dict[str, Any]]],
+    trained: Trained,
+    learner: Demos,
+    costs: np.ndarray,
+    ok: bool,
+    lab: Lab,
+) -> Outcome:
     values = measured[trained.selected][s]
     scalars = {k: _scalar(v) for k, v in values.items() if np.ndim(v) == 0 or v is None}
     curves = {k: np.asarray(v) for k, v in values.items() if v is not None and np.ndim(v) > 0}
-    if len(learner_costs := curves.get("prefix_cost", np.zeros(0))) > MAX_EPISODES:  # episodes by the thousand: their mean
+    if (
+        len(learner_costs := curves.get("prefix_cost", np.zeros(0))) > MAX_EPISODES
+    ):  # episodes by the thousand: their mean
         curves["prefix_cost"] = learner_costs.mean(0, keepdims=True).astype(np.float32)
         curves["prefix_return"] = curves["prefix_return"].mean(0, keepdims=True)
     curves = {k: v.astype(np.float32) if v.dtype == np.float64 else v for k, v in curves.items()}
@@ -133,7 +144,16 @@ def _outcome(s: int, seed: int, measured: dict[str, list[dict[str, Any]]], train
         returns = np.nan_to_num(returns, nan=0.0, posinf=0.0, neginf=0.0)
     curves = {k: np.nan_to_num(v, nan=0.0, posinf=0.0, neginf=0.0) for k, v in curves.items()}
     return Outcome(
-        seed, status, reason, scalars, variants, curves, returns, costs[s], int(lab.ledger.labels[s]), int(lab.ledger.env_steps[s])
+        seed,
+        status,
+        reason,
+        scalars,
+        variants,
+        curves,
+        returns,
+        costs[s],
+        int(lab.ledger.labels[s]),
+        int(lab.ledger.env_steps[s]),
     )
 
 
@@ -144,7 +164,9 @@ def execute(plan: Plan, seeds: tuple[int, ...], session: Session) -> Executed:
     lab = Lab(plan.task, plan.head, seeds, plan.block.labels, plan.fit, session.demos, plan.block.unit)
     trained: Trained = plan.algorithm.train(lab, seed_keys("algorithm", seeds), plan.task, plan.config)
     if trained.selected not in trained.policies:
-        raise ValueError(f"{plan.block.algorithm} selected {trained.selected!r}, but returned only {sorted(trained.policies)}")
+        raise ValueError(
+            f"{plan.block.algorithm} selected {trained.selected!r}, but returned only {sorted(trained.policies)}"
+        )
     refs = _references(session, plan.task)
     expert = _expert_evidence(session, plan, seeds)
     measured, rolled = {}, {}
@@ -159,6 +181,11 @@ def execute(plan: Plan, seeds: tuple[int, ...], session: Session) -> Executed:
     compile_s = parallel.COMPILE_SECONDS[0] - compiled
     steps = len(seeds) * plan.task.horizon * (plan.block.protocol.episodes * len(measured))
     return Executed(
-        outcomes, refs, jax.tree.map(np.asarray, chosen), lab.ledger.gradient_steps, steps, compile_s,
+        outcomes,
+        refs,
+        jax.tree.map(np.asarray, chosen),
+        lab.ledger.gradient_steps,
+        steps,
+        compile_s,
         time.perf_counter() - started - compile_s,
     )

@@ -94,7 +94,9 @@ def solve(head: Head, keys: Array, data: Data) -> PyTree:
     return per_seed(_solve_one, head=head)((), (data, keys))
 
 
-def fit(head: Head, obs: Space, keys: Array, params: PyTree, data: Data, config: FitConfig, updates: int) -> tuple[PyTree, Array]:
+def fit(
+    head: Head, obs: Space, keys: Array, params: PyTree, data: Data, config: FitConfig, updates: int
+) -> tuple[PyTree, Array]:
     """Takes `updates` gradient steps from `params [S, ...]` on `data [S, R, ...]`; returns parameters and a loss curve `[S, <=64]`."""
     rates = jnp.float32(config.learning_rate), jnp.float32(config.weight_decay)
     run = per_seed(_fit_one, head=head, obs=obs, updates=updates, batch=config.batch)

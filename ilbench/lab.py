@@ -63,7 +63,9 @@ def mixture(head: Head, iterates: Sequence[PyTree]) -> Policy:
 def choose(iterates: Sequence[PyTree], which: np.ndarray) -> PyTree:
     """Per seed s, the parameters of iterate `which[s]`: leaves `[S, ...]`."""
     seeds = np.arange(len(which))
-    return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves], axis=1)[seeds, which], *iterates)
+    return jax.tree.map(
+        lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves], axis=1)[seeds, which], *iterates
+    )
 
 
 def rows(demos: Demos, episodes: int | None = None) -> Data:
@@ -88,7 +90,12 @@ def rows(demos: Demos, episodes: int | None = None) -> Data:
 
 def concatenate(parts: Sequence[Demos]) -> Demos:
     """Demos of several collections, along the episode axis."""
-    return Demos(*(None if p[0] is None else np.concatenate([np.asarray(x) for x in p], axis=1) for p in zip(*parts, strict=True)))
+    return Demos(
+        *(
+            None if p[0] is None else np.concatenate([np.asarray(x) for x in p], axis=1)
+            for p in zip(*parts, strict=True)
+        )
+    )
 
 
 @dataclass
@@ -161,7 +168,16 @@ class Lab:
             keys = episode_keys(stream, self.seeds, unit, first + start)
             task = self.task
             parts.append(
-                rollout(task.env, task.expert, policy, behaviours, keys, horizon=task.horizon, record=COLLECT, block=task.block)
+                rollout(
+                    task.env,
+                    task.expert,
+                    policy,
+                    behaviours,
+                    keys,
+                    horizon=task.horizon,
+                    record=COLLECT,
+                    block=task.block,
+                )
             )
         return jax.tree.map(lambda x: x[:, :episodes], concatenate(parts))
 
@@ -172,7 +188,9 @@ class Lab:
         self.ledger.env_steps += np.asarray(demos.alive).sum((1, 2))
         return demos
 
-    def fit(self, data: Data, *, stage: int = 0, stages: int = 1, start: PyTree | None = None) -> tuple[PyTree, np.ndarray]:
+    def fit(
+        self, data: Data, *, stage: int = 0, stages: int = 1, start: PyTree | None = None
+    ) -> tuple[PyTree, np.ndarray]:
         """Fits the head to rows `[S, R, ...]` with 1/stages of the suite's gradient steps; closed form where the head has one.
 
         Returns parameters `[S, ...]` and the training-loss curve `[S, <=64]`. `start` continues from earlier parameters.
@@ -207,7 +225,7 @@ class Lab:
 
 def finite(params: PyTree) -> np.ndarray:
     """Which seeds `[S]` have only finite parameters in leaves `[S, ...]`."""
-    flags = [np.isfinite(np.asarray(leaf, np.float64)).reshape(leaf.shape[0], -1).all(1) for leaf in jax.tree.leaves(params)]
+    flags = [
+        np.isfinite(np.asarray(leaf, np.float64)).reshape(leaf.shape[0], -1).all(1) for leaf in jax.tree.leaves(params)
+    ]
     return np.all(flags, axis=0) if flags else np.ones((), bool)
-
-

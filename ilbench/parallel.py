@@ -30,7 +30,9 @@ def setup(devices: int | None = None, compile_cache: str = "auto") -> None:
     `devices` overrides the number of CPU devices. `compile_cache` is `auto`, `off` or a directory. Call it before
     the first JAX operation; it raises RuntimeError when JAX has already started with another device count.
     """
-    count = devices or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else devices or os.cpu_count() or 1
+    count = (
+        devices or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else devices or os.cpu_count() or 1
+    )
     if getattr(jax.config, "jax_num_cpu_devices", -1) != count:
         jax.config.update("jax_num_cpu_devices", count)
     if compile_cache != "off":
@@ -53,7 +55,9 @@ def _cache_folder() -> pathlib.Path:
     features = platform.processor() + platform.machine()
     info = pathlib.Path("/proc/cpuinfo")
     if info.is_file():
-        features += "".join(sorted({line for line in info.read_text().splitlines() if line.startswith(("flags", "Features"))}))
+        features += "".join(
+            sorted({line for line in info.read_text().splitlines() if line.startswith(("flags", "Features"))})
+        )
     tag = hashlib.sha256(features.encode()).hexdigest()[:12]
     root = os.environ.get("ILBENCH_CACHE") or platformdirs.user_cache_dir("ilbench")
     return pathlib.Path(root) / "xla" / f"jaxlib-{jaxlib.__version__}-{tag}"
@@ -79,7 +83,9 @@ def _place(tree: Any, spec: PartitionSpec) -> Any:
 
 def _signature(tree: Any) -> Any:
     leaves, treedef = jax.tree.flatten(tree)
-    return treedef, tuple((np.shape(leaf), str(leaf.dtype if hasattr(leaf, "dtype") else np.result_type(leaf))) for leaf in leaves)
+    return treedef, tuple(
+        (np.shape(leaf), str(leaf.dtype if hasattr(leaf, "dtype") else np.result_type(leaf))) for leaf in leaves
+    )
 
 
 _PROGRAMS: dict[Any, Any] = {}
@@ -125,7 +131,9 @@ def per_seed(f: Callable[..., Any], *, block: int = 1, **static: Any) -> Callabl
         each = -(-count // device_count())
         size = min(block, each) if jax.default_backend() == "cpu" else each
         blocks = -(-each // size)
-        size = -(-each // blocks)  # equal blocks: 20 items in blocks of at most 16 are two of 10, not 16 and 16 with 12 repeats
+        size = -(
+            -each // blocks
+        )  # equal blocks: 20 items in blocks of at most 16 are two of 10, not 16 and 16 with 12 repeats
         each = blocks * size
         total = each * device_count()
         if total != count:

@@ -5,6 +5,7 @@ A block is the cells that differ only in their seed; it is trained and evaluated
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import fnmatch
@@ -32,7 +33,7 @@ class Block:
     horizon: int | None = None  # None: the task's own
     seeds: tuple[int, ...] = tuple(range(10))
     config: Mapping[str, Any] = field(default_factory=dict)  # "dagger.rounds": 5, "fit.updates": 2000, "task.n": 10
-    protocol: Protocol = Protocol()
+    protocol: Protocol = Protocol()  # noqa: RUF009  frozen, so that sharing it is safe
     unit: int = 0  # episodes per collect call and seed; 0: as the algorithm asks
 
 
@@ -67,10 +68,8 @@ class Plan:
 def _cast(prefix: str, name: str, kind: Any, value: Any) -> Any:
     """`value` as the type a config field declares; raises ValueError that names the field, the value and the type."""
     if isinstance(value, str) and kind is not str:
-        try:
+        with contextlib.suppress(json.JSONDecodeError):
             value = json.loads(value.lower() if value in ("True", "False") else value)
-        except json.JSONDecodeError:
-            pass
     if typing.get_origin(kind) in (typing.Union, types.UnionType) and value is None:
         return None
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
@@ -78,7 +77,9 @@ def _cast(prefix: str, name: str, kind: Any, value: Any) -> Any:
     if typing.get_origin(kind) is tuple and isinstance(value, list):
         return tuple(value)
     plain = kind if isinstance(kind, type) else None
-    if plain in (int, float, bool, str) and (not isinstance(value, plain) or (plain is int and isinstance(value, bool))):
+    if plain in (int, float, bool, str) and (
+        not isinstance(value, plain) or (plain is int and isinstance(value, bool))
+    ):
         raise ValueError(f"{prefix}.{name} must be {plain.__name__}, got {value!r}")
     return value
 
@@ -100,7 +101,9 @@ def _part(config: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def _spelled(prefix: str, config: Any) -> dict[str, Any]:
-    return {f"{prefix}.{name}": list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(config).items()}
+    return {
+        f"{prefix}.{name}": list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(config).items()
+    }
 
 
 def resolve(block: Block) -> Plan:
@@ -178,8 +181,12 @@ def _changed(block: Block, prefix: str, name: str, value: Any) -> Block:
 
 
 def select(
-    blocks: Iterable[Block], *, tasks: str | None = None, algorithms: str | None = None,
-    horizons: tuple[int, ...] | None = None, seeds: tuple[int, ...] | None = None,
+    blocks: Iterable[Block],
+    *,
+    tasks: str | None = None,
+    algorithms: str | None = None,
+    horizons: tuple[int, ...] | None = None,
+    seeds: tuple[int, ...] | None = None,
 ) -> tuple[Block, ...]:
     """Blocks that match comma-separated globs, with horizons and seeds replaced where given.
 

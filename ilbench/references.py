@@ -47,7 +47,11 @@ def random_policy(space: Space) -> Policy:
 def _measured(task: Task, policy: Policy) -> dict[str, Any]:
     reward = np.asarray(roll(task, policy, (SEED,), EPISODES, beta=0.0).reward, np.float64)[0].sum(-1)
     half = 1.96 * reward.std(ddof=1) / math.sqrt(EPISODES)
-    return {"mean": float(reward.mean()), "ci": [float(reward.mean() - half), float(reward.mean() + half)], "n": EPISODES}
+    return {
+        "mean": float(reward.mean()),
+        "ci": [float(reward.mean() - half), float(reward.mean() + half)],
+        "n": EPISODES,
+    }
 
 
 def _exact(value: float) -> dict[str, Any]:
@@ -64,5 +68,7 @@ def references(task: Task) -> dict[str, dict[str, Any]]:
     shipped = weights.references(task)
     if shipped is not None:
         return shipped
-    expert = dataclasses.replace(task.expert, params=jax.tree.map(lambda x: np.asarray(x)[None, None], task.expert.params))
+    expert = dataclasses.replace(
+        task.expert, params=jax.tree.map(lambda x: np.asarray(x)[None, None], task.expert.params)
+    )
     return {"random": _measured(task, random_policy(task.env.action)), "expert": _measured(task, expert)}

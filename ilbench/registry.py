@@ -52,12 +52,15 @@ class Entry:
 def _literals(tree: ast.Module) -> dict[str, Any]:
     """Module-level constants such as TASKS, VERSION, TAGS; expressions that are not literals are left out."""
     found = {}
+    node: Any
     for node in tree.body:
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
         for target in targets:
             if isinstance(target, ast.Name) and target.id.isupper() and getattr(node, "value", None) is not None:
                 try:
-                    found[target.id] = ast.literal_eval(node.value)  # type: ignore[arg-type, union-attr]
+                    found[target.id] = ast.literal_eval(node.value)
                 except ValueError:
                     continue
     return found
@@ -78,7 +81,15 @@ def _entries(kind: str, module: str, path: pathlib.Path) -> list[Entry]:
     if isinstance(summaries, str):
         summaries = dict.fromkeys(names, summaries)
     return [
-        Entry(kind, name, module, summaries.get(name, summary), paper, tuple(literals.get("TAGS", ())), tuple(literals.items()))
+        Entry(
+            kind,
+            name,
+            module,
+            summaries.get(name, summary),
+            paper,
+            tuple(literals.get("TAGS", ())),
+            tuple(literals.items()),
+        )
         for name in names
     ]
 
@@ -96,12 +107,16 @@ def entries(kind: str) -> dict[str, Entry]:
     for point in metadata.entry_points(group=f"ilbench.{kind}"):
         spec = find_spec(point.module)
         if spec is None or spec.origin is None:
-            raise ImportError(f"entry point ilbench.{kind}:{point.name} names module {point.module!r}, which is not installed")
+            raise ImportError(
+                f"entry point ilbench.{kind}:{point.name} names module {point.module!r}, which is not installed"
+            )
         sources.append((point.module, pathlib.Path(spec.origin)))
     for module, path in sources:
         for entry in _entries(kind, module, path):
             if entry.id in found and found[entry.id].module != entry.module:
-                raise ValueError(f"two {kind} are called {entry.id!r}: {found[entry.id].module} and {entry.module}; rename one")
+                raise ValueError(
+                    f"two {kind} are called {entry.id!r}: {found[entry.id].module} and {entry.module}; rename one"
+                )
             found[entry.id] = entry
     return dict(sorted(found.items()))
 

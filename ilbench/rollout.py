@@ -89,7 +89,10 @@ def mixed(space: Space, horizon: int, *, beta: Any = 0.0, noise: Any = 0.0, reve
         values = np.asarray(value, np.float32)
         if not np.all((values >= 0) & (values <= 1)):
             raise ValueError(f"{name} is a probability and must lie in [0, 1], got {value}")
-    params = {name: np.broadcast_to(np.asarray(v, np.float32), (horizon,)).copy() for name, v in (("beta", beta), ("reveal", reveal))}
+    params = {
+        name: np.broadcast_to(np.asarray(v, np.float32), (horizon,)).copy()
+        for name, v in (("beta", beta), ("reveal", reveal))
+    }
     if isinstance(space, Box):
         factor = np.asarray(noise, np.float32)
         params["noise"] = factor if factor.ndim == 2 else np.eye(space.dim, dtype=np.float32) * factor
@@ -109,12 +112,14 @@ def imitation_error(space: Space, action: Array, label: Array) -> Array:
     return jnp.where(jnp.isfinite(gap), gap, jnp.inf)
 
 
-def episode(env: Env, expert: Policy, policy: Policy, behaviour: Behaviour, key: Array, *, horizon: int, record: tuple[str, ...]) -> Demos:
+def episode(
+    env: Env, expert: Policy, policy: Policy, behaviour: Behaviour, key: Array, *, horizon: int, record: tuple[str, ...]
+) -> Demos:
     """Rolls out one episode of `horizon` steps; fields of the result have a leading `[H]` (but `final_obs`)."""
     k_reset, k_policy, k_expert, k_behaviour, k_steps = jax.random.split(key, 5)
     state, obs = env.reset(env.params, k_reset)
-    carry = (state, obs, jnp.bool_(True), policy.init(policy.params, k_policy), expert.init(expert.params, k_expert))
-    carry = (*carry, behaviour.init(behaviour.params, k_behaviour))
+    memories = policy.init(policy.params, k_policy), expert.init(expert.params, k_expert)
+    carry = (state, obs, jnp.bool_(True), *memories, behaviour.init(behaviour.params, k_behaviour))
     steps = (jnp.arange(horizon, dtype=jnp.int32), jax.random.split(k_steps, (horizon, 4)))
 
     def step(carry: Any, at: Any) -> Any:
@@ -126,7 +131,9 @@ def episode(env: Env, expert: Policy, policy: Policy, behaviour: Behaviour, key:
         choice = behaviour.choose(behaviour.params, keys[2], t, m_behaviour, obs, proposal, label)
         after = env.step(env.params, keys[3], state, choice.action)
         # Freezing with the alive flag from before the step keeps the terminal observation.
-        new_state, new_obs = jax.tree.map(lambda new, old: jnp.where(alive, new, old), (after.state, after.obs), (state, obs))
+        new_state, new_obs = jax.tree.map(
+            lambda new, old: jnp.where(alive, new, old), (after.state, after.obs), (state, obs)
+        )
         revealed = choice.reveal & alive
         row = {
             "obs": obs,
@@ -157,8 +164,15 @@ def _chunk(shared: Any, item: Any, *, horizon: int, record: tuple[str, ...], imp
 
 
 def rollout(
-    env: Env, expert: Policy, policy: Policy, behaviour: Behaviour, keys: Array,
-    *, horizon: int, record: tuple[str, ...] = COLLECT, block: int = 128,
+    env: Env,
+    expert: Policy,
+    policy: Policy,
+    behaviour: Behaviour,
+    keys: Array,
+    *,
+    horizon: int,
+    record: tuple[str, ...] = COLLECT,
+    block: int = 128,
 ) -> Demos:
     """Rolls out `keys [S, N]` episodes of policies with leaves `[S, M, ...]` under behaviours with leaves `[S, ...]`.
 
@@ -171,7 +185,9 @@ def rollout(
     raw, impl = _raw(keys)
     raw = raw[:, np.arange(chunks * lanes) % episodes]  # padded by repetition, cut off below
     items = (_per_item(policy, seeds, chunks), _per_seed_item(behaviour, chunks), raw.reshape(seeds * chunks, lanes, 2))
-    out = per_seed(_chunk, block=max(1, block // lanes), horizon=horizon, record=record, impl=impl)((env, expert), items)
+    out = per_seed(_chunk, block=max(1, block // lanes), horizon=horizon, record=record, impl=impl)(
+        (env, expert), items
+    )
     out = jax.tree.map(np.asarray, out)
     return jax.tree.map(lambda leaf: leaf.reshape(seeds, chunks * lanes, *leaf.shape[2:])[:, :episodes], out)
 

@@ -182,27 +182,28 @@ class Task:
 
 
 # ---------------------------------------------------------------------------------------- what flows
+# Fields are NumPy or JAX arrays alike: rollouts hand over NumPy, compiled pieces see JAX.
 class Demos(NamedTuple):
     """What a rollout returns; a field that was not asked for by `record=` is None. Leading axes `[S, N]`."""
 
-    obs: Array | None = None  # `[S, N, H, *obs]` the learner's observation before the step
-    action: Array | None = None  # `[S, N, H, *action]` executed
-    label: Array | None = None  # `[S, N, H, *action]` the expert's action; zero where not revealed
-    actor: Array | None = None  # `[S, N, H]` int32, 0 learner, 1 expert
-    revealed: Array | None = None  # `[S, N, H]` bool, label bought on a live step
-    error: Array | None = None  # `[S, N, H]` float32, 1{a != a*} or max|a - a*| of the executed action
-    reward: Array | None = None  # `[S, N, H]` float32
-    alive: Array | None = None  # `[S, N, H]` bool, before the step
-    final_obs: Array | None = None  # `[S, N, *obs]` the observation at H: next_obs of the last step
+    obs: Any = None  # `[S, N, H, *obs]` the learner's observation before the step
+    action: Any = None  # `[S, N, H, *action]` executed
+    label: Any = None  # `[S, N, H, *action]` the expert's action; zero where not revealed
+    actor: Any = None  # `[S, N, H]` int32, 0 learner, 1 expert
+    revealed: Any = None  # `[S, N, H]` bool, label bought on a live step
+    error: Any = None  # `[S, N, H]` float32, 1{a != a*} or max|a - a*| of the executed action
+    reward: Any = None  # `[S, N, H]` float32
+    alive: Any = None  # `[S, N, H]` bool, before the step
+    final_obs: Any = None  # `[S, N, *obs]` the observation at H: next_obs of the last step
 
 
 class Data(NamedTuple):
     """What is fitted: rows of labelled observations, one seed; rows with weight 0 do not exist."""
 
-    t: Array  # `[R]` int32 step index
-    obs: Array  # `[R, *obs]`
-    action: Array  # `[R, *action]`
-    weight: Array  # `[R]` float32
+    t: Any  # `[R]` int32 step index
+    obs: Any  # `[R, *obs]`
+    action: Any  # `[R, *action]`
+    weight: Any  # `[R]` float32
 
 
 @dataclass(frozen=True)

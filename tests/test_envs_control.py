@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from ilbench.envs import pendulum
 
 from ilbench import registry
+from ilbench.envs import pendulum
 from ilbench.types import Box
 
 SCALAR = ("scalar_stable", "scalar_marginal", "scalar_unstable")

@@ -3,9 +3,9 @@
 import jax
 import numpy as np
 import pytest
-from ilbench.envs import copy_chain, disjoint
 
 from ilbench import registry
+from ilbench.envs import copy_chain, disjoint
 from ilbench.exact import bounds, dp
 from ilbench.exact import closed_forms as cf
 from ilbench.exact.mdp import check

@@ -39,7 +39,9 @@ class Config:
         if not 0 <= self.p <= 1:
             raise ValueError(f"dagger.p is a beta and must lie in [0, 1], got {self.p}")
         if self.selected == "best" and not self.validate:
-            raise ValueError("dagger.selected=best needs dagger.validate=true: the last iterate has no validation labels otherwise")
+            raise ValueError(
+                "dagger.selected=best needs dagger.validate=true: the last iterate has no validation labels otherwise"
+            )
 
 
 def beta(config: Config, i: int) -> float:
@@ -85,4 +87,6 @@ def train(lab: Lab, keys: Array, task: Task, config: Config) -> Trained:
     policies = {"last": lab.policy(params), "mixture": lab.mixture(iterates)}
     if config.validate:
         policies["best"] = lab.policy(choose(iterates, np.argmin(np.stack(fresh, axis=1), axis=1)))
-    return Trained(policies, config.selected, {"loss": losses, "validation": np.stack(fresh, axis=1) if fresh else losses[:, :0]})
+    return Trained(
+        policies, config.selected, {"loss": losses, "validation": np.stack(fresh, axis=1) if fresh else losses[:, :0]}
+    )

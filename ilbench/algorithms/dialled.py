@@ -20,6 +20,8 @@ from ilbench.types import Array, Discrete, Policy, Task, Trained
 
 INSTRUMENT = True
 COVERAGES = ("expert", "own")
+# iid: at any step; disjoint: exactly one, at a uniformly drawn step; first: all of eps H at step 1;
+# copy: the last prediction is repeated and flips with probability eps.
 SCHEDULES = ("iid", "disjoint", "first", "copy")
 
 
@@ -29,7 +31,7 @@ class Config:
 
     eps: float = 2e-4  # probability of an error per step on covered states, averaged over the episode for `first`
     coverage: str = "expert"  # expert: the states the expert visits, as BC; own: every state, as DAgger
-    schedule: str = "iid"  # iid; disjoint: exactly one error at a uniformly drawn step; first: all error at step 1; copy: repeats its last prediction, flips w.p. eps
+    schedule: str = "iid"  # when errors come: SCHEDULES
 
     def __post_init__(self) -> None:
         if not 0 <= self.eps <= 1:
@@ -83,7 +85,11 @@ def train(lab: Lab, keys: Array, task: Task, config: Config) -> Trained:
     assert task.mdp is not None
     mdp, seeds = task.mdp(), len(lab.seeds)
     expert = np.broadcast_to(np.asarray(task.expert.params, np.int32), (task.horizon, mdp.rho.size))
-    covered = dp.occupancy(mdp, expert, task.horizon).max(0) > 0 if config.coverage == "expert" else np.ones(mdp.rho.size, bool)
+    covered = (
+        dp.occupancy(mdp, expert, task.horizon).max(0) > 0
+        if config.coverage == "expert"
+        else np.ones(mdp.rho.size, bool)
+    )
     params = {
         "expert": expert,
         "worst": dp.worst_actions(mdp, expert, task.horizon).astype(np.int32),

@@ -12,7 +12,9 @@ from ilbench.nets import features, identity_norm
 from ilbench.types import Array, Discrete, Head, Space
 
 
-def outputs(init_net: Callable[..., Any], apply_net: Callable[..., Any], obs: Space) -> tuple[Callable[..., Any], Callable[..., Any]]:
+def outputs(
+    init_net: Callable[..., Any], apply_net: Callable[..., Any], obs: Space
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """`(init(key) -> params, out(params, obs) -> [outputs])` with observation statistics inside the parameters."""
 
     def init(key: Array) -> Any:

@@ -24,12 +24,18 @@ class Config:
     width: int = 64  # units per hidden layer
     depth: int = 2  # hidden layers
     activation: str = "tanh"  # tanh, relu or silu
-    min_std: float = 1e-2  # floor of the standard deviation: a deterministic expert would drive it to 0 and the density to infinity
+    min_std: float = (
+        1e-2  # floor of the standard deviation: a deterministic expert would drive it to 0 and the density to infinity
+    )
 
 
 def skip(task: Task) -> str | None:
     """Needs continuous actions."""
-    return None if isinstance(task.env.action, Box) else "gaussian needs continuous actions; for discrete ones take mlp, linear or table"
+    return (
+        None
+        if isinstance(task.env.action, Box)
+        else "gaussian needs continuous actions; for discrete ones take mlp, linear or table"
+    )
 
 
 @lru_cache

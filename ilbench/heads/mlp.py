@@ -24,7 +24,11 @@ class Config:
 
 def skip(task: Task) -> str | None:
     """Needs discrete actions."""
-    return None if isinstance(task.env.action, Discrete) else "mlp is categorical and needs discrete actions; for continuous ones take mse or gaussian"
+    return (
+        None
+        if isinstance(task.env.action, Discrete)
+        else "mlp is categorical and needs discrete actions; for continuous ones take mse or gaussian"
+    )
 
 
 @lru_cache

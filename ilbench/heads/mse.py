@@ -24,7 +24,11 @@ class Config:
 
 def skip(task: Task) -> str | None:
     """Needs continuous actions."""
-    return None if isinstance(task.env.action, Box) else "mse needs continuous actions; for discrete ones take mlp, linear or table"
+    return (
+        None
+        if isinstance(task.env.action, Box)
+        else "mse needs continuous actions; for discrete ones take mlp, linear or table"
+    )
 
 
 @lru_cache

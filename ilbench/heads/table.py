@@ -23,7 +23,9 @@ class Config:
     """How observations are counted, and what happens where there are none."""
 
     per_step: bool = False  # one table per time step (no parameter sharing) or one for all
-    unseen: str = "uniform"  # uniform: any action each time; wrong: never the expert's; fixed: a random one drawn at init
+    unseen: str = (
+        "uniform"  # uniform: any action each time; wrong: never the expert's; fixed: a random one drawn at init
+    )
     smoothing: float = 1.0  # Laplace count for log-probabilities; the deployed action is the most counted one
 
     def __post_init__(self) -> None:
@@ -63,7 +65,10 @@ def _head(steps: int, states: int, actions: int, config: Config, wrong: bytes | 
 
     def solve(data: Data, key: Array) -> Any:
         step = jnp.minimum(data.t, steps - 1)
-        return {**init(key), "counts": jnp.zeros((steps, states, actions), jnp.float32).at[step, data.obs, data.action].add(data.weight)}
+        return {
+            **init(key),
+            "counts": jnp.zeros((steps, states, actions), jnp.float32).at[step, data.obs, data.action].add(data.weight),
+        }
 
     def act(params: Any, key: Array, t: Array, obs: Array) -> Array:
         counts = row(params, t, obs)

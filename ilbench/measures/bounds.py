@@ -17,7 +17,10 @@ def measure(evidence: Evidence) -> dict[str, Any]:
     """`bound_b1`, `bound_b0`, `bound_b2` (each at most H), and `bound_ratio` = cost / B2 (the tightest of them)."""
     eps_t = mistakes(evidence.held_out_error, evidence.expert_alive, evidence.deltas[0]).mean(0)
     cost = mistakes(evidence.error, evidence.alive, evidence.deltas[0]).sum(1).mean()
-    clipped = {name: float(bounds.clip(f(eps_t), evidence.horizon)) for name, f in (("b1", bounds.b1), ("b0", bounds.b0), ("b2", bounds.b2))}
+    clipped = {
+        name: float(bounds.clip(f(eps_t), evidence.horizon))
+        for name, f in (("b1", bounds.b1), ("b0", bounds.b0), ("b2", bounds.b2))
+    }
     return {
         **{f"bound_{name}": value for name, value in clipped.items()},
         "bound_ratio": cost / clipped["b2"] if clipped["b2"] > 0 else None,

@@ -18,8 +18,14 @@ def measure(evidence: Evidence) -> dict[str, Any]:
     """`eps_bar`, `eps_max` (biased upward by the maximum over noisy steps) and the metric error; curve `eps_t [K]`."""
     eps_t = mistakes(evidence.held_out_error, evidence.expert_alive, evidence.deltas[0]).mean(0)
     finite = np.isfinite(evidence.held_out_error).all()
-    out: dict[str, Any] = {"eps_bar": eps_t.mean(), "eps_max": eps_t.max(), "eps_t": eps_t[log_spaced(evidence.horizon) - 1]}
-    out["held_out_error"] = evidence.held_out_error[evidence.expert_alive].mean() if finite and evidence.expert_alive.any() else None
+    out: dict[str, Any] = {
+        "eps_bar": eps_t.mean(),
+        "eps_max": eps_t.max(),
+        "eps_t": eps_t[log_spaced(evidence.horizon) - 1],
+    }
+    out["held_out_error"] = (
+        evidence.held_out_error[evidence.expert_alive].mean() if finite and evidence.expert_alive.any() else None
+    )
     for delta in evidence.deltas[1:]:
         out[f"eps_bar@{delta:g}"] = mistakes(evidence.held_out_error, evidence.expert_alive, delta).mean()
     return out

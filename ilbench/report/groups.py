@@ -47,7 +47,18 @@ def group(records: Iterable[Record]) -> list[Group]:
     out = []
     for rs in blocks:
         c = rs[0].cell
-        out.append(Group(c.task, c.horizon, c.algorithm, _label(c.algorithm, c.config, rivals[(c.task, c.algorithm)]), c.head, c.budget, c.config, tuple(rs)))
+        out.append(
+            Group(
+                c.task,
+                c.horizon,
+                c.algorithm,
+                _label(c.algorithm, c.config, rivals[(c.task, c.algorithm)]),
+                c.head,
+                c.budget,
+                c.config,
+                tuple(rs),
+            )
+        )
     return sorted(out, key=lambda g: (g.task, g.horizon, g.budget, g.algorithm, g.label))
 
 

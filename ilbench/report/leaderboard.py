@@ -16,7 +16,8 @@ import numpy as np
 from ilbench import stats
 from ilbench.records import Record
 from ilbench.report.groups import Group, group, instrument
-from ilbench.report.tables import Table, interval, markdown, number, text as render
+from ilbench.report.tables import Table, interval, markdown, number
+from ilbench.report.tables import text as render
 
 BASELINE = "bc"
 
@@ -43,7 +44,8 @@ def _ci(x: np.ndarray, statistic: str = "mean") -> tuple[float | None, float | N
         return None, None, None
     if len(finite) < 2:
         return float(finite[0]), None, None
-    return tuple(stats.bootstrap_ci(finite, statistic))[:3]
+    found = stats.bootstrap_ci(finite, statistic)
+    return found.value, found.lo, found.hi
 
 
 def _difference(g: Group, base: Group | None) -> tuple[float, float, float, float] | None:
@@ -64,17 +66,31 @@ def _row(g: Group, base: Group | None) -> dict[str, Any]:
     difference = _difference(g, base)
     first = g.records[0]
     return {
-        "task": g.task, "horizon": g.horizon, "budget": g.budget, "algorithm": g.label, "head": g.head,
-        "seeds": len(g.records), "episodes": first.episodes.n,
+        "task": g.task,
+        "horizon": g.horizon,
+        "budget": g.budget,
+        "algorithm": g.label,
+        "head": g.head,
+        "seeds": len(g.records),
+        "episodes": first.episodes.n,
         "diverged": sum(r.status == "diverged" for r in g.records),
-        "score": score, "score_ci": [lo, hi], "gap": gap[0], "gap_ci": list(gap[1:]), "cost": cost[0], "cost_ci": list(cost[1:]),
+        "score": score,
+        "score_ci": [lo, hi],
+        "gap": gap[0],
+        "gap_ci": list(gap[1:]),
+        "cost": cost[0],
+        "cost_ci": list(cost[1:]),
         "survived": float(np.nanmean(g.values("survived"))),
         "labels": float(np.mean([r.cost.labels for r in g.records])),
         "gradient_steps": first.cost.gradient_steps,
         "seconds": float(np.mean([r.cost.run_s or 0.0 for r in g.records])),
         "minus_baseline": None if difference is None else dict(zip(("mean", "lo", "hi", "p"), difference, strict=True)),
         "variants": {
-            name: float(np.nanmean([np.nan if r.variants[name].get("score") is None else r.variants[name]["score"] for r in g.records]))
+            name: float(
+                np.nanmean(
+                    [np.nan if r.variants[name].get("score") is None else r.variants[name]["score"] for r in g.records]
+                )
+            )
             for name in sorted(first.variants)
         },
     }
@@ -86,16 +102,41 @@ def _task_table(rows: list[dict[str, Any]]) -> Table:
     for r in sorted(rows, key=lambda r: -(r["score"] if r["score"] is not None else -np.inf)):
         d = r["minus_baseline"]
         variants = ", ".join(f"{name} {number(value)}" for name, value in r["variants"].items())
-        cells.append((
-            r["algorithm"] + (f" ({r['diverged']} diverged)" if r["diverged"] else ""), r["head"], str(r["seeds"]),
-            interval(r["score"], *r["score_ci"]),
-            "-" if d is None else f"{interval(d['mean'], d['lo'], d['hi'])}",
-            interval(r["gap"], *r["gap_ci"]), interval(r["cost"], *r["cost_ci"]), number(r["survived"]),
-            number(r["labels"], 5), str(r["gradient_steps"]), number(r["seconds"]), variants or "-",
-        ))
-    columns = ("algorithm", "head", "seeds", "score, IQM [95 %]", f"score - {BASELINE} [95 %]", "return gap [95 %]", "0-1 cost [95 %]",
-               "survived", "labels", "updates", "s/seed", "score by policy")
-    return Table(f"{first['task']}, H = {first['horizon']}, budget {first['budget']} labels, {first['episodes']} episodes a seed", columns, cells)
+        cells.append(
+            (
+                r["algorithm"] + (f" ({r['diverged']} diverged)" if r["diverged"] else ""),
+                r["head"],
+                str(r["seeds"]),
+                interval(r["score"], *r["score_ci"]),
+                "-" if d is None else f"{interval(d['mean'], d['lo'], d['hi'])}",
+                interval(r["gap"], *r["gap_ci"]),
+                interval(r["cost"], *r["cost_ci"]),
+                number(r["survived"]),
+                number(r["labels"], 5),
+                str(r["gradient_steps"]),
+                number(r["seconds"]),
+                variants or "-",
+            )
+        )
+    columns = (
+        "algorithm",
+        "head",
+        "seeds",
+        "score, IQM [95 %]",
+        f"score - {BASELINE} [95 %]",
+        "return gap [95 %]",
+        "0-1 cost [95 %]",
+        "survived",
+        "labels",
+        "updates",
+        "s/seed",
+        "score by policy",
+    )
+    return Table(
+        f"{first['task']}, H = {first['horizon']}, budget {first['budget']} labels, {first['episodes']} episodes a seed",
+        columns,
+        cells,
+    )
 
 
 def _overall(groups: list[Group]) -> Table | None:
@@ -107,18 +148,23 @@ def _overall(groups: list[Group]) -> Table | None:
     if len(ranked) < 2:
         return None
     common = sorted(set.intersection(*(set(t) for t in ranked.values())))
-    seeds = sorted(set.intersection(*(set(g.seeds) for t in ranked.values() for k, g in t.items() if k in common))) if common else []
+    seeds = (
+        sorted(set.intersection(*(set(g.seeds) for t in ranked.values() for k, g in t.items() if k in common)))
+        if common
+        else []
+    )
     if not common or len(seeds) < 2:
         return None
     matrix = {
-        label: np.stack([_scores(t[k])[[t[k].seeds.index(s) for s in seeds]] for k in common], axis=1) for label, t in ranked.items()
+        label: np.stack([_scores(t[k])[[t[k].seeds.index(s) for s in seeds]] for k in common], axis=1)
+        for label, t in ranked.items()
     }
     ranks = stats.rank_intervals(matrix)
     rows = []
     for label, x in sorted(matrix.items(), key=lambda item: -stats.iqm(item[1])):
         ci = stats.bootstrap_ci(x, "iqm")
         rank = ranks[label]
-        rows.append((rank.label, label, interval(*tuple(ci)[:3]), str(len(seeds))))
+        rows.append((rank.label, label, interval(ci.value, ci.lo, ci.hi), str(len(seeds))))
     note = f"over {len(common)} tasks: {', '.join(common)}. Ranks are intervals: algorithms whose paired difference is not clear share a place."
     return Table("All tasks", ("rank", "algorithm", "score, IQM over seeds and tasks [95 %]", "seeds"), rows, (note,))
 
@@ -148,7 +194,11 @@ LEGEND = (
 
 def text(board: Board) -> str:
     """For a terminal."""
-    return render(board.tables) + f"\n\n{LEGEND}" if board.tables else "no records that belong on a board (instruments never do)"
+    return (
+        render(board.tables) + f"\n\n{LEGEND}"
+        if board.tables
+        else "no records that belong on a board (instruments never do)"
+    )
 
 
 def page(board: Board, suite: str) -> str:

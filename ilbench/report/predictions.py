@@ -51,7 +51,9 @@ def _reset_cliff(horizon: int, budget: int, config: dict[str, Any]) -> dict[str,
 
     if not config.get("table.per_step"):
         return {}
-    task = registry.task("reset_cliff", horizon, **{k.split(".", 1)[1]: v for k, v in config.items() if k.startswith("task.")})
+    task = registry.task(
+        "reset_cliff", horizon, **{k.split(".", 1)[1]: v for k, v in config.items() if k.startswith("task.")}
+    )
     assert task.mdp is not None
     mdp, demonstrations = task.mdp(), budget // horizon
     good = mdp.rho[:-1]  # the last state is the fall

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 
@@ -11,7 +12,7 @@ class Table(NamedTuple):
 
     title: str
     columns: tuple[str, ...]
-    rows: list[tuple[str, ...]]
+    rows: Sequence[tuple[str, ...]]
     notes: tuple[str, ...] = ()
 
 
@@ -39,7 +40,9 @@ def text(tables: list[Table]) -> str:
     """Aligned columns, as wide as they need to be."""
     out = []
     for table in tables:
-        widths = [max(len(c), *(len(r[i]) for r in table.rows)) if table.rows else len(c) for i, c in enumerate(table.columns)]
+        widths = [
+            max(len(c), *(len(r[i]) for r in table.rows)) if table.rows else len(c) for i, c in enumerate(table.columns)
+        ]
 
         def line(cells: tuple[str, ...], widths: list[int] = widths) -> str:
             return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()

@@ -44,8 +44,13 @@ class Prepared:
 
 
 def prepare(
-    suite: str | Suite = "quick", *, tasks: str | None = None, algorithms: str | None = None,
-    horizons: tuple[int, ...] | None = None, seeds: tuple[int, ...] | None = None, changes: Mapping[str, Any] | None = None,
+    suite: str | Suite = "quick",
+    *,
+    tasks: str | None = None,
+    algorithms: str | None = None,
+    horizons: tuple[int, ...] | None = None,
+    seeds: tuple[int, ...] | None = None,
+    changes: Mapping[str, Any] | None = None,
 ) -> Prepared:
     """Resolves a suite; raises ValueError (UnknownName) before any compute.
 
@@ -74,8 +79,15 @@ def cells(plan: Plan) -> dict[int, Cell]:
     expert = weights.digest(task.expert.params)
     return {
         seed: Cell(
-            task=task.name, expert=expert, algorithm=block.algorithm, head=block.head, config=plan.resolved,
-            horizon=task.horizon, budget=block.labels, evaluation=evaluation, seed=seed,
+            task=task.name,
+            expert=expert,
+            algorithm=block.algorithm,
+            head=block.head,
+            config=plan.resolved,
+            horizon=task.horizon,
+            budget=block.labels,
+            evaluation=evaluation,
+            seed=seed,
         )
         for seed in block.seeds
     }
@@ -85,17 +97,29 @@ def _record(prepared: Prepared, plan: Plan, cell: Cell, executed: Any, outcome: 
     import jax
 
     cost = {
-        "labels": outcome.labels, "env_steps": outcome.env_steps, "gradient_steps": executed.gradient_steps,
+        "labels": outcome.labels,
+        "env_steps": outcome.env_steps,
+        "gradient_steps": executed.gradient_steps,
         "eval_steps": executed.eval_steps // seeds,
-        "compile_s": round(executed.compile_s / seeds, 3), "run_s": round(executed.run_s / seeds, 3),
+        "compile_s": round(executed.compile_s / seeds, 3),
+        "run_s": round(executed.run_s / seeds, 3),
     }
     return make_record(
-        cell, prepared.suite, status=outcome.status, reason=outcome.reason, scores=_rounded(outcome.scores),
+        cell,
+        prepared.suite,
+        status=outcome.status,
+        reason=outcome.reason,
+        scores=_rounded(outcome.scores),
         variants={name: _rounded(scores) for name, scores in outcome.variants.items()},
-        episodes=summarise_episodes(outcome.returns, outcome.costs), references=executed.references, cost=cost,
+        episodes=summarise_episodes(outcome.returns, outcome.costs),
+        references=executed.references,
+        cost=cost,
         provenance=provenance(
-            device=jax.devices()[0].device_kind, devices=jax.device_count(), block=plan.task.block,
-            precision=str(jax.config.jax_default_matmul_precision or "default"), prng="threefry2x32",
+            device=jax.devices()[0].device_kind,
+            devices=jax.device_count(),
+            block=plan.task.block,
+            precision=str(jax.config.values.get("jax_default_matmul_precision") or "default"),
+            prng="threefry2x32",
         ),
     )
 
@@ -105,9 +129,15 @@ def _rounded(scores: Mapping[str, float | None]) -> dict[str, float | None]:
 
 
 def run(
-    suite: str | Suite = "quick", *, tasks: str | None = None, algorithms: str | None = None,
-    horizons: tuple[int, ...] | None = None, seeds: tuple[int, ...] | None = None,
-    changes: Mapping[str, Any] | None = None, out: str | pathlib.Path = "results", save_policies: bool = False,
+    suite: str | Suite = "quick",
+    *,
+    tasks: str | None = None,
+    algorithms: str | None = None,
+    horizons: tuple[int, ...] | None = None,
+    seeds: tuple[int, ...] | None = None,
+    changes: Mapping[str, Any] | None = None,
+    out: str | pathlib.Path = "results",
+    save_policies: bool = False,
     quiet: bool = False,
 ) -> Summary:
     """Runs what is missing of a suite and returns what was done; `changes` are `{"dagger.rounds": 10}`.
@@ -119,7 +149,9 @@ def run(
     return execute_plans(prepared, out=out, save_policies=save_policies, quiet=quiet)
 
 
-def execute_plans(prepared: Prepared, *, out: str | pathlib.Path, save_policies: bool = False, quiet: bool = False) -> Summary:
+def execute_plans(
+    prepared: Prepared, *, out: str | pathlib.Path, save_policies: bool = False, quiet: bool = False
+) -> Summary:
     """Executes resolved blocks; see `run`."""
     from ilbench.execute import Session, execute
 
@@ -137,7 +169,9 @@ def execute_plans(prepared: Prepared, *, out: str | pathlib.Path, save_policies:
             show(plan.label)
             try:
                 executed = execute(plan, missing, session)
-            except Exception as error:  # one broken block must not cost the others; it is named and the exit code says so
+            except (
+                Exception
+            ) as error:  # one broken block must not cost the others; it is named and the exit code says so
                 summary.failed.append((plan.label, f"{type(error).__name__}: {error}"))
                 counter.failed += len(missing)
                 continue
@@ -171,11 +205,17 @@ def describe(prepared: Prepared, out: str | pathlib.Path) -> list[dict[str, Any]
         by_seed = cells(plan)
         have = sum(store.exists(out, cell_id(cell), prepared.suite) for cell in by_seed.values())
         b: Block = plan.block
-        rows.append({
-            "task": plan.task.name, "horizon": plan.task.horizon, "algorithm": b.algorithm, "head": b.head,
-            "labels": b.labels, "episodes": b.protocol.episodes, "seeds": len(by_seed), "cached": have,
-            "to_run": len(by_seed) - have,
-        })
+        rows.append(
+            {
+                "task": plan.task.name,
+                "horizon": plan.task.horizon,
+                "algorithm": b.algorithm,
+                "head": b.head,
+                "labels": b.labels,
+                "episodes": b.protocol.episodes,
+                "seeds": len(by_seed),
+                "cached": have,
+                "to_run": len(by_seed) - have,
+            }
+        )
     return rows
-
-

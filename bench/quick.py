@@ -1,0 +1,104 @@
+"""The default: chains against closed forms, then bc, dagger and ccil on tabular, control and hopper tasks; minutes.
+
+Everything below was declared before the suite ran: the same optimiser settings for every algorithm, label budgets
+that count demonstrations and validation, and which policy is scored.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ilbench.evidence import Protocol
+from ilbench.plan import Block, Suite
+
+EPS = 1e-4  # the dialled error; eps H stays small, so the exponents are those of the theory
+STEPS = 400_000  # env steps per seed and horizon: an equal step budget per horizon, so all points are equally sharp
+CHAIN_HORIZONS = (16, 32, 64, 128, 256, 512)
+FIT: dict[str, Any] = {"fit.updates": 2000, "fit.batch": 256, "fit.learning_rate": 1e-3}
+
+
+def chains() -> tuple[Block, ...]:
+    """The dialled learner with BC's and DAgger's coverage, independent runs per horizon."""
+    return tuple(
+        Block(
+            task,
+            "dialled",
+            "table",
+            0,
+            horizon=h,
+            config={"dialled.eps": EPS, "dialled.coverage": coverage},
+            protocol=Protocol(episodes=STEPS // h, held_out=16),
+        )
+        for task in ("cliff", "recoverable")
+        for h in CHAIN_HORIZONS
+        for coverage in ("expert", "own")
+    )
+
+
+def reset_cliff() -> tuple[Block, ...]:
+    """A trained table on the instance of the |S| H^2 / N lower bound: 100 demonstrations per horizon."""
+    config = {"table.per_step": True, "table.unseen": "wrong"}
+    return tuple(
+        Block(
+            "reset_cliff",
+            "bc",
+            "table",
+            100 * h,
+            horizon=h,
+            seeds=tuple(range(30)),
+            config=config,
+            protocol=Protocol(episodes=256, held_out=64),
+        )
+        for h in (5, 10, 20, 40)
+    )
+
+
+def trained(
+    task: str,
+    head: str,
+    episodes: int,
+    horizon: int,
+    prefixes: tuple[int, ...],
+    algorithms: tuple[tuple[str, dict[str, Any]], ...],
+    *,
+    rollouts: int = 64,
+    fit: dict[str, Any] | None = None,
+    unit: int = 0,
+) -> tuple[Block, ...]:
+    """Algorithms at the same label budget on one task, with the 0-1 cost read off at prefix horizons."""
+    protocol = Protocol(episodes=rollouts, held_out=rollouts, prefixes=prefixes)
+    return tuple(
+        Block(
+            task,
+            name,
+            head,
+            episodes * horizon,
+            horizon=horizon,
+            config={**(fit or FIT), **config},
+            protocol=protocol,
+            unit=unit,
+        )
+        for name, config in algorithms
+    )
+
+
+BC: tuple[str, dict[str, Any]] = ("bc", {})
+DAGGER: tuple[str, dict[str, Any]] = ("dagger", {"dagger.rounds": 5, "dagger.selected": "last"})
+CCIL: tuple[str, dict[str, Any]] = ("ccil", {"ccil.dynamics": "learned"})
+CCIL_TRUE: tuple[str, dict[str, Any]] = ("ccil", {"ccil.dynamics": "true"})
+
+
+def suite() -> Suite:
+    """About 500 cells."""
+    return Suite(
+        "quick",
+        1,
+        (
+            *chains(),
+            *reset_cliff(),
+            *trained("gridworld", "table", 12, 100, (10, 30), (BC, DAGGER), fit={}),
+            *trained("cartpole", "mlp", 6, 500, (10, 30, 100, 300), (BC, DAGGER, CCIL)),
+            *trained("pendulum", "mse", 6, 200, (10, 30, 100), (BC, DAGGER, CCIL, CCIL_TRUE)),
+            *trained("hopper", "mse", 6, 1000, (10, 30, 100, 300), (BC, DAGGER, CCIL), rollouts=32),
+        ),
+    )
