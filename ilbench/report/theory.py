@@ -235,7 +235,7 @@ def _closed_table(rows: list[Row]) -> Table:
         for r in rows
     ]  # fmt: skip
     notes = (
-        "exponents: least-squares slope of log cost on log H over these horizons, independent runs with equal step budgets.",
+        "exponents: least-squares slope of log cost on log H over these horizons; independent runs, equal steps.",
         "in band: the closed form lies in the simultaneous 95 % band at every H. HOLDS: it does, and the exponents agree within 0.1 (TOST).",
         "VIOLATED: the closed form lies outside a band that is simultaneous over all rows of this table.",
     )
