@@ -18,8 +18,10 @@ Brax: Freeman et al. 2021, https://arxiv.org/abs/2106.13281.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import difflib
 import functools
+import io
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -39,7 +41,7 @@ TAGS = ("brax",)
 # `absorbing_reward` is earned on every step after a fall. 0 for the robots that earn about +1 for staying up, so that
 # falling is not better than living (hopper: unless it races backwards at over 1 m/s). Reacher cannot fall; should
 # its physics blow up, it gets the worst reward of a step: distance 0.41 (arm 0.21 + target 0.2) and action cost 2.
-TASKS = {
+TASKS: dict[str, dict[str, Any]] = {
     "inverted_pendulum": {"backend": "spring"},
     "reacher": {"backend": "spring", "horizon": 200, "absorbing_reward": -2.41},
     "hopper": {"backend": "spring"},
@@ -53,15 +55,22 @@ SUMMARY = {
 BACKENDS = ("spring", "positional", "generalized", "mjx")
 DELTAS = (0.1, 0.05, 0.2, 0.5)  # of an action range of 2: 5, 2.5, 10 and 25 per cent; the first is the headline
 BLOCK = 128  # lanes whose state stays in cache: 122k steps/s against 47k for 1,024 (hopper, one core)
-PREFIX = "brax:"
 
 
 @functools.cache
 def _brax() -> ModuleType:
-    """`brax.envs`, imported with its chatter on stderr: without warp, mjx prints to stdout and would corrupt JSON."""
-    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from brax import envs
+    """`brax.envs`, imported with stdout caught: without warp, mjx prints there and would corrupt `--json`.
+
+    What it prints goes to stderr, but for the complaint about warp, an accelerator that is not used here.
+    """
+    chatter = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(chatter), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            from brax import envs
+    finally:
+        lines = chatter.getvalue().splitlines(keepends=True)
+        sys.stderr.writelines(line for line in lines if "warp" not in line)
     return envs
 
 
@@ -146,18 +155,21 @@ def make_env(name: str, backend: str = "spring", absorbing_reward: float = 0.0) 
 
 
 def parse(task_id: str) -> tuple[str, str, dict[str, Any]]:
-    """`(task id, brax name, kwargs)`: "hopper" and "brax:hopper/spring" are one task, called "hopper"."""
-    if not task_id.startswith(PREFIX):
-        _known("brax task", task_id, (*TASKS, *(f"{PREFIX}{name}/spring" for name in names() if name not in TASKS)))
-        if task_id in TASKS:
-            return task_id, task_id, dict(TASKS[task_id])
-    name, _, backend = task_id.removeprefix(PREFIX).partition("/")
+    """`(task id, brax name, kwargs)`: "hopper" and "brax:hopper/spring" are one task, called "hopper".
+
+    "brax:ant/mjx" becomes the id "brax-ant-mjx", which is safe in records and as a file name, and is read back too.
+    """
+    if task_id in TASKS:
+        return task_id, task_id, dict(TASKS[task_id])
+    if not task_id.startswith(("brax:", "brax-")):
+        _known("brax task", task_id, (*TASKS, *(f"brax:{name}/spring" for name in names() if name not in TASKS)))
+    name, _, backend = task_id[5:].replace("-", "/").partition("/")
     backend = backend or "spring"
     _known("brax environment", name, names())
     _known("brax backend", backend, BACKENDS)
     if name in TASKS and TASKS[name]["backend"] == backend:
         return name, name, dict(TASKS[name])
-    return f"{PREFIX}{name}/{backend}", name, {"backend": backend}
+    return f"brax-{name}-{backend}", name, {"backend": backend}
 
 
 def untrained(task_id: str, horizon: int | None = None, **kwargs: Any) -> Task:
@@ -186,8 +198,6 @@ def untrained(task_id: str, horizon: int | None = None, **kwargs: Any) -> Task:
 
 def make(task_id: str, horizon: int | None = None, **kwargs: Any) -> Task:
     """A task with its trained, deterministic expert; ValueError for unknown ids, FileNotFoundError without weights."""
-    import dataclasses
-
     task = untrained(task_id, horizon, **kwargs)
     params = weights.load(task.name, obs_dim=task.env.obs.shape[0], action_dim=task.env.action.shape[0])
     return dataclasses.replace(task, expert=weights.policy(params))

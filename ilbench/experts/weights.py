@@ -7,6 +7,7 @@ File `<task>@<version>.safetensors` holds the float32 tensors and, in its header
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -24,7 +25,7 @@ from safetensors.numpy import load as safetensors_load
 from safetensors.numpy import save as safetensors_save
 
 from ilbench import nets
-from ilbench.types import Array, Box, Policy, PyTree
+from ilbench.types import Array, Box, Policy, PyTree, Task
 
 FORMAT = "ilbench-expert-1"
 HIDDEN = (64, 64)
@@ -61,7 +62,7 @@ def zeros(obs_dim: int, action_dim: int, hidden: tuple[int, ...] = HIDDEN) -> Py
     sizes = (obs_dim, *hidden, action_dim)
     layer = {
         f"Dense_{i}": {"kernel": np.zeros((a, b), np.float32), "bias": np.zeros((b,), np.float32)}
-        for i, (a, b) in enumerate(zip(sizes[:-1], sizes[1:], strict=True))
+        for i, (a, b) in enumerate(itertools.pairwise(sizes))
     }
     return {"net": layer, "norm": {"mean": np.zeros((obs_dim,), np.float32), "std": np.ones((obs_dim,), np.float32)}}
 
@@ -83,18 +84,19 @@ def digest(params: PyTree) -> str:
 
 
 # ------------------------------------------------------------------------------------------------- files
-def file_name(task: str) -> str:
-    """`hopper@1` -> `hopper@1`, `brax:ant/mjx@1` -> `brax-ant-mjx@1`; ValueError for names that no task has."""
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_.+-]*(:[a-z0-9_]+/[a-z0-9_]+)?@[0-9]+", task) or len(task) > 80:
-        raise ValueError(f"{task!r} is not a task with its version, such as 'hopper@1' or 'brax:ant/spring@1'")
-    return task.replace(":", "-").replace("/", "-")
+def _known_name(task: str) -> str:
+    """`task` itself; ValueError unless it is a name with a version, which is then safe as a file name too."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._+-]{0,63}@[0-9]{1,9}", task):
+        raise ValueError(f"{task!r} is not a task with its version, such as 'hopper@1'")
+    return task
 
 
 def user_folder() -> pathlib.Path:
     """Where experts trained here are kept: $ILBENCH_EXPERTS, else the user's data folder."""
     import platformdirs
 
-    return pathlib.Path(os.environ.get(FOLDER_VARIABLE) or pathlib.Path(platformdirs.user_data_dir("ilbench")) / "experts")
+    given = os.environ.get(FOLDER_VARIABLE)
+    return pathlib.Path(given) if given else pathlib.Path(platformdirs.user_data_dir("ilbench"), "experts")
 
 
 def folders() -> tuple[pathlib.Path, ...]:
@@ -104,7 +106,7 @@ def folders() -> tuple[pathlib.Path, ...]:
 
 def find(task: str) -> pathlib.Path:
     """Path of the weights of `task` ("hopper@1"); FileNotFoundError that says how to train them."""
-    name, places = file_name(task), folders()
+    name, places = _known_name(task), folders()
     for folder in places:
         if (folder / f"{name}.safetensors").is_file():
             return folder / f"{name}.safetensors"
@@ -112,7 +114,7 @@ def find(task: str) -> pathlib.Path:
     others = sorted({path.stem for folder in places for path in folder.glob(f"{stem}@*.safetensors")})
     hint = f" There is {', '.join(others)}, but weights are valid for one version of a task only." if others else ""
     raise FileNotFoundError(
-        f"expert_missing: no trained expert for {task!r}.{hint} Train one with: ilbench expert train {task.rsplit('@', 1)[0]}"
+        f"expert_missing: no trained expert for {task!r}.{hint} Train one with: ilbench expert train {stem}"
     )
 
 
@@ -132,7 +134,7 @@ def write_atomic(path: pathlib.Path, content: bytes) -> None:
 
 def save(path: pathlib.Path, params: PyTree, task: str) -> str:
     """Writes the weights of `task` ("hopper@1") and returns their digest; ValueError for what `load` would refuse."""
-    file_name(task)
+    _known_name(task)
     tensors = _named(params)
     hidden = tuple(tensors[f"net.Dense_{i}.bias"].shape[0] for i in range(len(params["net"]) - 1))
     first, last = tensors["net.Dense_0.kernel"].shape[0], tensors[f"net.Dense_{len(hidden)}.bias"].shape[0]
@@ -203,7 +205,8 @@ def read(path: pathlib.Path, task: str, *, obs_dim: int, action_dim: int) -> PyT
     try:
         tensors = safetensors_load(content)
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise _refuse(path, f"a damaged file ({str(error)[:120]})", f"a safetensors file with {need} bytes of float32") from error
+        found = f"a damaged file ({str(error)[:120]})"
+        raise _refuse(path, found, f"a safetensors file with {need} bytes of float32") from error
     _check(path, tensors, template)
     return jax.tree_util.tree_map_with_path(
         lambda key, _: jnp.asarray(tensors[jax.tree_util.keystr(key, simple=True, separator=".")]), template
@@ -211,7 +214,7 @@ def read(path: pathlib.Path, task: str, *, obs_dim: int, action_dim: int) -> PyT
 
 
 def load(task: str, *, obs_dim: int, action_dim: int) -> PyTree:
-    """Parameters of the expert of `task` ("hopper@1"); FileNotFoundError if there is none, ValueError if it is not sound."""
+    """Parameters of the expert of `task` ("hopper@1"); FileNotFoundError if missing, ValueError if not sound."""
     return read(find(task), task, obs_dim=obs_dim, action_dim=action_dim)
 
 
@@ -220,4 +223,21 @@ def manifest(task: str) -> dict[str, Any]:
     path = find(task).with_suffix(".json")
     if not path.is_file():
         raise FileNotFoundError(f"the expert {task!r} has no manifest {path.name} beside its weights; train it again")
-    return json.loads(path.read_text(encoding="utf-8"))
+    stated = json.loads(path.read_text(encoding="utf-8"))
+    if stated.get("format") != FORMAT or stated.get("task") != task:
+        raise _refuse(path, f"a manifest of {stated.get('task')!r}", f"one of {task!r} in format {FORMAT!r}")
+    return stated
+
+
+def references(task: Task) -> dict[str, dict[str, Any]] | None:
+    """`{"random": {mean, ci, n}, "expert": ...}` at the task's horizon, from the manifest of exactly its expert.
+
+    None where no manifest speaks of this expert, of this horizon, or of this absorbing reward.
+    """
+    try:
+        stated = manifest(task.name)
+    except FileNotFoundError:
+        return None
+    same = stated["digest"] == digest(task.expert.params)
+    same &= stated["absorbing_reward"] == float(task.env.absorbing_reward)
+    return stated["references_by_horizon"].get(str(task.horizon)) if same else None

@@ -1,0 +1,194 @@
+"""Expert weights: what is not exactly as expected is refused with what was found, and what ships is what it says."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import pathlib
+import pickle
+import struct
+
+import numpy as np
+import pytest
+from safetensors.numpy import save as safetensors_save
+
+from ilbench.experts import weights
+
+TASK = "robot@1"
+OBS, ACTION = 5, 2
+
+
+def params(hidden=(8, 8), seed=0):
+    import jax
+
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(
+        lambda x: (0.1 * rng.normal(size=x.shape) + x).astype(np.float32), weights.zeros(OBS, ACTION, hidden)
+    )
+
+
+def raw(tensors=None, *, task=TASK, hidden="8,8", form=weights.FORMAT, **changes):
+    named = weights._named(params()) | changes if tensors is None else tensors
+    named = {name: leaf for name, leaf in named.items() if leaf is not None}
+    return safetensors_save(named, metadata={"format": form, "task": task, "hidden": hidden})
+
+
+def read(tmp_path, content):
+    path = tmp_path / f"{TASK}.safetensors"
+    path.write_bytes(content)
+    return weights.read(path, TASK, obs_dim=OBS, action_dim=ACTION)
+
+
+def test_round_trip_keeps_every_bit(tmp_path):
+    path = tmp_path / f"{TASK}.safetensors"
+    stated = weights.save(path, params(), TASK)
+    back = weights.read(path, TASK, obs_dim=OBS, action_dim=ACTION)
+    assert weights.digest(back) == stated == weights.digest(params())
+    assert weights.digest(params(seed=1)) != stated
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]  # no temporary file is left
+
+
+class _Payload:
+    def __reduce__(self):
+        return (os.system, ("touch pickle-was-run",))
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_a_pickle_in_disguise_is_refused_unread(tmp_path, monkeypatch, protocol):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="pickles are never loaded"):
+        read(tmp_path, pickle.dumps(_Payload(), protocol=protocol))
+    assert not (tmp_path / "pickle-was-run").exists()
+
+
+def test_damage_is_refused_wherever_it_is(tmp_path):
+    good = raw()
+    assert read(tmp_path, good)
+    for cut in (0, 1, 7, 8, 9, 40, len(good) // 2, len(good) - 1):
+        with pytest.raises(ValueError, match="refused expert weights"):
+            read(tmp_path, good[:cut])
+    for content in (b"{}" * 50, struct.pack("<Q", 10 << 30) + b"{" * 100, struct.pack("<Q", 4) + b"{{{{" + b"0" * 64):
+        with pytest.raises(ValueError, match="refused expert weights"):
+            read(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (lambda: raw(task="robot@2"), "robot@2"),
+        (lambda: raw(form="other"), "format 'other'"),
+        (lambda: raw(hidden="8"), "extra tensor net.Dense_2"),
+        (lambda: raw(hidden="9999,8"), "widths of 1 to 512"),
+        (lambda: raw(hidden="8,8,8,8,8"), "at most 4"),
+        (lambda: raw(hidden="../8"), "hidden layers"),
+        (lambda: raw(**{"net.Dense_0.bias": None}), "no tensor net.Dense_0.bias"),
+        (lambda: raw(surprise=np.zeros(3, np.float32)), "extra tensor surprise"),
+        (lambda: raw(**{"norm.mean": np.zeros(OBS + 1, np.float32)}), r"norm.mean of shape \(6,\), expected \(5,\)"),
+        (lambda: raw(**{"norm.mean": np.zeros(OBS, np.float64)}), "norm.mean of dtype float64, expected float32"),
+        (lambda: raw(**{"norm.mean": np.full(OBS, np.nan, np.float32)}), "5 non-finite values in norm.mean"),
+        (lambda: raw(**{"norm.std": np.zeros(OBS, np.float32)}), "positive standard deviations"),
+    ],
+)
+def test_wrong_content_is_refused_with_what_was_found(tmp_path, content, said):
+    with pytest.raises(ValueError, match=said):
+        read(tmp_path, content())
+
+
+def test_a_file_above_the_cap_is_refused_before_it_is_read(tmp_path):
+    path = tmp_path / f"{TASK}.safetensors"
+    with path.open("wb") as stream:
+        stream.truncate(weights.MAX_BYTES + 1)
+    with pytest.raises(ValueError, match=f"at most {weights.MAX_BYTES}"):
+        weights.read(path, TASK, obs_dim=OBS, action_dim=ACTION)
+
+
+def test_weights_for_another_robot_are_refused(tmp_path):
+    path = tmp_path / f"{TASK}.safetensors"
+    weights.save(path, params(), TASK)
+    with pytest.raises(ValueError, match=r"of shape \(5, 8\), expected \(6, 8\)"):
+        weights.read(path, TASK, obs_dim=OBS + 1, action_dim=ACTION)
+
+
+def test_saving_refuses_what_loading_would(tmp_path):
+    bad = params()
+    bad["norm"]["mean"][0] = np.inf
+    with pytest.raises(ValueError, match="non-finite"):
+        weights.save(tmp_path / "x.safetensors", bad, TASK)
+    with pytest.raises(ValueError, match="not a task with its version"):
+        weights.save(tmp_path / "x.safetensors", params(), "../robot@1")
+    assert not list(tmp_path.iterdir())
+
+
+def test_folders_are_searched_in_the_stated_order(tmp_path, monkeypatch):
+    shipped, mine = tmp_path / "shipped", tmp_path / "mine"
+    monkeypatch.setattr(weights, "SHIPPED", shipped)
+    monkeypatch.setattr("platformdirs.user_data_dir", lambda name: str(tmp_path / "user"))
+    monkeypatch.delenv(weights.FOLDER_VARIABLE, raising=False)
+    with pytest.raises(FileNotFoundError, match=r"expert_missing.*ilbench expert train robot"):
+        weights.find(TASK)
+    for folder in (tmp_path / "user" / "experts", shipped, mine):
+        weights.save(folder / f"{TASK}.safetensors", params(), TASK)
+    assert weights.find(TASK).parent == shipped
+    monkeypatch.setenv(weights.FOLDER_VARIABLE, str(mine))
+    assert weights.find(TASK).parent == mine
+    with pytest.raises(FileNotFoundError, match=r"There is robot@1, but weights are valid for one version"):
+        weights.find("robot@2")
+
+
+# ------------------------------------------------------------------------------------------- what ships
+SHIPPED = sorted(path.stem for path in weights.SHIPPED.glob("*.safetensors"))
+
+
+def test_the_three_robots_ship_and_nothing_else_lies_there():
+    assert SHIPPED == ["hopper@1", "inverted_pendulum@1", "reacher@1"]
+    assert {path.suffix for path in weights.SHIPPED.iterdir()} == {".safetensors", ".json"}
+    assert sum(path.stat().st_size for path in weights.SHIPPED.iterdir()) < 200_000
+
+
+@pytest.mark.parametrize("task", SHIPPED)
+def test_shipped_weights_are_those_of_their_manifest(task, monkeypatch):
+    monkeypatch.delenv(weights.FOLDER_VARIABLE, raising=False)
+    stated = weights.manifest(task)
+    dims = {"hopper@1": (11, 3), "inverted_pendulum@1": (4, 1), "reacher@1": (11, 2)}[task]
+    found = weights.load(task, obs_dim=dims[0], action_dim=dims[1])
+    assert weights.digest(found) == stated["digest"]
+    assert stated["task"] == task
+    assert stated["report"]["survived"] >= {"hopper@1": 0.95}.get(task, 1.0)
+    assert stated["report"]["mean_action_change"] < 0.15  # smooth: made to be cloned
+    assert {tuple(who) for who in stated["references_by_horizon"].values()} == {("random", "expert")}
+    for reference in stated["references"].values():
+        assert reference["ci"][0] <= reference["mean"] <= reference["ci"][1]
+        assert reference["n"] == 1024
+    assert stated["references"]["expert"]["ci"][0] > stated["references"]["random"]["ci"][1]
+
+
+def test_shipped_experts_reach_their_bars():
+    assert weights.manifest("hopper@1")["report"]["return"]["ci"][0] >= 1500
+    assert weights.manifest("inverted_pendulum@1")["report"]["return"]["mean"] == 1000
+    assert weights.manifest("reacher@1")["report"]["final_distance"]["ci"][1] < 0.02
+
+
+@pytest.mark.parametrize("task", SHIPPED)
+def test_manifests_hold_no_trace_of_where_they_were_made(task):
+    content = (weights.SHIPPED / f"{task}.json").read_text(encoding="utf-8")
+    json.loads(content, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    for trace in (str(pathlib.Path.home()), os.uname().nodename, "/tmp", "/work"):
+        assert trace not in content or len(trace) < 4
+    assert math.isfinite(json.loads(content)["seconds"])
+
+
+def test_references_belong_to_one_expert_horizon_and_reward(monkeypatch):
+    from ilbench.types import Box, Env, Task
+
+    monkeypatch.delenv(weights.FOLDER_VARIABLE, raising=False)
+    expert = weights.policy(weights.load("inverted_pendulum@1", obs_dim=4, action_dim=1))
+    env = Env((), None, None, Box(4), Box(1, -1.0, 1.0))
+    task = Task("inverted_pendulum", 1, env, expert, 1000)
+    assert weights.references(task) == weights.manifest(task.name)["references"]
+    assert weights.references(dataclasses.replace(task, horizon=100))["expert"]["mean"] <= 100
+    assert weights.references(dataclasses.replace(task, horizon=123)) is None
+    assert weights.references(dataclasses.replace(task, version=2)) is None
+    assert weights.references(dataclasses.replace(task, expert=weights.policy(weights.zeros(4, 1)))) is None
+    assert weights.references(dataclasses.replace(task, env=dataclasses.replace(env, absorbing_reward=-1.0))) is None
