@@ -22,8 +22,8 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-boards: $(VENV)/.run  # regenerate the pages beside the shipped records
-	for page in leaderboard theory; do $(BIN)/ilbench $$page quick --results results --write > /dev/null; done
+boards: $(VENV)/.run  # regenerate the pages beside the shipped records, and the README's tables
+	$(BIN)/python -m ilbench.report.pages quick results
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ilbench needs Python 3.11 or newer; name one with: make PYTHON=python3.11 ...")'

@@ -284,14 +284,16 @@ def row(record: Record) -> dict[str, Any]:
     return out
 
 
-def load_records(path: str | pathlib.Path = "results", suite: str | None = None) -> pd.DataFrame:
+def load_records(path: str | pathlib.Path | None = None, suite: str | None = None) -> pd.DataFrame:
     """One row per record under `path` (of one `name@version` suite, or of all), sorted; files that are no valid
-    record are named on stderr and left out. Raises StoreError when there is no such folder or suite."""
+    record are named on stderr and left out. Without a path: runs/ if it is there, else results/. Raises StoreError
+    when there is no such folder or suite."""
     import pandas as pd
 
     from ilbench import store
 
-    records, problems = store.read_all(path, suite)
+    where = path if path is not None else "runs" if os.path.isdir("runs") else "results"
+    records, problems = store.read_all(where, suite)
     for problem in problems:
         print(f"ilbench: left out {problem.path}: {problem.reason}", file=sys.stderr)
     frame = pd.DataFrame([row(r) for r in records])

@@ -165,7 +165,9 @@ def _overall(groups: list[Group]) -> Table | None:
         ci = stats.bootstrap_ci(x, "iqm")
         rank = ranks[label]
         rows.append((rank.label, label, interval(ci.value, ci.lo, ci.hi), str(len(seeds))))
-    note = f"over {len(common)} tasks: {', '.join(common)}. Algorithms whose paired difference is not clear share a place."
+    note = (
+        f"over {len(common)} tasks: {', '.join(common)}. Algorithms whose paired difference is not clear share a place."
+    )
     return Table("All tasks", ("rank", "algorithm", "score, IQM over seeds and tasks [95 %]", "seeds"), rows, (note,))
 
 

@@ -87,7 +87,9 @@ def _closed_form_rows(sweep: list[Group], family: int) -> list[Row]:
         )
         extra: dict[str, Any] = {"failing": failing, "upper": horizons} if failing else {}
         low, high = stats.simultaneous_band(means, sds, ns, **extra)
-        wide = stats.simultaneous_band(means, sds, ns, level=1 - 0.05 / family, **extra)  # simultaneous over all rows too
+        wide = stats.simultaneous_band(
+            means, sds, ns, level=1 - 0.05 / family, **extra
+        )  # simultaneous over all rows too
         in_band = bool(np.all((low <= form) & (form <= high)))
         slope = stats.slope_ci_independent(means, ses, horizons)
         predicted = float(closed_forms.slope(horizons, form))
@@ -236,7 +238,7 @@ def _closed_table(rows: list[Row]) -> Table:
     ]  # fmt: skip
     notes = (
         "exponents: least-squares slope of log cost on log H over these horizons; independent runs, equal steps.",
-        "in band: the closed form lies in the simultaneous 95 % band at every H. HOLDS: it does, and the exponents agree within 0.1 (TOST).",
+        "in band: the closed form lies in the simultaneous 95 % band at every H. HOLDS: and the exponents agree within 0.1 (TOST).",
         "VIOLATED: the closed form lies outside a band that is simultaneous over all rows of this table.",
     )
     return Table("Against closed forms", columns, cells, notes)

@@ -1,0 +1,137 @@
+"""Pictures of a suite: cost against the horizon beside the closed forms, and what each algorithm reached.
+
+Matplotlib, light, deterministic SVG: the same records give the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ilbench.records import Record
+from ilbench.report import leaderboard, theory
+from ilbench.report.groups import Group, group, instrument
+
+COLOURS = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#e69f00",
+    "#56b4e9",
+)  # Okabe & Ito: safe for colour-blind readers
+MARKS = ("o", "s", "^", "D", "v", "P")
+
+
+def _canvas(columns: int) -> tuple[Any, Any]:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    matplotlib.rcParams.update(
+        {"svg.hashsalt": "ilbench", "svg.fonttype": "none", "font.size": 9, "axes.grid": True, "grid.alpha": 0.3}
+    )
+    return pyplot.subplots(1, columns, figsize=(4.6 * columns, 3.6), layout="constrained")
+
+
+def _svg(figure: Any) -> str:
+    from matplotlib import pyplot
+
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": "ilbench"})
+    pyplot.close(figure)
+    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+
+
+def _closed_forms(axis: Any, rows: list[theory.Row]) -> None:
+    shown = [r for r in rows if r.kind == "closed form" and r.task.startswith("recoverable") and r.cost == "task"]
+    shown += [r for r in rows if r.kind == "closed form" and r.task.startswith("reset_cliff")]
+    for i, r in enumerate(shown):
+        h = np.array([p["H"] for p in r.points])
+        y, lo, hi = (np.array([p[k] for p in r.points]) for k in ("measured", "lo", "hi"))
+        name = f"{r.task.split('@')[0]}: {r.algorithm.split(', eps')[0]}"
+        axis.plot(h, [p["predicted"] for p in r.points], color=COLOURS[i], lw=1)
+        axis.errorbar(
+            h,
+            y,
+            [y - np.maximum(lo, 1e-9), hi - y],
+            fmt=MARKS[i],
+            ms=4,
+            color=COLOURS[i],
+            capsize=2,
+            ls="none",
+            label=name,
+        )
+    axis.set(xscale="log", yscale="log", xlabel="horizon H (steps)", ylabel="task cost per episode (steps)")
+    axis.set_title("Measured (points, 95 % bands) on closed forms (lines)", fontsize=9)
+    axis.legend(fontsize=7, loc="upper left")
+
+
+def _prefix_costs(axis: Any, groups: list[Group], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+    for i, g in enumerate(groups):
+        kept = [r for r in g.records if r.id in arrays]
+        listed: Any = kept[0].cell.evaluation["prefixes"] or []
+        h = np.array([*sorted(x for x in listed if x < g.horizon), g.horizon])
+        means = np.stack([np.asarray(arrays[r.id]["prefix_cost"], float).mean(0) for r in kept])
+        half = 2.262 * means.std(0, ddof=1) / np.sqrt(len(means)) if len(means) > 1 else np.zeros(len(h))
+        y = means.mean(0)
+        axis.errorbar(
+            h,
+            y,
+            [np.minimum(half, y * 0.99), half],
+            fmt=f"{MARKS[i]}-",
+            ms=4,
+            color=COLOURS[i],
+            capsize=2,
+            label=g.label,
+        )
+    h = np.array([10.0, groups[0].horizon])
+    base = float(axis.get_ylim()[0]) * 3
+    for power, style in ((1, ":"), (2, "--")):
+        axis.plot(h, base * (h / h[0]) ** power, color="#999999", lw=1, ls=style, label=f"slope {power}")
+    axis.set(xscale="log", yscale="log", xlabel="horizon H (steps)", ylabel="0-1 cost up to H (steps)")
+    axis.set_title(f"{groups[0].task}: mistakes on the learner's own states", fontsize=9)
+    axis.legend(fontsize=7, loc="lower right")
+
+
+def _scores(axis: Any, board: leaderboard.Board) -> None:
+    rows = [r for r in board.rows if r["score"] is not None]
+    labels = sorted({r["algorithm"] for r in rows})
+    tasks = sorted({r["task"] for r in rows})
+    for i, label in enumerate(labels):
+        for r in (r for r in rows if r["algorithm"] == label):
+            x = tasks.index(r["task"]) + 0.14 * (i - (len(labels) - 1) / 2)
+            lo, hi = (r["score"] if v is None else v for v in r["score_ci"])
+            axis.errorbar(
+                [x],
+                [r["score"]],
+                [[max(0.0, r["score"] - lo)], [max(0.0, hi - r["score"])]],
+                fmt=MARKS[i],
+                ms=4,
+                color=COLOURS[i],
+                capsize=2,
+            )
+        axis.plot([], [], MARKS[i], ms=4, color=COLOURS[i], label=label)
+    axis.axhline(1.0, color="#999999", lw=1, ls="--")
+    axis.set_xticks(range(len(tasks)), [t.split("@")[0] for t in tasks], rotation=15)
+    axis.set(ylabel="score (0 random, 1 expert)")
+    axis.set_title("Score at equal label budgets (IQM, 95 %)", fontsize=9)
+    axis.legend(fontsize=7, loc="lower left")
+
+
+def overview(records: Iterable[Record], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> str:
+    """One SVG of three panels: closed forms, mistakes over the horizon on the longest task, scores."""
+    records = list(records)
+    rows, board = theory.build(records, arrays), leaderboard.build(records)
+    swept = [g for g in group(records) if not instrument(g) and g.records[0].cell.evaluation["prefixes"]]
+    longest = max((g.horizon for g in swept), default=0)
+    figure, axes = _canvas(3)
+    _closed_forms(axes[0], rows)
+    if swept:
+        _prefix_costs(axes[1], [g for g in swept if g.horizon == longest], arrays)
+    _scores(axes[2], board)
+    return _svg(figure)

@@ -1,0 +1,50 @@
+"""The generated pages of a suite: LEADERBOARD.md, THEORY.md, overview.svg, and the tables that the README shows.
+
+`python -m ilbench.report.pages quick results` writes them; a test compares what is committed with what would be written.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import sys
+
+from ilbench.report import figures, leaderboard, source, theory
+
+
+def render(found: source.Found) -> dict[str, str]:
+    """File name -> content, for the folder of the records."""
+    board, rows = leaderboard.build(found.records), theory.build(found.records, found.arrays)
+    return {
+        "LEADERBOARD.md": leaderboard.page(board, found.suite),
+        "THEORY.md": theory.page(rows, found.suite),
+        "overview.svg": figures.overview(found.records, found.arrays),
+    }
+
+
+def readme(text: str, found: source.Found) -> str:
+    """The README with the blocks between its markers replaced by what the commands print."""
+    blocks = {
+        "theory": theory.text(theory.build(found.records, found.arrays)),
+        "leaderboard": leaderboard.text(leaderboard.build(found.records)),
+    }
+    for name, content in blocks.items():
+        marked = re.compile(rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)", re.S)
+        text = marked.sub(lambda m, c=content: f"{m[1]}```\n{c}\n```\n{m[2]}", text)  # type: ignore[misc]
+    return text
+
+
+def main() -> None:
+    """Writes the pages of a suite, and the README beside pyproject.toml where it shows that suite."""
+    suite, folder = sys.argv[1:3] if len(sys.argv) > 2 else ("quick", "results")
+    found = source.load(suite, folder)
+    for name, content in render(found).items():
+        print(source.write_page(found, name, content))
+    page = pathlib.Path("README.md")
+    if page.is_file() and suite == "quick":
+        page.write_text(readme(page.read_text(encoding="utf-8"), found), encoding="utf-8")
+        print(page)
+
+
+if __name__ == "__main__":
+    main()
