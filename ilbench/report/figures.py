@@ -35,7 +35,7 @@ def _canvas(columns: int) -> tuple[Any, Any]:
     matplotlib.rcParams.update(
         {"svg.hashsalt": "ilbench", "svg.fonttype": "none", "font.size": 9, "axes.grid": True, "grid.alpha": 0.3}
     )
-    return pyplot.subplots(1, columns, figsize=(4.6 * columns, 3.6), layout="constrained")
+    return pyplot.subplots(1, columns, figsize=(4.6 * columns, 4.0), layout="constrained")
 
 
 def _svg(figure: Any) -> str:
@@ -45,6 +45,10 @@ def _svg(figure: Any) -> str:
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": "ilbench"})
     pyplot.close(figure)
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
+
+
+def _legend(axis: Any, columns: int) -> None:
+    axis.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=columns, frameon=False)
 
 
 def _closed_forms(axis: Any, rows: list[theory.Row]) -> None:
@@ -68,7 +72,7 @@ def _closed_forms(axis: Any, rows: list[theory.Row]) -> None:
         )
     axis.set(xscale="log", yscale="log", xlabel="horizon H (steps)", ylabel="task cost per episode (steps)")
     axis.set_title("Measured (points, 95 % bands) on closed forms (lines)", fontsize=9)
-    axis.legend(fontsize=7, loc="upper left")
+    _legend(axis, 1)
 
 
 def _prefix_costs(axis: Any, groups: list[Group], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> None:
@@ -89,13 +93,14 @@ def _prefix_costs(axis: Any, groups: list[Group], arrays: Mapping[str, Mapping[s
             capsize=2,
             label=g.label,
         )
+    axis.set(xscale="log", yscale="log")
     h = np.array([10.0, groups[0].horizon])
-    base = float(axis.get_ylim()[0]) * 3
+    base = float(min(line.get_ydata()[0] for line in axis.get_lines() if len(line.get_ydata()))) / 2
     for power, style in ((1, ":"), (2, "--")):
         axis.plot(h, base * (h / h[0]) ** power, color="#999999", lw=1, ls=style, label=f"slope {power}")
     axis.set(xscale="log", yscale="log", xlabel="horizon H (steps)", ylabel="0-1 cost up to H (steps)")
     axis.set_title(f"{groups[0].task}: mistakes on the learner's own states", fontsize=9)
-    axis.legend(fontsize=7, loc="lower right")
+    _legend(axis, 3)
 
 
 def _scores(axis: Any, board: leaderboard.Board) -> None:
@@ -120,7 +125,7 @@ def _scores(axis: Any, board: leaderboard.Board) -> None:
     axis.set_xticks(range(len(tasks)), [t.split("@")[0] for t in tasks], rotation=15)
     axis.set(ylabel="score (0 random, 1 expert)")
     axis.set_title("Score at equal label budgets (IQM, 95 %)", fontsize=9)
-    axis.legend(fontsize=7, loc="lower left")
+    _legend(axis, 3)
 
 
 def overview(records: Iterable[Record], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> str:

@@ -1,0 +1,55 @@
+"""The horizon in depth: every chain and schedule of the dialled learner, and trained learners at two gradient budgets.
+
+On hopper BC is run with few and with many gradient steps at the same label budget, because with few it underfits and
+DAgger's advantage there is partly one of optimisation. About an hour on two cores.
+"""
+
+from __future__ import annotations
+
+from ilbench.bench.quick import BC, CCIL, CCIL_TRUE, DAGGER, EPS, reset_cliff, trained
+from ilbench.evidence import Protocol
+from ilbench.plan import Block, Suite
+
+HORIZONS = (16, 32, 64, 128, 256, 512)
+STEPS = 1_000_000  # env steps per seed and horizon
+
+
+def chains() -> tuple[Block, ...]:
+    """Coverage x schedule on the chains that a closed form speaks about."""
+    settings = (
+        ("cliff", "expert", "iid"), ("cliff", "own", "iid"), ("recoverable", "expert", "iid"), ("recoverable", "own", "iid"),
+        ("stable", "expert", "iid"), ("cliff", "expert", "disjoint"), ("cliff", "expert", "first"), ("recoverable", "own", "copy"),
+    )  # fmt: skip
+    return tuple(
+        Block(
+            task, "dialled", "table", 0, horizon=h,
+            config={"dialled.eps": EPS, "dialled.coverage": coverage, "dialled.schedule": schedule},
+            protocol=Protocol(episodes=STEPS // h, held_out=16),
+        )
+        for task, coverage, schedule in settings
+        for h in HORIZONS
+    )  # fmt: skip
+
+
+def suite() -> Suite:
+    """The sweep."""
+    prefixes = (10, 30, 100, 300)
+    many = {"fit.updates": 20_000, "fit.batch": 64, "fit.learning_rate": 3e-3}
+    few = {**many, "fit.updates": 5000}
+    linear = tuple(
+        block
+        for task in ("scalar_stable", "scalar_marginal", "scalar_unstable", "double_integrator")
+        for block in trained(task, "mse", 6, 100, (10, 30), (BC, DAGGER, CCIL, CCIL_TRUE))
+    )
+    robots = tuple(
+        block
+        for task, horizon in (("inverted_pendulum", 1000), ("hopper", 1000))
+        for fit in (few, many)
+        for block in trained(task, "mse", 6, horizon, prefixes, (BC, DAGGER, CCIL), fit=fit, unit=1)
+    )
+    walls = tuple(
+        block
+        for task in ("pendulum", "pendulum_wall")
+        for block in trained(task, "mse", 6, 200, (10, 30, 100), (BC, DAGGER, CCIL, CCIL_TRUE))
+    )
+    return Suite("horizon", 1, (*chains(), *reset_cliff(), *linear, *walls, *robots))
