@@ -1,0 +1,40 @@
+"""What is committed under results/: sound records, of declared cells, with pages that match them."""
+
+import pathlib
+
+import pytest
+
+from ilbench import runner, store
+from ilbench.records import cell_id
+from ilbench.report import pages, source
+
+RESULTS = pathlib.Path(__file__).parent.parent / "results"
+SUITES = sorted(p.parent.name for p in RESULTS.glob("*@*/records"))
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_records_are_sound_and_small(suite):
+    records, problems = store.read_all(RESULTS, suite)
+    assert not problems
+    assert records
+    sidecars = [store.read_sidecar(RESULTS, r) for r in records if r.sidecar]
+    assert sidecars
+    assert sum(f.stat().st_size for f in (RESULTS / suite).rglob("*") if f.is_file()) < 30e6
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_pages_are_not_stale(suite):
+    found = source.load(suite, RESULTS)
+    for name, content in pages.render(found).items():
+        if name.endswith(".svg"):  # glyph metrics differ between font libraries; the tables carry the numbers
+            assert (found.folder / name).is_file()
+            continue
+        assert (found.folder / name).read_text(encoding="utf-8") == content, f"{name} is stale: run `make boards`"
+
+
+def test_quick_records_are_those_of_the_declared_suite():
+    """A changed suite, task version, expert or default makes the shipped records stale."""
+    prepared = runner.prepare("quick")
+    declared = {cell_id(c) for p in prepared.plans for c in runner.cells(p).values()}
+    shipped = {r.id for r in store.read_all(RESULTS, prepared.suite)[0]}
+    assert declared == shipped, "stale: rerun `ilbench run quick --out results` and `make boards`"
