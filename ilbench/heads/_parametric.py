@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from ilbench.nets import features, identity_norm
+from ilbench.nets import features, identity_norm, mlp, width_of
 from ilbench.types import Array, Discrete, Head, Space
+
+
+@dataclass(frozen=True)
+class NetConfig:
+    """The network."""
+
+    width: int = 64  # units per hidden layer
+    depth: int = 2  # hidden layers
+    activation: str = "tanh"  # tanh, relu or silu
+
+
+def network(obs: Space, config: Any, size: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """`(init, out)` of a multi-layer perceptron with `size` outputs on observations of the space `obs`."""
+    sizes = (config.width,) * config.depth + (size,)
+    return outputs(*mlp(width_of(obs), sizes, config.activation), obs)
 
 
 def outputs(

@@ -12,8 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ilbench.heads._parametric import actions_of, outputs
-from ilbench.nets import mlp, width_of
+from ilbench.heads._parametric import actions_of, network
 from ilbench.types import Array, Box, Head, Space, Task
 
 
@@ -24,9 +23,7 @@ class Config:
     width: int = 64  # units per hidden layer
     depth: int = 2  # hidden layers
     activation: str = "tanh"  # tanh, relu or silu
-    min_std: float = (
-        1e-2  # floor of the standard deviation: a deterministic expert would drive it to 0 and the density to infinity
-    )
+    min_std: float = 1e-2  # floor: a deterministic expert would drive the width to 0 and the density to infinity
 
 
 def skip(task: Task) -> str | None:
@@ -41,7 +38,7 @@ def skip(task: Task) -> str | None:
 @lru_cache
 def _head(obs: Space, action: Space, config: Config) -> Head:
     dim = actions_of(action)
-    init, out = outputs(*mlp(width_of(obs), (config.width,) * config.depth + (2 * dim,), config.activation), obs)
+    init, out = network(obs, config, 2 * dim)
 
     def moments(params: Any, x: Array) -> tuple[Array, Array]:
         both = out(params, x)

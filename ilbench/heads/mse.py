@@ -5,21 +5,11 @@ Paper: Bain & Sammut 1995, A framework for behavioural cloning; squared error is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
-from ilbench.heads._parametric import actions_of, outputs, squared
-from ilbench.nets import mlp, width_of
+from ilbench.heads._parametric import NetConfig as Config
+from ilbench.heads._parametric import actions_of, network, squared
 from ilbench.types import Box, Head, Space, Task
-
-
-@dataclass(frozen=True)
-class Config:
-    """The network."""
-
-    width: int = 64  # units per hidden layer
-    depth: int = 2  # hidden layers
-    activation: str = "tanh"  # tanh, relu or silu
 
 
 def skip(task: Task) -> str | None:
@@ -33,8 +23,7 @@ def skip(task: Task) -> str | None:
 
 @lru_cache
 def _head(obs: Space, action: Space, config: Config) -> Head:
-    sizes = (config.width,) * config.depth + (actions_of(action),)
-    return squared(*outputs(*mlp(width_of(obs), sizes, config.activation), obs))
+    return squared(*network(obs, config, actions_of(action)))
 
 
 def make(task: Task, config: Config) -> Head:
