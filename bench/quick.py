@@ -14,7 +14,7 @@ from ilbench.plan import Block, Suite
 EPS = 1e-4  # the dialled error; eps H stays small, so the exponents are those of the theory
 STEPS = 400_000  # env steps per seed and horizon: an equal step budget per horizon, so all points are equally sharp
 CHAIN_HORIZONS = (16, 32, 64, 128, 256, 512)
-FIT: dict[str, Any] = {"fit.updates": 2000, "fit.batch": 256, "fit.learning_rate": 1e-3}
+FIT: dict[str, Any] = {"fit.updates": 5000, "fit.batch": 64, "fit.learning_rate": 3e-3}
 
 
 def chains() -> tuple[Block, ...]:
@@ -99,6 +99,6 @@ def suite() -> Suite:
             *trained("gridworld", "table", 12, 100, (10, 30), (BC, DAGGER), fit={}),
             *trained("cartpole", "mlp", 6, 500, (10, 30, 100, 300), (BC, DAGGER, CCIL)),
             *trained("pendulum", "mse", 6, 200, (10, 30, 100), (BC, DAGGER, CCIL, CCIL_TRUE)),
-            *trained("hopper", "mse", 6, 1000, (10, 30, 100, 300), (BC, DAGGER, CCIL), rollouts=32),
+            *trained("hopper", "mse", 6, 1000, (10, 30, 100, 300), (BC, DAGGER, CCIL), rollouts=32, unit=1),
         ),
     )

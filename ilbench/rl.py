@@ -121,14 +121,15 @@ def iterate(
 
 # ---------------------------------------------------------------------------------- over the devices
 @lru_cache
-def _sharded(horizon: int, iterations: int) -> Any:
+def _sharded(horizon: int, iterations: int, reward: Reward | None) -> Any:
     """`iterate` with lanes spread over all devices and one learner for all; compiled once per shape."""
 
-    def on_device(env: Env, config: Config, learner: Learner, lanes: Lanes, key: Array) -> Any:
+    def on_device(env: Env, config: Config, learner: Learner, lanes: Lanes, key: Array, reward_params: PyTree) -> Any:
         key = jax.random.fold_in(key, jax.lax.axis_index("item"))
-        return iterate(env, config, learner, lanes, key, horizon=horizon, iterations=iterations, axis="item")
+        loop = partial(iterate, horizon=horizon, iterations=iterations, reward=reward, axis="item")
+        return loop(env, config, learner, lanes, key, reward_params=reward_params)
 
-    specs = (P(), P(), P(), P("item"), P())
+    specs = (P(), P(), P(), P("item"), P(), P())
     return jax.jit(
         jax.shard_map(on_device, mesh=mesh(), in_specs=specs, out_specs=(P(), P("item"), P()), check_vma=False)
     )
@@ -155,8 +156,21 @@ def begin(env: Env, config: Config, key: Array, *, horizon: int) -> tuple[Learne
 
 
 def advance(
-    env: Env, config: Config, learner: Learner, lanes: Lanes, key: Array, *, horizon: int, iterations: int
+    env: Env,
+    config: Config,
+    learner: Learner,
+    lanes: Lanes,
+    key: Array,
+    *,
+    horizon: int,
+    iterations: int,
+    reward: Reward | None = None,
+    reward_params: PyTree = (),
 ) -> tuple[Learner, Lanes, Stats]:
-    """`iterations` rounds on all devices; new numbers in `config` compile nothing. Stats are NumPy `[iterations]`."""
-    learner, lanes, stats = _sharded(horizon, iterations)(env, config, learner, lanes, key)
+    """`iterations` rounds on all devices; new numbers in `config` compile nothing. Stats are NumPy `[iterations]`.
+
+    `reward(reward_params, obs, action, next_obs, env reward) -> []` replaces the env's; a module-level function.
+    """
+    run = _sharded(horizon, iterations, reward)
+    learner, lanes, stats = run(env, config, learner, lanes, key, reward_params)
     return learner, lanes, jax.tree.map(np.asarray, stats)

@@ -156,7 +156,7 @@ def test_shipped_weights_are_those_of_their_manifest(task, monkeypatch):
     assert weights.digest(found) == stated["digest"]
     assert stated["task"] == task
     assert stated["report"]["survived"] >= {"hopper@1": 0.95}.get(task, 1.0)
-    assert stated["report"]["mean_action_change"] < 0.15  # smooth: made to be cloned
+    assert stated["report"]["mean_action_change"] < 0.25  # no chatter between the limits, which would be near 2
     assert {tuple(who) for who in stated["references_by_horizon"].values()} == {("random", "expert")}
     for reference in stated["references"].values():
         assert reference["ci"][0] <= reference["mean"] <= reference["ci"][1]

@@ -118,7 +118,7 @@ def test_same_key_same_learner_and_another_key_another():
 
 def test_new_numbers_compile_nothing():
     train(POINT, SMALL, jax.random.key(0), iterations=2)
-    program = rl._sharded(16, 2)
+    program = rl._sharded(16, 2, None)
     before = program._cache_size()
     train(POINT, dataclasses.replace(SMALL, lr=1e-3, gamma=0.95, entropy=0.0), jax.random.key(0), iterations=2)
     assert program._cache_size() == before

@@ -8,7 +8,8 @@ from typing import Any
 
 from ilbench import registry
 from ilbench.experts import weights
-from ilbench.report.tables import Table, interval, number, text as render
+from ilbench.report.tables import Table, interval, number
+from ilbench.report.tables import text as render
 
 BARS = 28  # characters of the widest bar of the learning curve
 
@@ -27,7 +28,9 @@ def manifest_of(task_id: str) -> dict[str, Any]:
     entry = registry.entry("tasks", task_id)
     if "brax" not in entry.tags:
         kind = "exact (dynamic programming)" if "tabular" in entry.tags else "in closed form"
-        raise ValueError(f"the expert of {task_id} is {kind} and needs no training; trained experts belong to Brax tasks")
+        raise ValueError(
+            f"the expert of {task_id} is {kind} and needs no training; trained experts belong to Brax tasks"
+        )
     return weights.manifest(f"{task_id}@{dict(entry.literals)['VERSION']}")
 
 
@@ -39,20 +42,34 @@ def text(manifest: dict[str, Any]) -> str:
         f"expert of {manifest['task']}: {manifest['method']}, weights {manifest['digest'][:12]}",
         f"trained {manifest['env_steps']:,} env steps in {manifest['seconds']:.0f} s on {manifest['devices']}, "
         f"taken at {manifest['chosen_at']:,}",
-        f"return {interval(mean['mean'], *mean['ci'], digits=4)} (95 %), sd {number(report['return_sd'])}, "
+        f"return {interval(mean['mean'], mean['ci'][0], mean['ci'][1], 4)} (95 %), sd {number(report['return_sd'])}, "
         f"survived {report['survived']:.1%} of {report['episodes']} fresh episodes of {report['horizon']} steps",
     ]
     if "final_distance" in report:
         d = report["final_distance"]
         head.append(f"final distance to the target {interval(d['mean'], *d['ci'])}")
     references = [
-        (h, *(interval(ref[who]["mean"], *ref[who]["ci"], digits=4) for who in ("random", "expert")), str(ref["expert"]["n"]))
+        (
+            h,
+            *(interval(ref[who]["mean"], ref[who]["ci"][0], ref[who]["ci"][1], 4) for who in ("random", "expert")),
+            str(ref["expert"]["n"]),
+        )
         for h, ref in manifest["references_by_horizon"].items()
     ]
-    return "\n".join(head) + "\n\n" + render([
-        Table("Reference returns [95 %]", ("horizon", "random (score 0)", "expert (score 1)", "episodes"), references),
-        _curve(manifest),
-    ])
+    return (
+        "\n".join(head)
+        + "\n\n"
+        + render(
+            [
+                Table(
+                    "Reference returns [95 %]",
+                    ("horizon", "random (score 0)", "expert (score 1)", "episodes"),
+                    references,
+                ),
+                _curve(manifest),
+            ]
+        )
+    )
 
 
 def _curve(manifest: dict[str, Any]) -> Table:
@@ -63,7 +80,15 @@ def _curve(manifest: dict[str, Any]) -> Table:
         shown = [*shown, curve[-1]]
     low, high = min(0.0, *(c[1] for c in curve)), max(c[1] for c in curve)
     rows = [
-        (f"{c[0] / 1e6:.2f}M", number(c[1], 4), number(c[2]), f"{c[4]:.0%}", "#" * round(BARS * (c[1] - low) / max(high - low, 1e-9)))
+        (
+            f"{c[0] / 1e6:.2f}M",
+            number(c[1], 4),
+            number(c[2]),
+            f"{c[4]:.0%}",
+            "#" * round(BARS * (c[1] - low) / max(high - low, 1e-9)),
+        )
         for c in shown
     ]
-    return Table("Learning curve (deterministic action, validation episodes)", ("env steps", "return", "sd", "survive", ""), rows)
+    return Table(
+        "Learning curve (deterministic action, validation episodes)", ("env steps", "return", "sd", "survive", ""), rows
+    )

@@ -1,0 +1,168 @@
+"""Corrective labels without asking anybody: states near the data from which a known action leads back to it.
+
+Unlike behaviour cloning it also trains on generated pairs (s_G, a_G) whose outcome, by the true or by a learned
+model of the dynamics, is a demonstrated state. Equal expert labels and equal gradient steps.
+Paper: Ke et al. 2024, CCIL: continuity-based data augmentation for corrective imitation learning, https://arxiv.org/abs/2310.12972
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ilbench import dynamics
+from ilbench.lab import Lab, rows
+from ilbench.nets import STD_FLOOR
+from ilbench.parallel import per_seed
+from ilbench.types import Array, Box, Data, Discrete, Dynamics, Task, Trained
+
+NEWTON_STEPS, NEWTON_TOLERANCE = (
+    12,
+    1e-4,
+)  # the inverse of the true dynamics; the paper allows 50 and the same tolerance
+CHOICES = {"dynamics": ("learned", "true"), "label": ("backtrack", "disturbed"), "lipschitz": ("spectral", "none")}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Where labels come from and which are kept."""
+
+    dynamics: str = "learned"  # learned: a residual model of the observations; true: the task's own, inverted exactly
+    label: str = "backtrack"  # backtrack: s_G = s* - f(s*, a*), a_G = a*; disturbed: a_G = a* + disturbance N(0, I)
+    labels_per_state: int = (
+        1  # generated pairs per demonstrated state (the paper: 1 for backtrack, 10-20 for disturbed)
+    )
+    disturbance: float = 1e-3  # sd of the disturbed action, in units of the action (the paper: 1e-5 to 1e-4)
+    max_distance: float = 0.3  # keep ||s_G - s*|| below this, root mean square over features in standard deviations
+    lipschitz: str = "spectral"  # limit of the learned model: spectral norm of every layer, or none
+    lipschitz_constant: float = 2.0  # L per layer of the normalised net (the paper: 2 to 4 on robots)
+    width: int = 128  # units of the model's two hidden layers (the paper: 512)
+    updates: int = 1000  # gradient steps of the model; not the policy's, which equal behaviour cloning's
+    batch: int = 256  # rows per step of the model
+    learning_rate: float = 1e-3  # Adam, cosine to 0
+    weight_decay: float = 1e-5  # the paper's
+
+    def __post_init__(self) -> None:
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"ccil.{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
+        for name in (
+            "labels_per_state",
+            "max_distance",
+            "lipschitz_constant",
+            "width",
+            "updates",
+            "batch",
+            "learning_rate",
+        ):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"ccil.{name} must be positive, got {getattr(self, name)}")
+        if self.disturbance < 0:
+            raise ValueError(f"ccil.disturbance is a standard deviation and cannot be negative, got {self.disturbance}")
+
+
+def skip(task: Task) -> str | None:
+    """Needs observations that are vectors."""
+    return None if isinstance(task.env.obs, Box) else "corrective labels need continuous observations"
+
+
+def check(episodes: int, task: Task, config: Config) -> None:
+    """Raises ValueError for true dynamics that the task does not give, and for disturbed discrete actions."""
+    if config.dynamics == "true" and (task.dynamics is None or task.dynamics.from_obs is None):
+        raise ValueError(f"ccil.dynamics=true: {task.name} gives no invertible dynamics; take ccil.dynamics=learned")
+    if config.label == "disturbed" and isinstance(task.env.action, Discrete):
+        raise ValueError(f"ccil.label=disturbed: {task.name} has discrete actions; take ccil.label=backtrack")
+
+
+def invert(dyn: Dynamics, params: Any, target: Array, action: Array) -> tuple[Array, Array]:
+    """x `[d]` with step(x, action) = target `[d]` by Newton's method, and whether it was found `[]`."""
+
+    def miss(x: Array) -> Array:
+        return dyn.step_vec(params, x, action) - target
+
+    def newton(_: Any, x: Array) -> Array:
+        jacobian = jax.jacfwd(miss)(x) + 1e-6 * jnp.eye(target.shape[0], dtype=target.dtype)
+        return x - jnp.linalg.solve(jacobian, miss(x))
+
+    x = jax.lax.fori_loop(0, NEWTON_STEPS, newton, target - miss(target))
+    found = jnp.max(jnp.abs(miss(x))) < NEWTON_TOLERANCE * (1.0 + jnp.max(jnp.abs(target)))
+    return jnp.where(found, x, target), found
+
+
+def _true_one(env_params: Any, item: Any, *, dyn: Dynamics) -> tuple[Array, Array]:
+    obs, action = item
+    assert dyn.from_obs is not None
+
+    def one(o: Array, a: Array) -> tuple[Array, Array]:
+        assert dyn.from_obs is not None
+        x, found = invert(dyn, env_params, dyn.from_obs(env_params, o), a)
+        return dyn.observe(env_params, x), found
+
+    return jax.vmap(one)(obs, action)
+
+
+def _learned_one(shared: Any, item: Any, *, sizes: tuple[int, ...]) -> Array:
+    model, obs, action = item
+    return obs - jax.vmap(lambda o, a: dynamics.residual(model, o, a, sizes))(obs, action)
+
+
+def _repeat(x: np.ndarray, times: int) -> np.ndarray:
+    return np.tile(x, (1, times, *([1] * (x.ndim - 2))))
+
+
+def _labels(
+    lab: Lab, task: Task, config: Config, seen: dynamics.Transitions, data: Data
+) -> tuple[Data, dict[str, Any]]:
+    """Generated rows `[S, K*R, ...]` with weight 0 where they were filtered, and what is reported."""
+    k, sizes, discrete = config.labels_per_state, (config.width, config.width), isinstance(task.env.action, Discrete)
+    at, vectors, label = (_repeat(np.asarray(x), k) for x in (seen.obs, seen.action, data.action))
+    start, anchor = at, at  # where the model is read, and the state that the label is near
+    if config.label == "disturbed":
+        rng = [np.random.default_rng(np.asarray(jax.random.key_data(key))) for key in lab.keys("disturbed")]
+        noise = np.stack([r.standard_normal(vectors.shape[1:]) for r in rng]).astype(np.float32)
+        vectors = vectors + np.float32(config.disturbance) * noise
+        label, start = vectors, _repeat(np.asarray(seen.next_obs), k)
+    report: dict[str, Any] = {}
+    found = np.ones(at.shape[:2], bool)
+    if config.dynamics == "true":
+        assert task.dynamics is not None
+        generated, found = per_seed(_true_one, dyn=task.dynamics)(
+            task.env.params, (start, label if discrete else vectors)
+        )
+    else:
+        model, losses = dynamics.fit(
+            lab.keys("dynamics"), seen, sizes=sizes, updates=config.updates, batch=config.batch, rate=config.learning_rate,
+            decay=config.weight_decay, lipschitz=config.lipschitz_constant if config.lipschitz == "spectral" else None,
+        )  # fmt: skip
+        generated = per_seed(_learned_one, sizes=sizes)((), (model, start, vectors))
+        report["model_loss"] = losses
+    generated = np.asarray(generated)
+    exists = _repeat(np.asarray(data.weight), k) > 0
+    std = np.stack(
+        [x[w > 0].std(0) if (w > 0).any() else np.ones(x.shape[1]) for x, w in zip(seen.obs, data.weight, strict=True)]
+    )
+    distance = np.sqrt(np.mean(((generated - anchor) / np.maximum(std, STD_FLOOR)[:, None]) ** 2, axis=-1))
+    keep = exists & np.asarray(found) & np.isfinite(distance) & (distance < config.max_distance)
+    report["kept"] = keep.sum(1, keepdims=True) / np.maximum(exists.sum(1, keepdims=True), 1)
+    report["distance"] = np.array([[d[w].mean() if w.any() else 0.0] for d, w in zip(distance, keep, strict=True)])
+    generated = np.where(keep[..., None], generated, anchor).astype(np.float32)
+    return Data(
+        _repeat(np.asarray(data.t), k), generated, label.astype(data.action.dtype), keep.astype(np.float32)
+    ), report
+
+
+def train(lab: Lab, keys: Array, task: Task, config: Config) -> Trained:
+    """Demonstrations, generated pairs, one fit on both; every row that was kept is drawn equally often."""
+    del keys
+    check(lab.episodes, task, config)
+    demos = lab.demonstrate(lab.episodes)
+    data = rows(demos)
+    seen = dynamics.transitions(demos, task.env.action.n if isinstance(task.env.action, Discrete) else None)
+    extra, report = _labels(lab, task, config, seen, data)
+    union = Data(*(np.concatenate([np.asarray(a), np.asarray(b)], axis=1) for a, b in zip(data, extra, strict=True)))
+    params, losses = lab.fit(union)
+    return Trained({"last": lab.policy(params)}, "last", {"loss": losses, **report})
