@@ -115,7 +115,8 @@ def _fit_one(shared: Any, item: Any, *, sizes: tuple[int, ...], updates: int, ba
         step, key = at
         index = order[jax.random.randint(key, (batch,), 0, count)]
         (value, vectors), grads = jax.value_and_grad(loss, has_aux=True)(net, vectors, index)
-        direction, state = optimiser.update(grads, state, net)
+        with jax.numpy_dtype_promotion("standard"):  # optax mixes integer step counts with floats
+            direction, state = optimiser.update(grads, state, net)
         eta = rate * 0.5 * (1.0 + jnp.cos(jnp.pi * step / updates))
         return (jax.tree.map(lambda w, d: w - eta * d, net, direction), state, vectors), value
 

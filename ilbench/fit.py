@@ -61,7 +61,8 @@ def _fit_one(shared: Any, item: Any, *, head: Head, obs: Space, updates: int, ba
         index = order[jax.random.randint(key, (batch,), 0, jnp.maximum(count, 1))]
         rows = jax.tree.map(lambda leaf: leaf[index], data)
         value, grads = jax.value_and_grad(lambda w: _loss(head, {**w, **fixed}, rows))(weights)
-        direction, state = optimiser.update(grads, state, weights)
+        with jax.numpy_dtype_promotion("standard"):  # optax mixes integer step counts with floats
+            direction, state = optimiser.update(grads, state, weights)
         rate = learning_rate * 0.5 * (1.0 + jnp.cos(jnp.pi * step / updates))
         return (jax.tree.map(lambda w, d: w - rate * d, weights, direction), state), value
 

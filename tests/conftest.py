@@ -1,0 +1,9 @@
+"""Two CPU devices and JAX's strict modes, before anything runs; Brax's adapter lifts the rules for itself."""
+
+import jax
+
+import ilbench
+
+ilbench.setup(devices=2)
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -1,0 +1,53 @@
+"""Everything that the registry finds keeps its contract; a new plug-in is picked up by itself."""
+
+import pytest
+
+from ilbench import registry, testing
+
+TASKS = [
+    pytest.param(name, marks=pytest.mark.slow if "brax" in entry.tags else ())
+    for name, entry in registry.entries("tasks").items()
+]
+HEADS = {
+    "table": "gridworld",
+    "mlp": "cartpole",
+    "linear": "scalar_stable",
+    "mse": "scalar_stable",
+    "gaussian": "scalar_stable",
+}
+ALGORITHMS = {"dialled": ("cliff", "table", 0), "dagger": ("gridworld", "table", 600)}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_tasks(name):
+    testing.check_env(registry.task(name))
+
+
+@pytest.mark.parametrize("name", registry.entries("heads"))
+def test_heads(name):
+    module, fitting = registry.load("heads", name), [HEADS.get(name), "cartpole", "scalar_stable", "gridworld"]
+    task = next(registry.task(t) for t in fitting if t and not module.skip(registry.task(t)))
+    testing.check_head(module.make(task, module.Config()), task)
+
+
+@pytest.mark.parametrize("name", registry.entries("algorithms"))
+def test_algorithms(name):
+    module, given = registry.load("algorithms", name), ALGORITHMS.get(name)
+    if given is None:
+        tabular = not getattr(module, "skip", lambda task: None)(registry.task("gridworld"))
+        given = ("gridworld", "table", 300) if tabular else ("scalar_stable", "linear", 300)
+    testing.check_algorithm(name, *given)
+
+
+@pytest.mark.parametrize("name", registry.entries("measures"))
+def test_measures(name):
+    testing.check_measure(registry.load("measures", name))
+
+
+@pytest.mark.parametrize("name", registry.entries("suites"))
+def test_suites_resolve(name):
+    from ilbench import runner
+
+    prepared = runner.prepare(name)
+    ids = [id for plan in prepared.plans for id in map(repr, runner.cells(plan).values())]
+    assert len(set(ids)) == len(ids) > 0
