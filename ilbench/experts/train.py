@@ -63,7 +63,7 @@ RECIPES = {
         5_000_000,
         _centred,
         -4.0,
-        ppo.Config(gamma=0.98, smooth=0.02, lr=1e-3, epochs=4, value_hidden=(64, 64), entropy=3e-3),
+        ppo.Config(gamma=0.99, lam=0.98, unroll=40, smooth=0.02, lr=1e-3, epochs=4, value_hidden=(64, 64), entropy=0.0),
     ),
     "hopper": Recipe(
         12_000_000,
