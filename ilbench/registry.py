@@ -28,7 +28,6 @@ KINDS = {
     "algorithms": ("algorithms", "train"),
     "heads": ("heads", "make"),
     "measures": ("measures", "measure"),
-    "checks": ("theory", "measure"),
 }
 
 
