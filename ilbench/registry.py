@@ -28,6 +28,7 @@ KINDS = {
     "algorithms": ("algorithms", "train"),
     "heads": ("heads", "make"),
     "measures": ("measures", "measure"),
+    "checks": ("theory", "measure"),
 }
 
 

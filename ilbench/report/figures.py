@@ -5,7 +5,6 @@ Matplotlib, light, deterministic SVG: the same records give the same bytes.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,41 +13,7 @@ import numpy as np
 from ilbench.records import Record
 from ilbench.report import leaderboard, theory
 from ilbench.report.groups import Group, group, instrument
-
-COLOURS = (
-    "#0072b2",
-    "#d55e00",
-    "#009e73",
-    "#cc79a7",
-    "#e69f00",
-    "#56b4e9",
-)  # Okabe & Ito: safe for colour-blind readers
-MARKS = ("o", "s", "^", "D", "v", "P")
-
-
-def _canvas(columns: int) -> tuple[Any, Any]:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    matplotlib.rcParams.update(
-        {"svg.hashsalt": "ilbench", "svg.fonttype": "none", "font.size": 9, "axes.grid": True, "grid.alpha": 0.3}
-    )
-    return pyplot.subplots(1, columns, figsize=(4.6 * columns, 4.0), layout="constrained")
-
-
-def _svg(figure: Any) -> str:
-    from matplotlib import pyplot
-
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": "ilbench"})
-    pyplot.close(figure)
-    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
-
-
-def _legend(axis: Any, columns: int) -> None:
-    axis.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=columns, frameon=False)
+from ilbench.report.style import COLOURS, MARKS, figure, legend_below, svg
 
 
 def _closed_forms(axis: Any, rows: list[theory.Row]) -> None:
@@ -72,7 +37,7 @@ def _closed_forms(axis: Any, rows: list[theory.Row]) -> None:
         )
     axis.set(xscale="log", yscale="log", xlabel="horizon H (steps)", ylabel="task cost per episode (steps)")
     axis.set_title("Measured (points, 95 % bands) on closed forms (lines)", fontsize=9)
-    _legend(axis, 1)
+    legend_below(axis, 1)
 
 
 def _prefix_costs(axis: Any, groups: list[Group], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> None:
@@ -100,7 +65,7 @@ def _prefix_costs(axis: Any, groups: list[Group], arrays: Mapping[str, Mapping[s
         axis.plot(h, base * (h / h[0]) ** power, color="#999999", lw=1, ls=style, label=f"slope {power}")
     axis.set(xscale="log", yscale="log", xlabel="horizon H (steps)", ylabel="0-1 cost up to H (steps)")
     axis.set_title(f"{groups[0].task}: mistakes on the learner's own states", fontsize=9)
-    _legend(axis, 3)
+    legend_below(axis, 3)
 
 
 def _scores(axis: Any, board: leaderboard.Board) -> None:
@@ -125,7 +90,7 @@ def _scores(axis: Any, board: leaderboard.Board) -> None:
     axis.set_xticks(range(len(tasks)), [t.split("@")[0] for t in tasks], rotation=15)
     axis.set(ylabel="score (0 random, 1 expert)")
     axis.set_title("Score at equal label budgets (IQM, 95 %)", fontsize=9)
-    _legend(axis, 3)
+    legend_below(axis, 3)
 
 
 def overview(records: Iterable[Record], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> str:
@@ -134,9 +99,10 @@ def overview(records: Iterable[Record], arrays: Mapping[str, Mapping[str, np.nda
     rows, board = theory.build(records, arrays), leaderboard.build(records)
     swept = [g for g in group(records) if not instrument(g) and g.records[0].cell.evaluation["prefixes"]]
     longest = max((g.horizon for g in swept), default=0)
-    figure, axes = _canvas(3)
+    canvas = figure(13.8, 4.0)
+    axes = canvas.subplots(1, 3)
     _closed_forms(axes[0], rows)
     if swept:
         _prefix_costs(axes[1], [g for g in swept if g.horizon == longest], arrays)
     _scores(axes[2], board)
-    return _svg(figure)
+    return svg(canvas)

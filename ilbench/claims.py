@@ -1,0 +1,226 @@
+"""Claims: what a check of the theory says, what was predicted, what was measured, and the verdict.
+
+Three kinds (T theorem, R rate, E empirical) and two expectations: `holds`, or `fails` for counterexamples. A check
+makes claims with the constructors below and leaves the verdict of estimated inequalities open (PENDING), because
+Holm's correction runs over all claims of a report: `judge` closes them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from ilbench import stats
+
+Kind = Literal["T", "R", "E"]
+Expected = Literal["holds", "fails"]
+Mode = Literal["exact", "monte-carlo"]
+VERDICTS = (
+    "HOLDS",
+    "VIOLATED",
+    "INCONCLUSIVE",
+    "VACUOUS",
+    "REFUTED AS EXPECTED",
+    "NOT REFUTED",
+    "NOT RUN",
+    "REPLICATED",
+    "NOT REPLICATED",
+)
+PENDING = "PENDING"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One statement on one instance."""
+
+    statement: str  # plain mathematics, one line
+    kind: Kind
+    mode: Mode
+    expected: Expected
+    predicted: float | None  # the number, or the bound, that the theory gives
+    measured: float | None
+    interval: tuple[float, float] | None = (
+        None  # of `measured` (or of measured - predicted where that is what is tested)
+    )
+    n: int = 0  # independent repetitions; 0 = exact
+    verdict: str = PENDING
+    note: str = ""
+    evidence: stats.GapBound | None = None  # of an estimated inequality, until it is judged
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values without NaN."""
+        values = {k: v for k, v in dataclasses.asdict(self).items() if k != "evidence"}
+        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one check returns: its claims, and the numbers that its plot shows."""
+
+    claims: tuple[Claim, ...]
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+def _settled(ok: bool, kind: Kind, expected: Expected) -> str:
+    if kind == "E":
+        return "REPLICATED" if ok else "NOT REPLICATED"
+    if expected == "fails":
+        return "NOT REFUTED" if ok else "REFUTED AS EXPECTED"
+    return "HOLDS" if ok else "VIOLATED"
+
+
+def equal(
+    statement: str,
+    predicted: float,
+    measured: float,
+    *,
+    tolerance: float,
+    kind: Kind = "T",
+    expected: Expected = "holds",
+    note: str = "",
+) -> Claim:
+    """An exact identity: |measured - predicted| <= tolerance (absolute)."""
+    ok = bool(abs(measured - predicted) <= tolerance)
+    return Claim(
+        statement,
+        kind,
+        "exact",
+        expected,
+        float(predicted),
+        float(measured),
+        None,
+        0,
+        _settled(ok, kind, expected),
+        note,
+    )
+
+
+def at_most(
+    statement: str,
+    measured: float,
+    bound: float,
+    *,
+    trivial: float = math.inf,
+    slack: float = 1e-12,
+    kind: Kind = "T",
+    expected: Expected = "holds",
+    note: str = "",
+) -> Claim:
+    """An exact inequality measured <= bound; VACUOUS where the bound is no smaller than the largest value possible."""
+    ok = bool(measured <= bound + slack * max(1.0, abs(bound)))
+    verdict = "VACUOUS" if ok and bound >= trivial and expected == "holds" else _settled(ok, kind, expected)
+    return Claim(statement, kind, "exact", expected, float(bound), float(measured), None, 0, verdict, note)
+
+
+def at_most_estimated(
+    statement: str,
+    gap: Any,
+    bound: Any,
+    trivial: float,
+    *,
+    expected: Expected = "holds",
+    kind: Kind = "T",
+    may_hold: bool = True,
+    may_fail: bool = True,
+    note: str = "",
+) -> Claim:
+    """G <= B with both estimated, `[S]` each, paired by training seed; judged with the whole report."""
+    g, b = (np.asarray(x, np.float64) for x in (gap, bound))
+    if len(g) < 2 or not (np.isfinite(g).all() and np.isfinite(b).all()):
+        return Claim(
+            statement,
+            kind,
+            "monte-carlo",
+            expected,
+            None,
+            None,
+            None,
+            len(g),
+            "INCONCLUSIVE",
+            "too few or non-finite runs",
+        )
+    evidence = stats.gap_bound(g, b, trivial, may_hold=may_hold, may_fail=may_fail)
+    mean, lo, hi, _ = stats.paired_difference(g, b)
+    return Claim(
+        statement,
+        kind,
+        "monte-carlo",
+        expected,
+        float(b.mean()),
+        float(g.mean()),
+        (lo, hi),
+        len(g),
+        PENDING,
+        note or f"G - B = {mean:.3g}; finds a violation of {evidence.smallest_violation:.2g} with probability .9",
+        evidence,
+    )
+
+
+def equivalent(
+    statement: str,
+    predicted: float,
+    measured: float,
+    interval90: tuple[float, float],
+    margin: float,
+    n: int,
+    *,
+    kind: Kind = "R",
+    expected: Expected = "holds",
+    mode: Mode = "monte-carlo",
+    note: str = "",
+) -> Claim:
+    """Equivalence (TOST): the 90 % interval lies inside predicted +- margin; wholly outside is a violation."""
+    lo, hi = interval90
+    if not (math.isfinite(lo) and math.isfinite(hi)):
+        return Claim(
+            statement, kind, mode, expected, predicted, None, None, n, "INCONCLUSIVE", note or "no finite interval"
+        )
+    inside, outside = stats.tost(lo, hi, predicted, margin), hi < predicted - margin or lo > predicted + margin
+    verdict = (
+        _settled(True, kind, expected) if inside else _settled(False, kind, expected) if outside else "INCONCLUSIVE"
+    )
+    return Claim(
+        statement,
+        kind,
+        mode,
+        expected,
+        float(predicted),
+        float(measured),
+        (lo, hi),
+        n,
+        verdict,
+        note or f"within +-{margin:g}",
+    )
+
+
+def not_run(statement: str, reason: str, *, kind: Kind = "T", mode: Mode = "monte-carlo") -> Claim:
+    """A claim that could not be checked, and why."""
+    return Claim(statement, kind, mode, "holds", None, None, None, 0, "NOT RUN", reason)
+
+
+def judge(claims: Sequence[Claim]) -> list[Claim]:
+    """Closes the pending claims of a report: one p-value each, Holm over all of them."""
+    open_ = [c for c in claims if c.verdict == PENDING and c.evidence is not None]
+    closed = iter(stats.verdicts([c.evidence for c in open_ if c.evidence is not None]))
+    out = []
+    for c in claims:
+        if c.verdict != PENDING or c.evidence is None:
+            out.append(c)
+            continue
+        raw = next(closed)
+        if raw in ("INCONCLUSIVE", "VACUOUS") and not (raw == "VACUOUS" and c.expected == "fails"):
+            verdict = raw
+        else:
+            verdict = _settled(raw != "VIOLATED", c.kind, c.expected)
+        out.append(dataclasses.replace(c, verdict=verdict))
+    return out
+
+
+def failed(claims: Iterable[Claim]) -> list[Claim]:
+    """Claims that make a report fail: expected to hold and VIOLATED, or expected to fail and NOT REFUTED."""
+    return [c for c in claims if c.verdict in ("VIOLATED", "NOT REFUTED")]
