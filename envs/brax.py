@@ -136,7 +136,8 @@ def _functions(name: str, backend: str, absorbing_reward: float) -> tuple[Callab
             terminated = (jnp.asarray(new.done, jnp.float32) > 0.5) | broken
             return Step(*_strong((new.pipeline_state, obs, reward, terminated)))
 
-    return reset, step, int(np.prod(shape)), int(env.action_size)
+    # Jitted, so that Brax's Python is traced once per process and not once per shape of a rollout (3 s on hopper).
+    return jax.jit(reset), jax.jit(step), int(np.prod(shape)), int(env.action_size)
 
 
 def make_env(name: str, backend: str = "spring", absorbing_reward: float = 0.0) -> Env:

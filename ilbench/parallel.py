@@ -141,6 +141,7 @@ def per_seed(f: Callable[..., Any], *, block: int = 1, **static: Any) -> Callabl
             items = jax.tree.map(lambda leaf: leaf[index], items)
         shared, items = _place(shared, PartitionSpec()), _place(items, PartitionSpec("item"))
         out = _program(f, size, static, shared, items)(shared, items)
-        return out if total == count else jax.tree.map(lambda leaf: leaf[:count], out)
+        # Cut on the host: slicing a sharded array compiles a small program for every shape.
+        return out if total == count else jax.tree.map(lambda leaf: np.asarray(leaf)[:count], out)
 
     return call

@@ -55,12 +55,12 @@ def _no_memory(params: Any, key: Array) -> tuple[()]:
     return ()
 
 
-# One draw of uniform numbers per step serves actor, reveal and noise: on CPU every call of a generator is a loop of
-# its own inside the scan, and four of them cost more than a tabular env.
+# All of a step's uniform numbers are scalars of a few hashes: on CPU a draw of a vector is a loop of its own inside
+# the scan, and costs more than a tabular env.
 def _choose_box(params: Any, key: Array, t: Array, memory: Any, obs: Array, proposal: Array, label: Array) -> Choice:
-    u = jax.random.uniform(key, (2 + label.shape[0],), jnp.float32, 2**-24, 1.0)
+    u = prng.uniforms(key, 2 + label.shape[0])
     expert_acts = u[0] < params["beta"][t]
-    normal = jnp.float32(2**0.5) * jax.lax.erf_inv(2.0 * u[2:] - 1.0)
+    normal = jnp.float32(2**0.5) * jax.lax.erf_inv(2.0 * jnp.stack(u[2:]) - 1.0)
     action = jnp.where(expert_acts, label, proposal) + params["noise"] @ normal
     return Choice(memory, expert_acts.astype(jnp.int32), action, u[1] < params["reveal"][t])
 
@@ -68,7 +68,7 @@ def _choose_box(params: Any, key: Array, t: Array, memory: Any, obs: Array, prop
 @lru_cache
 def _choose_discrete(n: int) -> Any:
     def choose(params: Any, key: Array, t: Array, memory: Any, obs: Array, proposal: Array, label: Array) -> Choice:
-        u = jax.random.uniform(key, (4,), jnp.float32)
+        u = prng.uniforms(key, 4)
         expert_acts = u[0] < params["beta"][t]
         other = jnp.minimum((u[3] * n).astype(jnp.int32), n - 1)
         action = jnp.where(u[2] < params["noise"], other, jnp.where(expert_acts, label, proposal))
@@ -120,7 +120,9 @@ def episode(
     state, obs = env.reset(env.params, k_reset)
     memories = policy.init(policy.params, k_policy), expert.init(expert.params, k_expert)
     carry = (state, obs, jnp.bool_(True), *memories, behaviour.init(behaviour.params, k_behaviour))
-    steps = (jnp.arange(horizon, dtype=jnp.int32), jax.random.split(k_steps, (horizon, 4)))
+    # One stream per consumer: the compiler drops those that nobody reads, which is most of them in most programs.
+    streams = tuple(jax.random.split(k, horizon) for k in jax.random.split(k_steps, 4))
+    steps = (jnp.arange(horizon, dtype=jnp.int32), streams)
 
     def step(carry: Any, at: Any) -> Any:
         state, obs, alive, m_policy, m_expert, m_behaviour = carry

@@ -194,7 +194,11 @@ class Rank(NamedTuple):
 
 
 def rank_intervals(
-    scores: Mapping[str, ArrayLike], statistic: str | Statistic = "iqm", *, level: float = 0.95, resamples: int = 4000,
+    scores: Mapping[str, ArrayLike],
+    statistic: str | Statistic = "iqm",
+    *,
+    level: float = 0.95,
+    resamples: int = 4000,
     rng: int = 0,
 ) -> dict[str, Rank]:
     """Rank intervals of algorithms from scores `[S]` or `[S, T]` paired by seed, higher is better.

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from scipy import stats
 
 from ilbench import prng
 
@@ -26,3 +27,13 @@ def test_same_numbers_as_jax(name, seed):
     batch = jax.vmap(DRAWS[name])(jax.random.split(own, 3))
     looped = [DRAWS[name](k) for k in jax.random.split(theirs, 3)]
     np.testing.assert_array_equal(batch, np.stack(looped))
+
+
+def test_uniforms_are_uniform_independent_and_never_zero_or_one():
+    keys = jax.random.split(prng.key(3), 40_000)
+    u = np.stack(jax.vmap(lambda k: prng.uniforms(k, 5))(keys))
+    assert u.shape == (5, 40_000)
+    assert u.min() > 0
+    assert u.max() < 1
+    assert all(stats.kstest(row, "uniform").pvalue > 1e-3 for row in u)
+    assert np.abs(np.corrcoef(u) - np.eye(5)).max() < 4 / 40_000**0.5
