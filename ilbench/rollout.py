@@ -195,8 +195,13 @@ def rollout(
 
 
 def _chunks(episodes: int) -> tuple[int, int]:
-    """Lanes of an item and items of a seed: at least 8 lanes where there are 8, at most about 64 items."""
-    lanes = min(episodes, max(8, -(-episodes // 64)))
+    """Lanes of an item and items of a seed.
+
+    Lanes of an item share their weights, which is what makes a network's products fast (128 lanes: 0.95 of the speed
+    of bare physics, 16: 0.85), and a mixture needs items to deal its iterates to: about 16 of them, with at least 8
+    lanes and at most 128 until there are 64.
+    """
+    lanes = min(episodes, max(8, min(128, -(-episodes // 16)), -(-episodes // 64)))
     return lanes, -(-episodes // lanes)
 
 
