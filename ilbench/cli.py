@@ -79,7 +79,7 @@ class Run:
 class List:
     """List what can be run, with the paper of each."""
 
-    kind: Positional[Literal["suites", "tasks", "algorithms", "heads", "measures"]]
+    kind: Positional[Literal["suites", "tasks", "algorithms", "heads", "measures", "checks"]]
     """What to list."""
     json: bool = False
     """Print JSON."""
@@ -129,22 +129,64 @@ class Leaderboard:
 
 @dataclass(frozen=True)
 class Theory:
-    """How cost grew with the horizon: predicted exponent, measured exponent with interval, bound ratio, verdict."""
+    """Hold theory against measurement: checks of theorems, the sweep of a suite, or a certificate for one policy.
 
-    suite: Positional[str] = "quick"
-    """Suite whose records are held against the theory."""
+    ilbench theory [CHECK ...]: what each statement says, what was predicted and measured, how tight, the verdict.
+    ilbench theory SUITE: how cost grew with the horizon in its records. ilbench theory certify TASK POLICY: what held-out
+    demonstrations alone promise about a policy's deployment.
+    """
+
+    names: Positional[tuple[str, ...]] = ()
+    """Checks (T05, exponent_budget), or one suite, or `certify TASK POLICY`; nothing: every check."""
+    exact: bool = False
+    """Only the exact parts: dynamic programming and closed forms in float64, under a minute."""
+    monte_carlo: bool = False
+    """Only the parts that roll out and train, minutes."""
+    plots: str | None = None
+    """Folder for one SVG per check."""
+    out: str | None = None
+    """Folder to keep the checks in: OUT/theory@1 gets a JSON each, pictures and CHECKS.md."""
     results: str | None = None
-    """Folder of records; default: runs/ if it holds the suite, else results/."""
+    """Folder of a suite's records; default: runs/ if it holds the suite, else results/."""
     write: bool = False
-    """Also write THEORY.md beside the records."""
+    """With a suite: also write THEORY.md beside its records."""
+    quiet: bool = False
+    """No progress."""
     json: bool = False
     """Print JSON."""
 
     def execute(self) -> int:
-        """Reads records; computes nothing on a device."""
+        """Runs checks, or reads records; exit code 3 where something came out against what is expected."""
+        from ilbench import registry
+
+        if len(self.names) == 1 and self.names[0].rsplit("@", 1)[0] in registry.entries("suites"):
+            return self._sweep(self.names[0])
+        return self._checks()
+
+    def _checks(self) -> int:
+        import pathlib
+
+        from ilbench import checks
+        from ilbench.parallel import setup
+        from ilbench.report import checks as report
+
+        checks.select(self.names)
+        setup()
+        both = self.exact == self.monte_carlo
+        modes = [m for m, on in zip(checks.MODES, (self.exact, self.monte_carlo), strict=True) if on or both]
+        ran = checks.run(self.names, modes, quiet=self.quiet)
+        _emit(self.json, [r.as_json() for r in ran], lambda: print(report.text(ran)))
+        if self.plots is not None:
+            written = report.save_plots(ran, pathlib.Path(self.plots))
+            print(f"wrote {len(written)} pictures to {self.plots}", file=sys.stderr)
+        if self.out is not None:
+            print(f"wrote {report.save(ran, pathlib.Path(self.out))}", file=sys.stderr)
+        return checks.worst(ran)
+
+    def _sweep(self, suite: str) -> int:
         from ilbench.report import source, theory
 
-        found = source.load(self.suite, self.results)
+        found = source.load(suite, self.results)
         rows = theory.build(found.records, found.arrays)
         _emit(self.json, [r.as_json() for r in rows], lambda: print(theory.text(rows)))
         if self.write:

@@ -14,16 +14,17 @@ EVERY = 10.0  # seconds between plain lines
 
 @dataclass
 class Counter:
-    """Cells done, cached and failed out of `total`."""
+    """Units of work (cells, checks) done, cached and failed out of `total`."""
 
     total: int
     done: int = 0
     cached: int = 0
     failed: int = 0
+    unit: str = "cells"
     started: float = field(default_factory=time.monotonic)
 
     def eta(self) -> str:
-        """Seconds to go at the pace so far, as text; `?` before the first cell."""
+        """Seconds to go at the pace so far, as text; `?` before the first."""
         left = self.total - self.done - self.cached - self.failed
         if not self.done:
             return "?" if left else "0s"
@@ -32,13 +33,13 @@ class Counter:
 
     def text(self, label: str) -> str:
         """One line that says where the run is."""
-        return f"{self.done} done, {self.cached} cached, {self.failed} failed of {self.total} cells; ETA {self.eta()}; now {label}"
+        return f"{self.done} done, {self.cached} cached, {self.failed} failed of {self.total} {self.unit}; ETA {self.eta()}; now {label}"
 
 
 @contextmanager
-def reporter(total: int, quiet: bool = False) -> Iterator[tuple[Counter, Any]]:
+def reporter(total: int, quiet: bool = False, unit: str = "cells") -> Iterator[tuple[Counter, Any]]:
     """Yields `(counter, show)`; `show(label)` prints where the run is, as a bar where stderr is a terminal."""
-    counter = Counter(total)
+    counter = Counter(total, unit=unit)
     if quiet:
         yield counter, lambda label: None
         return

@@ -1,7 +1,7 @@
 """Contract checks for plug-ins, also third-party ones: each raises AssertionError that says what is wrong.
 
-`check_env(task)`, `check_policy(task, policy)`, `check_head(head, task)`, `check_algorithm(name, task, head)` and
-`check_measure(module)`; the project's own tests run them over everything that the registry finds.
+`check_env(task)`, `check_policy(task, policy)`, `check_head(head, task)`, `check_algorithm(name, task, head)`,
+`check_measure(module)` and `check_check(name)`; the project's own tests run them over everything that the registry finds.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ilbench import fit, parallel, prng
+from ilbench import fit, parallel, prng, registry
 from ilbench.evidence import Evidence
 from ilbench.lab import to_policy
 from ilbench.rollout import COLLECT, episode_keys, mixed, rollout
@@ -187,4 +187,33 @@ def check_measure(module: ModuleType) -> None:
     assert results[0] != results[1], "a perfect learner and one that is always wrong measure the same"
 
 
-__all__ = ["check_algorithm", "check_env", "check_head", "check_measure", "check_policy", "evidence"]
+def check_check(name: str) -> None:
+    """A check of the theory in exact mode: closed verdicts, expectations met, plain JSON, a picture that JSON alone redraws."""
+    import json
+
+    from ilbench import checks
+    from ilbench.claims import VERDICTS
+    from ilbench.report import style
+
+    entry = registry.entry("checks", name)
+    modes = dict(entry.literals).get("MODES")
+    assert modes and set(modes) <= set(checks.MODES), f"{name}.MODES is {modes}; allowed are {checks.MODES}"
+    assert entry.summary and entry.paper, f"{name} needs a statement and a `Source:` paragraph in its docstring"
+    if "exact" not in modes:
+        return
+    (ran,) = checks.run([name], ["exact"])
+    assert ran.error is None, ran.error
+    assert not ran.failed, [c for c in ran.claims if c.verdict in ("VIOLATED", "NOT REFUTED")]
+    assert ran.claims, f"{name} makes no claim"
+    for claim in ran.claims:
+        assert claim.verdict in VERDICTS, f"{claim.verdict!r} is not a verdict"
+        assert claim.mode == "exact", f"{claim.statement}: mode {claim.mode} out of an exact measure"
+    stored = json.loads(json.dumps({**ran.as_json(), "data": ran.data}, allow_nan=False))
+    again = checks.from_json(stored, stored["data"])
+    first, second = (checks.figure(r) for r in (ran, again))
+    assert first is not None, f"{name} gives no numbers to its plot"
+    assert style.svg(first) == style.svg(second), f"{name}: the picture changes when its numbers went through JSON"
+    assert all(a.get_xlabel() or a.get_title() for a in first.axes if a.get_visible()), f"{name}: axes without labels"
+
+
+__all__ = ["check_algorithm", "check_check", "check_env", "check_head", "check_measure", "check_policy", "evidence"]

@@ -44,6 +44,11 @@ def test_measures(name):
     testing.check_measure(registry.load("measures", name))
 
 
+@pytest.mark.parametrize("name", registry.entries("checks"))
+def test_checks(name):
+    testing.check_check(name)
+
+
 @pytest.mark.parametrize("name", registry.entries("suites"))
 def test_suites_resolve(name):
     from ilbench import runner
