@@ -36,15 +36,31 @@ from ilbench.experts import weights
 from ilbench.types import Array, Box, Env, PyTree, Step, Task
 
 VERSION = 1
-HORIZON = 1000  # unless a task's kwargs say otherwise
+HORIZON = 1000  # unless a robot's settings say otherwise
 TAGS = ("brax",)
-# `absorbing_reward` is earned on every step after a fall. 0 for the robots that earn about +1 for staying up, so that
-# falling is not better than living (hopper: unless it races backwards at over 1 m/s). Reacher cannot fall; should
-# its physics blow up, it gets the worst reward of a step: distance 0.41 (arm 0.21 + target 0.2) and action cost 2.
-TASKS: dict[str, dict[str, Any]] = {
+# Every robot of Brax. `absorbing_reward` is earned on every step after a fall: 0 for the robots that earn about +1 (or
+# +5, +10) a step for staying up, so that falling is not better than living. Those that cannot fall get about the worst
+# reward of a step, should their physics blow up: reacher distance 0.41 (arm 0.21 + target 0.2) and action cost 2, pusher
+# 0.9 m off with action cost 2.8, halfcheetah and swimmer a step backwards at 5 m/s and 1 m/s. `spring` is the fastest
+# backend on CPU (positional costs 2.3 times as much, generalized 5 to 8 times); swimmer exists for generalized only.
+ROBOTS: dict[str, dict[str, Any]] = {
     "inverted_pendulum": {"backend": "spring"},
+    "inverted_double_pendulum": {"backend": "spring"},
     "reacher": {"backend": "spring", "horizon": 200, "absorbing_reward": -2.41},
+    "pusher": {"backend": "spring", "horizon": 100, "absorbing_reward": -3.7},
     "hopper": {"backend": "spring"},
+    "walker2d": {"backend": "spring"},
+    "halfcheetah": {"backend": "spring", "absorbing_reward": -5.0},
+    "swimmer": {"backend": "generalized", "absorbing_reward": -1.0},
+    "ant": {"backend": "spring"},
+    "humanoid": {"backend": "spring"},
+    "humanoidstandup": {"backend": "spring"},
+}
+# Tasks are the robots whose trained expert ships; the others are reached, and trained, as `brax:NAME/BACKEND`.
+TASKS: dict[str, dict[str, Any]] = {
+    "inverted_pendulum": {},
+    "reacher": {},
+    "hopper": {},
 }
 SUMMARY = {
     "inverted_pendulum": "balance a pole on a cart (brax, spring): short memory, falls are final",
@@ -100,6 +116,17 @@ def _strong(tree: PyTree) -> PyTree:
     return jax.tree.map(lambda x: jnp.asarray(x, dtype=jnp.result_type(x)), tree)
 
 
+def _builds(name: str) -> list[str]:
+    """The backends that a robot can be built on."""
+    found = []
+    for backend in BACKENDS:
+        with _brax_rules(), warnings.catch_warnings(), contextlib.suppress(Exception):
+            warnings.simplefilter("ignore")
+            _brax().get_environment(name, backend=backend)
+            found.append(backend)
+    return found
+
+
 @functools.cache
 def _functions(name: str, backend: str, absorbing_reward: float) -> tuple[Callable, Callable, int, int]:
     """`(reset, step, obs dim, action dim)`, cached: functions hash by identity, and `sys` stays a baked constant.
@@ -113,7 +140,10 @@ def _functions(name: str, backend: str, absorbing_reward: float) -> tuple[Callab
             env = envs.get_environment(name, backend=backend)
             shape = jax.eval_shape(env.reset, jax.random.key(0)).obs.shape
         except (ValueError, NotImplementedError, AssertionError, AttributeError) as error:
-            raise ValueError(f"brax cannot build {name!r} on backend {backend!r}: {error}") from error
+            found = ", ".join(_builds(name)) or "none of them"
+            raise ValueError(
+                f"brax cannot build {name!r} on backend {backend!r} ({error}); {name!r} runs on: {found}"
+            ) from error
 
     def reset(params: PyTree, key: Array) -> tuple[PyTree, Array]:
         del params
@@ -160,16 +190,16 @@ def parse(task_id: str) -> tuple[str, str, dict[str, Any]]:
 
     "brax:ant/mjx" becomes the id "brax-ant-mjx", which is safe in records and as a file name, and is read back too.
     """
-    if task_id in TASKS:
-        return task_id, task_id, dict(TASKS[task_id])
+    if task_id in ROBOTS:
+        return task_id, task_id, dict(ROBOTS[task_id])
     if not task_id.startswith(("brax:", "brax-")):
-        _known("brax task", task_id, (*TASKS, *(f"brax:{name}/spring" for name in names() if name not in TASKS)))
+        _known("brax task", task_id, (*ROBOTS, *(f"brax:{name}/spring" for name in names() if name not in ROBOTS)))
     name, _, backend = task_id[5:].replace("-", "/").partition("/")
-    backend = backend or "spring"
+    backend = backend or ROBOTS.get(name, {}).get("backend", "spring")
     _known("brax environment", name, names())
     _known("brax backend", backend, BACKENDS)
-    if name in TASKS and TASKS[name]["backend"] == backend:
-        return name, name, dict(TASKS[name])
+    if name in ROBOTS and ROBOTS[name]["backend"] == backend:
+        return name, name, dict(ROBOTS[name])
     return f"brax-{name}-{backend}", name, {"backend": backend}
 
 

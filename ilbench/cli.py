@@ -204,6 +204,8 @@ class Expert:
     """Task, e.g. hopper or brax:walker2d/spring."""
     steps: int | None = None
     """Env steps of training; default: the task's."""
+    seconds: float | None = None
+    """Stop after this time; the same command goes on. Ctrl-C does the same."""
     seed: int = 0
     """Seed of training."""
     out: str | None = None
@@ -223,8 +225,14 @@ class Expert:
             from ilbench.experts.train import train_expert
 
             path = train_expert(
-                self.task, seed=self.seed, steps=self.steps, out=pathlib.Path(self.out) if self.out else None
+                self.task,
+                seed=self.seed,
+                steps=self.steps,
+                seconds=self.seconds,
+                out=pathlib.Path(self.out) if self.out else None,
             )
+            if path is None:
+                return 0
             print(f"wrote {path}", file=sys.stderr)
             manifest = page.read_manifest(path)
         else:

@@ -150,9 +150,18 @@ def begin(env: Env, config: Config, key: Array, *, horizon: int) -> tuple[Learne
     """A fresh learner and its lanes, laid out over the devices."""
     check(config)
     k_learner, k_lanes = jax.random.split(key)
-    spread, everywhere = NamedSharding(mesh(), P("item")), NamedSharding(mesh(), P())
-    lanes = jax.jit(start, static_argnums=(1, 2), out_shardings=spread)(env, config.lanes, horizon, k_lanes)
-    return jax.device_put(ppo.init(env, config, k_learner), everywhere), lanes
+    return everywhere(ppo.init(env, config, k_learner)), restart(env, config, k_lanes, horizon=horizon)
+
+
+def restart(env: Env, config: Config, key: Array, *, horizon: int) -> Lanes:
+    """Fresh lanes, laid out over the devices: where a resumed training goes on."""
+    spread = NamedSharding(mesh(), P("item"))
+    return jax.jit(start, static_argnums=(1, 2), out_shardings=spread)(env, config.lanes, horizon, key)
+
+
+def everywhere(learner: Learner) -> Learner:
+    """The learner on every device; its leaves may be NumPy arrays."""
+    return jax.device_put(learner, NamedSharding(mesh(), P()))
 
 
 def advance(

@@ -116,7 +116,9 @@ def test_what_is_listed_is_literal():
             target = node.targets[0] if isinstance(node, ast.Assign) else node.target
             if isinstance(target, ast.Name) and target.id in ("TASKS", "VERSION", "HORIZON", "TAGS", "SUMMARY"):
                 found[target.id] = ast.literal_eval(node.value)
-    assert set(found["TASKS"]) == set(found["SUMMARY"]) == {"inverted_pendulum", "reacher", "hopper"}
+    assert set(found["TASKS"]) == set(found["SUMMARY"]) >= {"inverted_pendulum", "reacher", "hopper"}
+    assert set(found["TASKS"]) <= set(brax.ROBOTS) == set(brax.names())
+    assert all((weights.SHIPPED / f"{robot}@1.safetensors").is_file() for robot in found["TASKS"])
     assert (found["VERSION"], found["HORIZON"], found["TAGS"]) == (1, 1000, ("brax",))
 
 
@@ -127,7 +129,7 @@ def test_what_is_listed_is_literal():
         ("brax:walker/spring", "Did you mean 'walker2d'"),
         ("brax:ant/sprng", "Did you mean 'spring'"),
         ("brax:fast/spring", "unknown brax environment 'fast'"),
-        ("brax:swimmer/spring", "cannot build 'swimmer' on backend 'spring'"),
+        ("brax:swimmer/spring", "'swimmer' runs on: generalized"),
     ],
 )
 def test_unknown_names_get_the_closest_match(given, said):
@@ -153,9 +155,9 @@ def test_one_task_has_one_name():
 def test_a_robot_without_a_trained_expert_says_how_to_get_one(monkeypatch, tmp_path):
     monkeypatch.setenv(weights.FOLDER_VARIABLE, str(tmp_path))
     with pytest.raises(
-        FileNotFoundError, match=r"expert_missing.*ilbench expert train brax-inverted_double_pendulum-spring"
+        FileNotFoundError, match=r"expert_missing.*ilbench expert train brax-inverted_double_pendulum-mjx"
     ):
-        brax.make_any("brax:inverted_double_pendulum/spring")
+        brax.make_any("brax:inverted_double_pendulum/mjx")
 
 
 def test_shipped_experts_act_within_bounds():
@@ -167,3 +169,15 @@ def test_shipped_experts_act_within_bounds():
     assert actions.shape == (64, 1)
     assert actions.dtype == np.float32
     assert (np.abs(actions) <= 1).all()
+
+
+def test_a_registered_environment_of_somebody_else_works(monkeypatch):
+    from brax import envs
+    from brax.envs.inverted_pendulum import InvertedPendulum
+
+    class Mine(InvertedPendulum):
+        pass
+
+    monkeypatch.setitem(envs._envs, "mine", Mine)
+    task = brax.untrained("brax:mine/generalized", 5)
+    assert (task.id, task.horizon, task.env.obs.dim) == ("brax-mine-generalized", 5, 4)

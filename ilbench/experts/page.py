@@ -21,7 +21,7 @@ def read_manifest(path: pathlib.Path) -> dict[str, Any]:
 
 def manifest_of(task_id: str) -> dict[str, Any]:
     """The manifest of a task's trained expert; raises ValueError for tasks whose expert is exact or closed form."""
-    if task_id.startswith("brax:"):
+    if task_id not in registry.entries("tasks"):
         from ilbench.envs.brax import untrained
 
         return weights.manifest(untrained(task_id).name)
@@ -48,6 +48,15 @@ def text(manifest: dict[str, Any]) -> str:
     if "final_distance" in report:
         d = report["final_distance"]
         head.append(f"final distance to the target {interval(d['mean'], *d['ci'])}")
+    if "return_quantiles" in report:
+        spread = "  ".join(f"{float(q):.0%} {number(v, 4)}" for q, v in report["return_quantiles"].items())
+        head.append(f"return by quantile of episodes: {spread}")
+    if "cloned" in manifest:
+        c = manifest["cloned"]
+        head.append(
+            f"cloned by a 2x64 MLP from {c['trajectories']} trajectories to a score of "
+            f"{interval(c['score'], *c['ci'])} ({c['seeds']} seeds x {c['episodes']} episodes, {c['updates']:,} updates)"
+        )
     references = [
         (
             h,
