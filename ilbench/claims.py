@@ -198,6 +198,34 @@ def equivalent(
     )
 
 
+def in_band(
+    statement: str,
+    predicted: Any,
+    measured: Any,
+    low: Any,
+    high: Any,
+    n: int,
+    *,
+    kind: Kind = "T",
+    expected: Expected = "holds",
+    note: str = "",
+) -> Claim:
+    """Points `[K]` of a closed form inside a band that is simultaneous over all of them (level in the note).
+
+    The claim shows the point where the prediction sits nearest to an edge, relative to the width of the band there.
+    """
+    p, m, lo, hi = (np.asarray(x, np.float64) for x in (predicted, measured, low, high))
+    if not all(np.isfinite(x).all() for x in (p, m, lo, hi)):
+        return Claim(statement, kind, "monte-carlo", expected, None, None, None, n, "INCONCLUSIVE", "non-finite points")
+    room = np.minimum(p - lo, hi - p) / np.maximum(hi - lo, 1e-300)
+    k = int(np.argmin(room))
+    verdict = _settled(bool((room >= 0).all()), kind, expected)
+    return Claim(
+        statement, kind, "monte-carlo", expected, float(p[k]), float(m[k]), (float(lo[k]), float(hi[k])), n, verdict,
+        f"tightest of {len(p)} points; {note}".rstrip("; "),
+    )  # fmt: skip
+
+
 def not_run(statement: str, reason: str, *, kind: Kind = "T", mode: Mode = "monte-carlo") -> Claim:
     """A claim that could not be checked, and why."""
     return Claim(statement, kind, mode, "holds", None, None, None, 0, "NOT RUN", reason)
