@@ -8,13 +8,18 @@ The same table, mirrored, gives the upper limit of D. Where atoms show that even
 quarter of the runs at the edge of G or B, or no spread) the table is not used: a bet on bounded values takes its
 place, which holds for every law and convinces only with many runs or a glaring difference.
 
-Measured, all twenty claims tight, Holm, 2,000 reports each (tests/test_verdict_statistics.py): see that file's
-table. Not covered: tails far beyond the exponential that leave no atoms, such as a log-normal with sigma = 1 (each
-claim at .0025 errs three times as often). They need an average over more episodes per run, i.e. a smaller skewness.
+Measured on reports of twenty true claims that are all tight, Holm at 5 % (tests/test_verdict_statistics.py): a false
+VIOLATED in 7 of 2,000 reports at 10 runs and 6 at 20, on laws that look like real claims (0.3 to 10 failing
+episodes a run on the cliff, log-normal error rates, gamma, exponential, Poisson tails); twenty exponential tails at
+once, the worst that is admitted: 5.0 %. Not covered: tails far beyond the exponential that leave no atoms: twenty
+log-normal ones with sigma = 1 at once: 15 % at 10 runs, 18 % at 20, gamma(1/2): 20 %, 15 %. Such runs need more
+episodes each: a mean over N has 1/sqrt(N) of the skewness. Nor is a bound covered whose estimate is biased downward.
 
 Power. Critical t at level .05/20 for 5, 10, 20, 30, 50, 100 units: 15.8, 8.0, 5.5, 4.7, 4.1, 3.6 (Student: 5.6, 3.7,
 3.2, 3.0, 2.9, 2.9). So give episodes, `[S, N]`, where the theorem is true of every trained policy: given the policies
-the episodes are independent, and what is tested is 100 means of batches within runs.
+the episodes are independent, and what is tested is 100 means of batches within runs. A violation of 10 % on the cliff
+(H = 100, eps H = .3, level .05/20): 10 x 2,000 episodes, found in 92 % given episodes, 3 % given runs (t: 67 %);
+20 runs x 2,000: 75 % given runs, x 4,000: 97 %.
 
 Source: Waudby-Smith & Ramdas 2024, https://arxiv.org/abs/2010.09686 (bets); the table is a Monte Carlo test.
 """
@@ -49,7 +54,7 @@ class GapBound(NamedTuple):
     vacuous: bool  # the lower limit of B reaches the largest gap possible
     tightness: float | None  # G / B
     vacuity: float  # B / largest gap possible
-    smallest_violation: float  # the D that this n finds with probability .9 in a report of 20 claims
+    smallest_violation: float  # the D that this n finds with probability .9 in a report of 20 claims; inf: none
     may_hold: bool
     may_fail: bool
     n: int = 0  # independent units: runs, or episodes
@@ -96,13 +101,13 @@ def bounded_p(x: np.ndarray, most: ArrayLike) -> np.ndarray:
 
 
 def _bounded_upper(d: np.ndarray, top: float) -> float:
-    """95 % upper limit of the mean of d `[n] <= top`: the smallest mean that the bet rejects, to 1/4096 outward."""
+    """95 % upper limit of the mean of d `[n] <= top`: the smallest mean that the bet rejects, to 1/1024 outward."""
     low, high = float(d.mean()), top
     for _ in range(2):
-        means = np.linspace(low, high, 65)[:-1]  # the last is never below the limit
+        means = np.linspace(low, high, 33)[:-1]  # the last is never below the limit
         rejected = bounded_p(means[:, None] - d, np.maximum(top - means, 1e-300)) <= 0.05
         first = int(np.argmax(rejected)) if rejected.any() else len(means)
-        step = (high - low) / 64
+        step = (high - low) / 32
         low, high = low + max(0, first - 1) * step, low + first * step
     return high
 
@@ -128,7 +133,7 @@ def _units(g: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nda
 def _atom(x: np.ndarray, edge: float, trivial: float) -> bool:
     """Whether more than a quarter sit at the edge; a constant that is neither 0 nor trivial is a known number."""
     known = np.ptp(x) == 0 and 0 < abs(x[0]) < trivial
-    return not known and np.count_nonzero(x == edge) * 4 > len(x)
+    return not known and bool(np.count_nonzero(x == edge) * 4 > len(x))
 
 
 def gap_bound(
@@ -165,8 +170,9 @@ def gap_bound(
         )
         upper = _bounded_upper(raw, max(trivial, raw.max())) if rare_right else mean + critical(n, 0.05) * se
     rare = rare_left if mean > 0 else rare_right
+    lowest = b.mean() - t_quantile(0.95, n - 1) * b.std(ddof=1) / math.sqrt(n)
     return GapBound(
-        float(g.mean()), float(b.mean()), float(upper), p, bool(t_test(b, 0.90)[0].lo >= trivial),
+        float(g.mean()), float(b.mean()), float(upper), p, bool(lowest >= trivial),
         float(g.mean() / b.mean()) if b.mean() else None, float(b.mean() / trivial),
         _smallest(se, n, len(raw), trivial, rare_left), may_hold, may_fail,
         len(raw), _needed(mean, se, n, len(raw), trivial, rare), _caution(n, rare),
@@ -177,7 +183,8 @@ def _smallest(se: float, n: int, units: int, trivial: float, rare: bool) -> floa
     if n < MIN_UNITS:
         return math.inf
     bet = trivial * ((len(FRACTIONS) * FAMILY / 0.05) ** (1 / units) - 1) if rare else 0.0
-    return max(bet, _shift(n, 0.05 / FAMILY) * se)
+    found = max(bet, _shift(n, 0.05 / FAMILY) * se)
+    return found if found <= trivial else math.inf
 
 
 def _needed(mean: float, se: float, n: int, units: int, trivial: float, rare: bool) -> float:

@@ -213,8 +213,10 @@ def test_holm_spares_the_many():
 
 def test_smallest_violation_is_found_nine_times_in_ten():
     g, n = np.random.default_rng(0), 10
-    d = stats.gap_bound(5 + np.tile([1.0, -1.0], 5), np.full(10, 5.0), 9.0).smallest_violation  # sd 1.054, known
-    claims = [stats.gap_bound(5 + x, np.full(n, 5.0), 9.0) for x in g.normal(d, 1.0541, size=(4000, n))]
+    x = np.arange(10.0)
+    x = 1.0541 * (x - x.mean()) / x.std(ddof=1)
+    d = stats.gap_bound(5 + x, np.full(10, 5.0), 9.0).smallest_violation
+    claims = [stats.gap_bound(9 + x, np.full(n, 9.0), 99.0) for x in g.normal(d, 1.0541, size=(4000, n))]
     found = np.mean([20 * c.p <= 0.05 for c in claims])
     assert found == pytest.approx(0.9, abs=0.02)
 

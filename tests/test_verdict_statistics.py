@@ -16,9 +16,9 @@ def bar(nominal):
     return least - 2 * np.sqrt(least * (1 - least) / R)
 
 
-def most(rate, repetitions=R):
-    """The bar for an error rate, plus two standard errors."""
-    return rate + 2 * np.sqrt(rate * (1 - rate) / repetitions)
+def most(rate, repetitions=R, errors=2):
+    """The bar for an error rate, plus standard errors: two, or three where forty bars are looked at."""
+    return rate + errors * np.sqrt(rate * (1 - rate) / repetitions)
 
 
 def cliff_cost(g, rate, H, size):
@@ -124,11 +124,12 @@ TAILS = {
 @pytest.mark.parametrize("n", [5, 10, 20, 100])
 def test_one_claim_errs_at_most_as_often_as_it_says(tail, n):
     """Mean D = 0: t of a left tail against the table at 5 % and at .25 % (Holm over 20); mirrored, the limit of D."""
-    d = -TAILS[tail](np.random.default_rng(5), (20 * R, n))
-    p = gap.skewed_p(d.mean(1) / np.maximum(1e-9, d.std(1, ddof=1)) * np.sqrt(n), n)
-    # five runs of a Poisson law without an error in any (e^-15) and the like are for the guard against atoms
-    assert np.mean(p <= 0.05) <= most(0.05, 20 * R)
-    assert np.mean(p <= 0.0025) <= most(0.0025, 20 * R) + 1e-4
+    draws = 50 * R
+    d = -TAILS[tail](np.random.default_rng(5), (draws, n))
+    spread = d.std(1, ddof=1)
+    p = gap.skewed_p(d.mean(1) / np.where(spread > 0, spread, np.inf) * np.sqrt(n), n)  # no spread: that is for bets
+    for alpha in (0.05, 0.0025):
+        assert np.mean(p <= alpha) <= most(alpha, draws, errors=3)
 
 
 # ------------------------------------------------------------------------------- the whole report
@@ -163,7 +164,8 @@ def test_a_report_of_true_claims_has_a_false_violated_in_at_most_one_of_twenty(r
     repetitions = R
     for _ in range(repetitions):
         false += "VIOLATED" in report(*tight(g, runs))
-    assert false / repetitions <= 0.05, false / repetitions
+    print(f"{runs} runs: {false} of {repetitions}")
+    assert false / repetitions <= 0.05
 
 
 @pytest.mark.parametrize("runs", [5, 10, 20])
@@ -178,8 +180,8 @@ def test_twenty_exponential_tails_at_once(runs):
 
 
 def test_episodes_given_the_policies_keep_the_rate_and_the_power():
-    """Ten policies x 2,000 episodes on the cliff, H = 100, eps H = .3: tight, and a planted violation of 10 % and 20 %."""
-    g, found, H = np.random.default_rng(8), {1.0: 0, 1.1: 0, 1.2: 0}, 100
+    """Ten policies x 2,000 episodes on the cliff, H = 100, eps H = .3: tight, and a planted violation of 10 %."""
+    g, found, H = np.random.default_rng(8), {1.0: 0, 1.1: 0}, 100
     repetitions = 300
     for _ in range(repetitions):
         rate = 0.003 * np.exp(0.5 * g.normal(size=(10, 1)))
@@ -188,6 +190,15 @@ def test_episodes_given_the_policies_keep_the_rate_and_the_power():
             a = factor * cliff_cost(g, rate, H, (10, 2000))
             p = stats.gap_bound(a, b, factor * H).p
             found[factor] += p <= 0.0025
-    print({k: v / repetitions for k, v in found.items()})
     assert found[1.0] / repetitions <= most(0.0025, repetitions)
     assert found[1.1] / repetitions >= 0.8
+
+
+def test_power_of_runs():
+    """Twenty runs x 4,000 episodes of the same law, only the means of runs given."""
+    g, found = np.random.default_rng(9), 0
+    for _ in range(100):
+        rate = 0.003 * np.exp(0.5 * g.normal(size=(20, 1)))
+        a, b = (cliff_cost(g, rate, 100, (20, 4000)).mean(1) for _ in range(2))
+        found += stats.gap_bound(1.1 * a, b, 110.0).p <= 0.0025
+    assert found >= 90
