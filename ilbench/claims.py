@@ -32,6 +32,7 @@ VERDICTS = (
     "NOT REPLICATED",
 )
 PENDING = "PENDING"
+MIN_RUNS = 10  # the least that checks are designed for
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def equal(
     expected: Expected = "holds",
     note: str = "",
 ) -> Claim:
-    """An exact identity: |measured - predicted| <= tolerance (absolute)."""
+    """An exact identity: |measured - predicted| <= tolerance (absolute); not finite: INCONCLUSIVE."""
     ok = bool(abs(measured - predicted) <= tolerance)
     return Claim(
         statement,
@@ -95,8 +96,8 @@ def equal(
         float(measured),
         None,
         0,
-        _settled(ok, kind, expected),
-        note,
+        _settled(ok, kind, expected) if math.isfinite(measured) else "INCONCLUSIVE",
+        note if math.isfinite(measured) else f"measured {measured}; {note}".rstrip("; "),
     )
 
 
@@ -114,6 +115,8 @@ def at_most(
     """An exact inequality measured <= bound; VACUOUS where the bound is no smaller than the largest value possible."""
     ok = bool(measured <= bound + slack * max(1.0, abs(bound)))
     verdict = "VACUOUS" if ok and bound >= trivial and expected == "holds" else _settled(ok, kind, expected)
+    if not math.isfinite(measured) or math.isnan(bound):
+        verdict, note = "INCONCLUSIVE", f"measured {measured}, bound {bound}; {note}".rstrip("; ")
     return Claim(statement, kind, "exact", expected, float(bound), float(measured), None, 0, verdict, note)
 
 
@@ -129,23 +132,22 @@ def at_most_estimated(
     may_fail: bool = True,
     note: str = "",
 ) -> Claim:
-    """G <= B with both estimated, `[S]` each, paired by training seed; judged with the whole report."""
+    """G <= B with both estimated, `[S]` paired by training seed, or `[S, N]` episodes where it is true of every policy.
+
+    Judged with the whole report (ilbench/gap.py). Given episodes, n counts episodes and rare events keep their power.
+    """
     g, b = (np.asarray(x, np.float64) for x in (gap, bound))
-    if len(g) < 2 or not (np.isfinite(g).all() and np.isfinite(b).all()):
+    whole = len(g)
+    if not (np.isfinite(g).all() and np.isfinite(b).all()):
+        whole = sum(bool(np.isfinite(x).all() and np.isfinite(y).all()) for x, y in zip(g, b, strict=True))
+    if len(g) < 2 or whole < len(g):
+        said = f"{whole} of {len(g)} runs are finite: no verdict; needs n = {max(MIN_RUNS, len(g))} finite runs"
         return Claim(
-            statement,
-            kind,
-            "monte-carlo",
-            expected,
-            None,
-            None,
-            None,
-            len(g),
-            "INCONCLUSIVE",
-            "too few or non-finite runs",
-        )
+            statement, kind, "monte-carlo", expected, None, None, None, len(g), "INCONCLUSIVE",
+            f"{said}; {note}".rstrip("; "),
+        )  # fmt: skip
     evidence = stats.gap_bound(g, b, trivial, may_hold=may_hold, may_fail=may_fail)
-    mean, lo, hi, _ = stats.paired_difference(g, b)
+    mean, lo, hi, _ = stats.paired_difference(*((x.mean(1) if x.ndim == 2 else x) for x in (g, b)))
     return Claim(
         statement,
         kind,
@@ -154,11 +156,15 @@ def at_most_estimated(
         float(b.mean()),
         float(g.mean()),
         (lo, hi),
-        len(g),
+        evidence.n,
         PENDING,
         note or f"G - B = {mean:.3g}; finds a violation of {evidence.smallest_violation:.2g} with probability .9",
         evidence,
     )
+
+
+def _needs(n: float) -> str:
+    return f"needs about n = {n:.0f}" if math.isfinite(n) else "no n would settle it: equal, judge the ratio"
 
 
 def equivalent(
@@ -176,14 +182,19 @@ def equivalent(
 ) -> Claim:
     """Equivalence (TOST): the 90 % interval lies inside predicted +- margin; wholly outside is a violation."""
     lo, hi = interval90
-    if not (math.isfinite(lo) and math.isfinite(hi)):
+    if not all(map(math.isfinite, (lo, hi, measured))):
+        said = f"no finite interval from n = {n}: no verdict; needs n = {max(MIN_RUNS, n)} with finite values"
         return Claim(
-            statement, kind, mode, expected, predicted, None, None, n, "INCONCLUSIVE", note or "no finite interval"
+            statement, kind, mode, expected, predicted, None, None, n, "INCONCLUSIVE", f"{said}; {note}".rstrip("; ")
         )
     inside, outside = stats.tost(lo, hi, predicted, margin), hi < predicted - margin or lo > predicted + margin
     verdict = (
         _settled(True, kind, expected) if inside else _settled(False, kind, expected) if outside else "INCONCLUSIVE"
     )
+    note = note or f"within +-{margin:g}"
+    if verdict == "INCONCLUSIVE" and n:  # half the interval is 1.645 standard errors; 1.28 more for probability .9
+        room = abs(margin - abs(measured - predicted))
+        note += "; " + _needs(math.ceil(n * (0.89 * (hi - lo) / room) ** 2) if room else math.inf)
     return Claim(
         statement,
         kind,
@@ -194,7 +205,7 @@ def equivalent(
         (lo, hi),
         n,
         verdict,
-        note or f"within +-{margin:g}",
+        note,
     )
 
 
@@ -245,7 +256,10 @@ def judge(claims: Sequence[Claim]) -> list[Claim]:
             verdict = raw
         else:
             verdict = _settled(raw != "VIOLATED", c.kind, c.expected)
-        out.append(dataclasses.replace(c, verdict=verdict))
+        said = [c.note, c.evidence.caution]
+        if verdict == "INCONCLUSIVE":
+            said.append(_needs(c.evidence.n_needed))
+        out.append(dataclasses.replace(c, verdict=verdict, note="; ".join(filter(None, said))))
     return out
 
 

@@ -2,20 +2,23 @@
 
 Letters in shapes: S seeds (runs), T tasks, N episodes, K horizons. Seeds are the units of resampling and of every
 standard error; randomness is an explicit `rng` (Generator or seed). Non-finite input raises ValueError:
-`score_diverged` says what a diverged seed scores. Intervals of means live in ilbench/intervals.py.
+`score_diverged` says what a diverged seed scores. Intervals of means live in ilbench/intervals.py, G <= B in gap.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special
 
+from ilbench.gap import GapBound as GapBound
+from ilbench.gap import gap_bound as gap_bound
+from ilbench.gap import holm as holm
+from ilbench.gap import verdicts as verdicts
 from ilbench.intervals import Interval as Interval
-from ilbench.intervals import Statistic, finite, t_quantile, t_test
+from ilbench.intervals import Statistic, finite, t_quantile
 from ilbench.intervals import bootstrap_ci as bootstrap_ci
 from ilbench.intervals import bootstrap_difference as bootstrap_difference
 from ilbench.intervals import clopper_pearson as clopper_pearson
@@ -89,83 +92,7 @@ def tost(lo90: float, hi90: float, target: float, margin: float = 0.1) -> bool:
     return bool(target - margin <= lo90 and hi90 <= target + margin)
 
 
-# ---------------------------------------------------------------------------------------- verdicts
-def holm(pvalues: ArrayLike) -> np.ndarray:
-    """Holm's adjusted p-values `[M]`, in the order given."""
-    p = finite("pvalues", pvalues, 1)
-    order = np.argsort(p)
-    stepped = np.maximum.accumulate((len(p) - np.arange(len(p))) * p[order])
-    return np.minimum(1.0, stepped)[np.argsort(order)]
-
-
-class GapBound(NamedTuple):
-    """Evidence on a claim G <= B, both estimated, paired by seed; D = G - B."""
-
-    gap: float
-    bound: float
-    upper: float  # 95 % upper limit of D
-    p: float  # of D <= 0, one-sided
-    vacuous: bool  # the lower limit of B reaches the largest gap possible
-    tightness: float | None  # G / B
-    vacuity: float  # B / largest gap possible
-    smallest_violation: float  # the D that this n finds with probability .9 at 5 %
-    may_hold: bool
-    may_fail: bool
-
-
-def _one_sided(d: np.ndarray) -> tuple[float, float, float]:
-    """p-value of 'mean <= 0', 95 % upper limit of the mean, standard error; `[S]`.
-
-    Student's t corrected for skewness (Hall 1992, https://www.jstor.org/stable/2345954), towards caution only. By t
-    alone, a report of twenty true claims on ten seeds had a false VIOLATED in half of all cases where D = G - B has
-    an exponential left tail (rare errors make B skewed); with the correction in a fifth, and in a tenth for gamma(4).
-    """
-    interval, p, se = t_test(d, 0.90)
-    n = len(d)
-    if n < 3 or se <= 1e-14 * np.abs(d).max():
-        return p, interval.hi, se
-    z = (d - d.mean()) / d.std(ddof=1)
-    skew = float((z**3).sum() * n / ((n - 1) * (n - 2)))
-    u, left, right = interval.value / (se * np.sqrt(n)), min(skew, 0.0), max(skew, 0.0)
-    p = float(special.stdtr(n - 1, -np.sqrt(n) * (u + left * u**2 / 3 + left**2 * u**3 / 27 + left / (6 * n))))
-    y = -t_quantile(0.95, n - 1) / np.sqrt(n)
-    if right > 0:  # the inverse of the same cubic
-        y = 3 / right * (np.cbrt(1 + right * (y - right / (6 * n))) - 1)
-    return p, float(interval.value - y * se * np.sqrt(n)), se
-
-
-def gap_bound(
-    gap: ArrayLike, bound: ArrayLike, trivial: float, *, may_hold: bool = True, may_fail: bool = True
-) -> GapBound:
-    """Evidence on G <= B from `[S]` gaps and bounds paired by training seed; `trivial`: the largest gap possible.
-
-    may_hold=False: the estimated bound is biased upward (a maximum of noisy steps). may_fail=False: it is sampled from
-    below (a supremum found by trying), so that exceeding it shows nothing.
-    """
-    g, b = finite("gap", gap, 1), finite("bound", bound, 1)
-    if g.shape != b.shape or not trivial > 0:
-        raise ValueError(f"give one gap and one bound per seed and trivial > 0; got {g.shape}, {b.shape}, {trivial}")
-    d = g - b
-    d[np.abs(d) <= 1e-12 * np.maximum(np.abs(g), np.abs(b))] = 0.0  # equal up to rounding is equal
-    p, upper, se = _one_sided(d)
-    found = float(special.nctdtrinc(len(g) - 1, 0.1, t_quantile(0.95, len(g) - 1))) * se
-    return GapBound(
-        float(g.mean()), float(b.mean()), upper, p, t_test(b, 0.90)[0].lo >= trivial,
-        float(g.mean() / b.mean()) if b.mean() else None, float(b.mean() / trivial), found, may_hold, may_fail,
-    )  # fmt: skip
-
-
-def verdicts(claims: Sequence[GapBound], alpha: float = 0.05) -> list[str]:
-    """VIOLATED (Holm over all claims given), VACUOUS, HOLDS (upper limit of D at most 0) or INCONCLUSIVE, per claim."""
-    adjusted = holm([c.p if c.may_fail else 1.0 for c in claims]) if claims else np.empty(0)
-    out = []
-    for claim, p in zip(claims, adjusted, strict=True):
-        holds = claim.may_hold and claim.upper <= 0
-        rest = "VACUOUS" if claim.vacuous else "HOLDS" if holds else "INCONCLUSIVE"
-        out.append("VIOLATED" if p < alpha else rest)
-    return out
-
-
+# ---------------------------------------------------------------------------- equivalence of a ratio
 def ratio_equivalent(gap: ArrayLike, bound: ArrayLike, margin: float = 0.02) -> tuple[Interval, bool]:
     """Mean gap over mean bound `[S]` paired, with 90 % limits (Fieller's), and whether they lie inside 1 +- margin.
 

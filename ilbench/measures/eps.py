@@ -15,13 +15,18 @@ NEEDS = ("expert",)
 
 
 def measure(evidence: Evidence) -> dict[str, Any]:
-    """`eps_bar`, `eps_max` (biased upward by the maximum over noisy steps) and the metric error; curve `eps_t [K]`."""
+    """`eps_bar`, `eps_max` (biased upward by the maximum over noisy steps) and the metric error.
+
+    Curves: `eps_t [K]`, and its mean over t <= H at prefix horizons, `prefix_eps [P]`.
+    """
     eps_t = mistakes(evidence.held_out_error, evidence.expert_alive, evidence.deltas[0]).mean(0)
+    prefixes = np.asarray(evidence.prefixes)
     finite = np.isfinite(evidence.held_out_error).all()
     out: dict[str, Any] = {
         "eps_bar": eps_t.mean(),
         "eps_max": eps_t.max(),
         "eps_t": eps_t[log_spaced(evidence.horizon) - 1],
+        "prefix_eps": np.cumsum(eps_t)[prefixes - 1] / prefixes,
     }
     out["held_out_error"] = (
         evidence.held_out_error[evidence.expert_alive].mean() if finite and evidence.expert_alive.any() else None

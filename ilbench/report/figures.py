@@ -101,7 +101,7 @@ def overview(records: Iterable[Record], arrays: Mapping[str, Mapping[str, np.nda
     longest = max((g.horizon for g in swept), default=0)
     canvas = figure(13.8, 4.0)
     axes = canvas.subplots(1, 3)
-    _closed_forms(axes[0], rows)
+    _closed_forms(axes[0], [r for r in rows if isinstance(r, theory.Row)])
     if swept:
         _prefix_costs(axes[1], [g for g in swept if g.horizon == longest], arrays)
     _scores(axes[2], board)
