@@ -22,15 +22,18 @@ Source: the coupling argument of Ross & Bagnell 2010, https://proceedings.mlr.pr
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from scipy.special import erf
 
 from ilbench.rollout import episode_keys, mixed, replay, rollout
-from ilbench.types import Discrete, Policy, Task
+from ilbench.types import Discrete, Env, Policy, Task
 
 RECORD = ("obs", "action", "label", "reward", "alive")
 
@@ -86,11 +89,11 @@ def side(
     demos = rolls(task, policy, seeds, episodes, stream, beta=float(who == "expert"), sigma=smooth)
     reward, alive = np.asarray(demos.reward, np.float64), np.asarray(demos.alive)
     if who == "learner" and smooth == 0:
-        differs = (demos.action != demos.label).astype(np.float64)
+        differs = np.not_equal(demos.action, demos.label).astype(np.float64)
         return Side(differs, np.zeros_like(differs), alive, reward)
     proposed = replay(policy, demos.obs, episode_keys(f"{stream}/replay", seeds, episodes))
     if smooth == 0:
-        differs = (proposed != demos.label).astype(np.float64)
+        differs = np.not_equal(proposed, demos.label).astype(np.float64)
         return Side(differs, np.where(differs > 0, -np.inf, 0.0), alive, reward)
     differs, log_ratio = smoothed(proposed, demos.label, demos.action, smooth)
     return Side(differs, log_ratio if who == "expert" else np.zeros_like(log_ratio), alive, reward)
@@ -99,12 +102,40 @@ def side(
 def smoothed(proposed: Any, label: Any, executed: Any, sigma: float) -> tuple[np.ndarray, np.ndarray]:
     """`(l, log q/p)` of actions `[..., A]`: the learner's, the expert's, and the executed one."""
     ahat, a, x = (np.asarray(v, np.float64) for v in (proposed, label, executed))
-    usable = np.isfinite(ahat).all(-1)
+    usable: Any = np.isfinite(ahat).all(-1)
     da = np.where(usable[..., None], ahat, a) - a
     # (|x - a|^2 - |x - a - da|^2) / 2, written without the difference of two large numbers
     log_ratio = ((x - a) * da - da**2 / 2).sum(-1) / sigma**2
     distance = np.where(usable, np.linalg.norm(da, axis=-1), np.inf)
     return variation(distance, sigma), np.where(usable, log_ratio, -np.inf)
+
+
+@lru_cache
+def _noisy(env: Env) -> tuple[Any, Any, Any]:
+    """reset, step and expert_obs of an env whose params come with a standard deviation; cached: functions hash by identity."""
+
+    def reset(params: Any, key: Any) -> Any:
+        return env.reset(params[0], key)
+
+    def step(params: Any, key: Any, state: Any, action: Any) -> Any:
+        k_noise, k_step = jax.random.split(key)
+        return env.step(params[0], k_step, state, action + params[1] * jax.random.normal(k_noise, action.shape))
+
+    def expert_obs(params: Any, state: Any, obs: Any) -> Any:
+        assert env.expert_obs is not None
+        return env.expert_obs(params[0], state, obs)
+
+    return reset, step, expert_obs if env.expert_obs is not None else None
+
+
+def smoothed_task(task: Task, sigma: float) -> Task:
+    """The task as whoever acts with noise sees it: every action is executed with N(0, sigma^2 I) added to it."""
+    env = task.env
+    reset, step, expert_obs = _noisy(dataclasses.replace(env, params=None, absorbing_reward=0.0))
+    noisy = dataclasses.replace(
+        env, params=(env.params, np.float32(sigma)), reset=reset, step=step, expert_obs=expert_obs
+    )
+    return dataclasses.replace(task, env=noisy, mdp=None, dynamics=None)
 
 
 def check_sigma(task: Task, sigma: float | None) -> float:
@@ -144,3 +175,26 @@ def paths(expert: Side, *, falls: bool) -> Paths:
 def costs(learner: Side) -> np.ndarray:
     """0-1 cost per step `[S, N, H]` on the learner's own states; 1 after a fall."""
     return np.where(learner.alive, learner.differs, 1.0)
+
+
+def random_expert(task: Task) -> bool:
+    """Whether the expert's action depends on its random key: read off the traced program, nothing runs."""
+    env, expert = task.env, task.expert
+
+    def program(key: Any) -> Any:
+        state, obs = env.reset(env.params, jax.random.key(0))
+        clean = obs if env.expert_obs is None else env.expert_obs(env.params, state, obs)
+        memory = expert.init(expert.params, key)
+        return expert.act(expert.params, key, jnp.int32(0), memory, clean)[1]
+
+    jaxpr = jax.make_jaxpr(program)(jax.random.key(1))
+    return _reaches(jaxpr.jaxpr, [jaxpr.jaxpr.invars[0]])
+
+
+def _reaches(jaxpr: Any, sources: list[Any]) -> bool:
+    """Whether any output is computed from one of the variables."""
+    tainted = set(map(id, sources))
+    for equation in jaxpr.eqns:
+        if any(id(v) in tainted for v in equation.invars):
+            tainted |= {id(v) for v in equation.outvars}
+    return any(id(v) in tainted for v in jaxpr.outvars)

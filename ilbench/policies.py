@@ -18,6 +18,7 @@ import numpy as np
 
 from ilbench import fit as fitting
 from ilbench import plan, registry, store
+from ilbench.coupling import smoothed_task
 from ilbench.lab import Lab, finite, to_policy
 from ilbench.plan import Block, Plan
 from ilbench.records import Record
@@ -42,7 +43,15 @@ def untrained(head: Head, seeds: tuple[int, ...]) -> Policy:
     return to_policy(head, fitting.init(head, seed_keys("init", seeds)))
 
 
-def find(text: str, task: str, *, results: str | None = None, seed: int = 0, horizon: int | None = None) -> Any:
+def find(
+    text: str,
+    task: str,
+    *,
+    results: str | None = None,
+    seed: int = 0,
+    horizon: int | None = None,
+    changes: Mapping[str, Any] | None = None,
+) -> Any:
     """What POLICY means, before any compute: a `Plan` to train, or a `Record` and the folder it lies in.
 
     POLICY is `ALGORITHM[/HEAD]:EPISODES`, a record id (or the first 6 digits or more) or the path of a record's JSON file.
@@ -51,7 +60,7 @@ def find(text: str, task: str, *, results: str | None = None, seed: int = 0, hor
     path = pathlib.Path(text)
     named = re.fullmatch(r"([a-z][a-z0-9_]*)(?:/([a-z][a-z0-9_]*))?:([0-9]+)", text)
     if named:
-        return _plan(named[1], named[2], int(named[3]), task, seed, horizon)
+        return _plan(named[1], named[2], int(named[3]), task, seed, horizon, changes or {})
     if path.suffix == ".json":
         if not path.is_file():
             raise ValueError(f"no file {text!r}; give the JSON file of a record")
@@ -66,10 +75,22 @@ def find(text: str, task: str, *, results: str | None = None, seed: int = 0, hor
             "of a record (6 hex digits or more), or the path of a record's JSON file"
         )
     _fits(found[0], task, horizon)
+    if changes:
+        raise ValueError(
+            f"record {found[0].id[:8]} is trained already; settings such as {next(iter(changes))} need ALGORITHM:EPISODES"
+        )
     return found
 
 
-def _plan(algorithm: str, head: str | None, episodes: int, task_name: str, seed: int, horizon: int | None) -> Plan:
+def _plan(
+    algorithm: str,
+    head: str | None,
+    episodes: int,
+    task_name: str,
+    seed: int,
+    horizon: int | None,
+    changes: Mapping[str, Any],
+) -> Plan:
     registry.entry("algorithms", algorithm)
     task = registry.task(task_name, horizon)
     if head is None:
@@ -78,7 +99,9 @@ def _plan(algorithm: str, head: str | None, episodes: int, task_name: str, seed:
         head = "table" if tabular else "mlp" if discrete else "mse"
     if episodes < 1:
         raise ValueError(f"{algorithm}:{episodes}: give at least 1 demonstration")
-    block = Block(task_name, algorithm, head, episodes * task.horizon, horizon=horizon, seeds=(seed,))
+    block = Block(
+        task_name, algorithm, head, episodes * task.horizon, horizon=horizon, seeds=(seed,), config=dict(changes)
+    )
     resolved = plan.resolve(block)
     check = getattr(resolved.algorithm, "check", None)
     if check is not None:
@@ -131,24 +154,42 @@ def _unsaved(record: Record) -> str:
     )
 
 
-# ------------------------------------------------------------------------------------------- building
-def build(found: Any) -> Loaded:
-    """Trains a `Plan`, or reads a record's policy; raises ValueError for arrays that do not fit, StoreError for damaged files."""
+def task_of(found: Any) -> Task:
+    """The task of what `find` found."""
     if isinstance(found, Plan):
-        return _train(found)
+        return found.task
+    cell = found[0].cell
+    task: Task = registry.task(_spelled(cell.task.rsplit("@", 1)[0]), cell.horizon, **_task_config(cell.config))
+    return task
+
+
+def _task_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key.split(".", 1)[1]: value for key, value in config.items() if key.startswith("task.")}
+
+
+# ------------------------------------------------------------------------------------------- building
+def build(found: Any, sigma: float | None = None) -> Loaded:
+    """Trains a `Plan` (with sigma: on rollouts that carry the noise), or reads a record's policy.
+
+    Raises ValueError for arrays that do not fit their head or a training that diverged, StoreError for damaged files.
+    """
+    if isinstance(found, Plan):
+        return _train(found, sigma)
     record, folder = found
     return read(record, store.read_sidecar(folder, record))
 
 
-def _train(found: Plan) -> Loaded:
+def _train(found: Plan, sigma: float | None) -> Loaded:
     block = found.block
-    lab = Lab(found.task, found.head, block.seeds, block.labels, found.fit, unit=block.unit)
-    result = found.algorithm.train(lab, seed_keys("algorithm", block.seeds), found.task, found.config)
+    task = found.task if sigma is None else smoothed_task(found.task, sigma)
+    lab = Lab(task, found.head, block.seeds, block.labels, found.fit, unit=block.unit)
+    result = found.algorithm.train(lab, seed_keys("algorithm", block.seeds), task, found.config)
     policy = result.policies[result.selected]
     if not np.all(finite(policy.params)):
         raise ValueError(f"{found.label}: training diverged (non-finite parameters); there is nothing to certify")
-    demonstrations = block.labels // found.task.horizon
-    kind = "dialled" if getattr(found.algorithm, "INSTRUMENT", False) else f"{demonstrations} demonstrations"
+    kind = f"{block.labels // task.horizon} demonstrations{'' if sigma is None else ' with the noise'}"
+    if getattr(found.algorithm, "INSTRUMENT", False):
+        kind = "dialled"
     return Loaded(policy, found.task, f"{block.algorithm}/{block.head}, {kind}, seed {block.seeds[0]}, trained now")
 
 

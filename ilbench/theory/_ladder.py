@@ -47,10 +47,14 @@ class Rungs(NamedTuple):
 def rungs(mdp: MDP, learner: Any, expert: Any, H: int, width: float = 1.0) -> Rungs:
     """The ladder of a learner and an expert (tables as in ilbench/exact/dp.py) by dynamic programming."""
     ladder = bounds.ladder(dp.expert_errors(mdp, learner, expert, H), dp.first_mistake(mdp, learner, expert, H))
+    b3, b2, b1, b0 = (float(ladder[name]) for name in NAMES)
     return Rungs(
         float(dp.expected_mistakes(mdp, learner, expert, H).sum()),
         (dp.total_return(mdp, expert, H) - dp.total_return(mdp, learner, H)) / width,
-        *(float(ladder[name]) for name in NAMES),
+        b3,
+        b2,
+        b1,
+        b0,
         H,
     )
 
@@ -183,7 +187,9 @@ def measured(task: Task, policy: Policy, seeds: tuple[int, ...], instance: Insta
         coupling.costs(sides["learner"]).sum(-1).mean(-1),
         gap,
         on.failed.sum(-1).mean(-1),
-        *(f(eps) for f in (bounds.b2, bounds.b1, bounds.b0)),
+        bounds.b2(eps),
+        bounds.b1(eps),
+        bounds.b0(eps),
         returns.apart.sum(-1).mean(-1),
         float(task.horizon),
     )
