@@ -3,7 +3,7 @@
 A gambler bets against "the mean of x in [0, 1] is at least m": one unit becomes K = prod_i (1 + c (m - x_i) / (1 - m))
 for a fixed fraction c in [0, 1]. If the mean is m or more, E K <= 1, also averaged over several c, so K >= 1/alpha
 happens with probability at most alpha (Markov). The upper limit is the m where K reaches 1/alpha; K grows with m.
-With no failure among n this is 1 - (a alpha)^(1/n), next to Clopper and Pearson's 1 - alpha^(1/n) (a = .4, below).
+With no failure among n it is at most 1 - (a alpha)^(1/n), next to Clopper and Pearson's 1 - alpha^(1/n) (a = .4, below).
 
 Source: Waudby-Smith & Ramdas 2024, estimating means of bounded random variables by betting, https://arxiv.org/abs/2010.09686;
 here the fraction is averaged over a fixed grid, so that the limit does not depend on the order of the sample.

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ilbench import coupling, plan, registry
-from ilbench.envs import copy_chain, disjoint
 from ilbench.exact import bounds, dp
 from ilbench.exact.mdp import MDP
 from ilbench.lab import Lab, rows
@@ -84,9 +83,9 @@ def erring(task: Task, eps: float) -> Any:
     assert task.mdp is not None
     mdp, H = task.mdp(), task.horizon
     if task.id in ("disjoint", "first_step"):
-        return disjoint.learner(H, len(mdp.rho) - 2)
+        return registry.load("tasks", task.id).learner(H, len(mdp.rho) - 2)
     if task.id == "copy_chain":
-        return copy_chain.learner(eps)
+        return registry.load("tasks", task.id).learner(eps)
     A = mdp.R.shape[1]
     expert = np.broadcast_to(np.asarray(task.expert.params), (H, len(mdp.rho)))
     seen = dp.occupancy(mdp, expert, H).max(0) > 0
