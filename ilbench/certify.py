@@ -249,7 +249,7 @@ def _notes(task: Task, sigma: float | None, level: float, expert: coupling.Side,
     if task.reward_range is None:
         notes.append(f"no row for the return: {task.name} declares no reward range, and an observed one proves nothing")
     elif not isinstance(task.env.action, Discrete):
-        notes.append("path: total variation of the laws of the first t steps; never above B3, and about returns only")
+        notes.append("path: total variation of the laws of the first t steps, itself at most B3 (limits need not be); about returns only")
     fallen = 1 - float(expert.alive[..., -1].mean())
     if fallen > 0:
         notes.append(
