@@ -1,0 +1,241 @@
+"""Policies by name: read back from a record that `ilbench run --save-policies` left, or trained now from demonstrations.
+
+A saved policy is arrays by path in the record's sidecar, leaves `[M, ...]` of M mixed iterates. Nothing in the file is
+executed: the head is rebuilt from the record's own config, and every array must have the head's name, type and shape
+and be finite.
+"""
+
+from __future__ import annotations
+
+import difflib
+import pathlib
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from ilbench import fit as fitting
+from ilbench import plan, registry, store
+from ilbench.coupling import smoothed_task
+from ilbench.lab import Lab, finite, to_policy
+from ilbench.plan import Block, Plan
+from ilbench.records import Record
+from ilbench.rollout import seed_keys
+from ilbench.types import Discrete, Head, Policy, Task
+
+PREFIX = "policy/"
+FOLDERS = ("runs", "results")
+MAX_MIXED = 10_000  # iterates of a mixture
+
+
+class Loaded(NamedTuple):
+    """A policy of one seed, leaves `[1, M, ...]`, the task it was trained on, and where it comes from."""
+
+    policy: Policy
+    task: Task
+    source: str
+
+
+def untrained(head: Head, seeds: tuple[int, ...]) -> Policy:
+    """A head's policy with fresh parameters, leaves `[S, 1, ...]`: what a trained one looks like."""
+    return to_policy(head, fitting.init(head, seed_keys("init", seeds)))
+
+
+def find(
+    text: str,
+    task: str,
+    *,
+    results: str | None = None,
+    seed: int = 0,
+    horizon: int | None = None,
+    changes: Mapping[str, Any] | None = None,
+) -> Any:
+    """What POLICY means, before any compute: a `Plan` to train, or a `Record` and the folder it lies in.
+
+    POLICY is `ALGORITHM[/HEAD]:EPISODES`, a record id (or the first 6 digits or more) or the path of a record's JSON file.
+    Raises ValueError (UnknownName for names, with the closest match) or StoreError.
+    """
+    path = pathlib.Path(text)
+    named = re.fullmatch(r"([a-z][a-z0-9_]*)(?:/([a-z][a-z0-9_]*))?:([0-9]+)", text)
+    if named:
+        return _plan(named[1], named[2], int(named[3]), task, seed, horizon, changes or {})
+    if path.suffix == ".json":
+        if not path.is_file():
+            raise ValueError(f"no file {text!r}; give the JSON file of a record")
+        found = store.decode(path.read_bytes()), path.resolve().parents[3]
+    elif re.fullmatch(r"[0-9a-f]{6,32}", text):
+        found = _by_id(text, results)
+    else:
+        close = difflib.get_close_matches(text.split(":")[0].split("/")[0], registry.entries("algorithms"), n=1)
+        hint = f" Did you mean {close[0]}:20?" if close else ""
+        raise ValueError(
+            f"{text!r} names no policy.{hint} Give ALGORITHM:EPISODES (bc:20 trains bc on 20 demonstrations now), the id "
+            "of a record (6 hex digits or more), or the path of a record's JSON file"
+        )
+    _fits(found[0], task, horizon)
+    if changes:
+        raise ValueError(
+            f"record {found[0].id[:8]} is trained already; settings such as {next(iter(changes))} need ALGORITHM:EPISODES"
+        )
+    return found
+
+
+def _plan(
+    algorithm: str,
+    head: str | None,
+    episodes: int,
+    task_name: str,
+    seed: int,
+    horizon: int | None,
+    changes: Mapping[str, Any],
+) -> Plan:
+    registry.entry("algorithms", algorithm)
+    task = registry.task(task_name, horizon)
+    if head is None:
+        discrete = isinstance(task.env.action, Discrete)
+        tabular = discrete and isinstance(task.env.obs, Discrete)
+        head = "table" if tabular else "mlp" if discrete else "mse"
+    if episodes < 1:
+        raise ValueError(f"{algorithm}:{episodes}: give at least 1 demonstration")
+    block = Block(
+        task_name, algorithm, head, episodes * task.horizon, horizon=horizon, seeds=(seed,), config=dict(changes)
+    )
+    resolved = plan.resolve(block)
+    check = getattr(resolved.algorithm, "check", None)
+    if check is not None:
+        check(episodes, resolved.task, resolved.config)
+    return resolved
+
+
+def _by_id(prefix: str, results: str | None) -> tuple[Record, pathlib.Path]:
+    folders = [pathlib.Path(f) for f in ([results] if results is not None else FOLDERS) if pathlib.Path(f).is_dir()]
+    files = sorted(
+        {f for folder in folders for f in folder.glob(f"*@*/records/{prefix[:2]}/{prefix}*.json") if f.is_file()}
+    )
+    if not files:
+        where = " or ".join(f"{f}/" for f in ([results] if results is not None else FOLDERS))
+        raise ValueError(f"no record {prefix} under {where}; give its JSON file, or its folder with --results")
+    if len({f.stem for f in files}) > 1:
+        raise ValueError(
+            f"{len(files)} records start with {prefix}; give more digits: {', '.join(f.stem for f in files[:4])}"
+        )
+    return store.decode(files[0].read_bytes()), files[0].resolve().parents[3]
+
+
+def _fits(record: Record, task: str, horizon: int | None) -> None:
+    of, version = record.cell.task.rsplit("@", 1)
+    if task not in (of, record.cell.task):
+        raise ValueError(f"record {record.id[:8]} is of {record.cell.task}, not of {task}; give TASK {of}")
+    if horizon is not None and horizon != record.cell.horizon:
+        raise ValueError(f"record {record.id[:8]} was trained for H = {record.cell.horizon}; leave --horizon out")
+    if record.status != "ok":
+        raise ValueError(f"record {record.id[:8]} is {record.status} ({record.reason}): there is nothing to certify")
+    if record.sidecar is None:
+        raise ValueError(_unsaved(record))
+    now = registry.task(_spelled(of), record.cell.horizon).version
+    if now != int(version):
+        raise ValueError(
+            f"record {record.id[:8]} is of {record.cell.task}; this ilbench has version {now}: run it again"
+        )
+
+
+def _spelled(task: str) -> str:
+    """`brax-ant-mjx`, as records name it, is `brax:ant/mjx`, as tasks are asked for."""
+    name = re.fullmatch(r"brax-([a-z0-9_]+)-([a-z]+)", task)
+    return f"brax:{name[1]}/{name[2]}" if name else task
+
+
+def _unsaved(record: Record) -> str:
+    return (
+        f"record {record.id[:8]} holds no policy; `ilbench run {record.suite.split('@')[0]} --save-policies` keeps them "
+        "(into a new folder with --out, for records that are there are not run again)"
+    )
+
+
+def task_of(found: Any) -> Task:
+    """The task of what `find` found."""
+    if isinstance(found, Plan):
+        return found.task
+    cell = found[0].cell
+    task: Task = registry.task(_spelled(cell.task.rsplit("@", 1)[0]), cell.horizon, **_task_config(cell.config))
+    return task
+
+
+def _task_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key.split(".", 1)[1]: value for key, value in config.items() if key.startswith("task.")}
+
+
+# ------------------------------------------------------------------------------------------- building
+def build(found: Any, sigma: float | None = None) -> Loaded:
+    """Trains a `Plan` (with sigma: on rollouts that carry the noise), or reads a record's policy.
+
+    Raises ValueError for arrays that do not fit their head or a training that diverged, StoreError for damaged files.
+    """
+    if isinstance(found, Plan):
+        return _train(found, sigma)
+    record, folder = found
+    return read(record, store.read_sidecar(folder, record))
+
+
+def _train(found: Plan, sigma: float | None) -> Loaded:
+    block = found.block
+    task = found.task if sigma is None else smoothed_task(found.task, sigma)
+    lab = Lab(task, found.head, block.seeds, block.labels, found.fit, unit=block.unit)
+    result = found.algorithm.train(lab, seed_keys("algorithm", block.seeds), task, found.config)
+    policy = result.policies[result.selected]
+    if not np.all(finite(policy.params)):
+        raise ValueError(f"{found.label}: training diverged (non-finite parameters); there is nothing to certify")
+    kind = f"{block.labels // task.horizon} demonstrations{'' if sigma is None else ' with the noise'}"
+    if getattr(found.algorithm, "INSTRUMENT", False):
+        kind = "dialled"
+    return Loaded(policy, found.task, f"{block.algorithm}/{block.head}, {kind}, seed {block.seeds[0]}, trained now")
+
+
+def read(record: Record, arrays: Mapping[str, np.ndarray]) -> Loaded:
+    """The policy in a record's sidecar; raises ValueError that names the first array that does not fit its head."""
+    from ilbench.experts import weights
+
+    cell = record.cell
+    name = _spelled(cell.task.rsplit("@", 1)[0])
+    block = Block(
+        name, cell.algorithm, cell.head, cell.budget, horizon=cell.horizon, seeds=(cell.seed,), config=cell.config
+    )
+    resolved = plan.resolve(block)
+    if getattr(resolved.algorithm, "INSTRUMENT", False):
+        raise ValueError(
+            f"record {record.id[:8]}: {cell.algorithm} is an instrument, its policy is no head's; give {cell.algorithm}:1"
+        )
+    if weights.digest(resolved.task.expert.params) != cell.expert:
+        raise ValueError(f"record {record.id[:8]}: the expert of {cell.task} has changed since; run the cell again")
+    saved = {key[len(PREFIX) :]: np.asarray(v) for key, v in arrays.items() if key.startswith(PREFIX)}
+    if not saved:
+        raise ValueError(_unsaved(record))
+    template = untrained(resolved.head, block.seeds)
+    params = _checked(saved, template.params, f"record {record.id[:8]}")
+    label = f"{cell.algorithm}/{cell.head}, {cell.budget} labels, seed {cell.seed}, record {record.id[:8]}"
+    return Loaded(Policy(params, template.init, template.act), resolved.task, label)
+
+
+def _checked(saved: Mapping[str, np.ndarray], template: Any, what: str) -> Any:
+    """The template's tree `[1, 1, ...]` with the saved arrays `[M, ...]` in it, leaves `[1, M, ...]`."""
+    leaves, tree = jax.tree_util.tree_flatten_with_path(template)
+    wanted = {jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf) for path, leaf in leaves}
+    if set(saved) != set(wanted):
+        missing, extra = sorted(set(wanted) - set(saved)), sorted(set(saved) - set(wanted))
+        raise ValueError(f"{what}: its policy is not that of its head; missing {missing[:4]}, unknown {extra[:4]}")
+    mixed = next(iter(saved.values())).shape[:1]
+    if mixed == () or not 1 <= mixed[0] <= MAX_MIXED:
+        raise ValueError(f"{what}: a policy has 1 ... {MAX_MIXED} iterates in front, got the shape {mixed}")
+    for name, want in wanted.items():
+        got, shape = saved[name], (*mixed, *want.shape[2:])
+        if got.dtype != want.dtype or got.shape != shape:
+            raise ValueError(
+                f"{what}: {name} is {got.dtype} {list(got.shape)}, its head takes {want.dtype} {list(shape)}"
+            )
+        if got.dtype.kind == "f" and not np.isfinite(got).all():
+            raise ValueError(f"{what}: {name} holds {int((~np.isfinite(got)).sum())} non-finite numbers")
+        if name.endswith("norm/std") and (got <= 0).any():
+            raise ValueError(f"{what}: {name} goes down to {got.min()}; standard deviations are positive")
+    return jax.tree_util.tree_unflatten(tree, [saved[name][None] for name in wanted])
