@@ -33,10 +33,11 @@ import numpy as np
 from ilbench import claims
 from ilbench.claims import Claim, Mode, Result
 from ilbench.exact import linear_errors as exact
-from ilbench.report.style import COLOURS, GREY, MARKS
+from ilbench.report.style import COLOURS, GREY, MARKS, legend_below
 
 MODES = ("exact", "monte-carlo")
-SEEDS, EPISODES, KICK = 10, 4, 1e-3
+SEEDS, EPISODES = 10, 4
+KICK, SMALL_KICK = 1e-3, 1e-4  # of planned chunks; of networks, whose response saturates
 NETS = (1, 8, 80)  # chunk lengths of the trained networks
 STARTS, DEMOS = 16, 32  # rows per seed: windows that begin at steps 0 ... 15 of 32 demonstrations
 SDS = {1: 0.010, 2: 0.016, 4: 0.027, 8: 0.063, 16: 0.278, 32: 5.15}  # a = 1.2, noise .01
@@ -100,16 +101,16 @@ def _exact() -> Result:
 
 
 # ----------------------------------------------------------------------------------- growth rates
-def _growth(task_of: Callable[[int], Any], policy: Any, length: int, chunks: int, stream: str) -> np.ndarray:
+def _growth(task_of: Callable[[int], Any], policy: Any, length: int, stream: str, size: float) -> np.ndarray:
     """Growth per step `[S]` of the distance between a rollout and its copy kicked at the end of the first chunk."""
     from ilbench.theory._nudge import kick, log_rate, nudged, observations
 
-    # Single actions: the first two steps turn the kick into the growing direction and are left out.
-    lags = length * np.arange(1, chunks + 1) if length > 1 else np.arange(3, 14)
+    # The first chunk (of single actions: two) after the kick turns it into the growing direction and is left out.
+    lags = length * np.arange(2, 6) if length > 1 else np.arange(3, 14)
     task = task_of(int(lags[-1]) + 1)
-    offset = kick(task.horizon, task.env.action.shape[0], length - 1, KICK)
+    offset = kick(task.horizon, task.env.action.shape[0], length - 1, size)
     x = [observations(task, nudged(policy, SEEDS, o), SEEDS, EPISODES, stream) for o in (offset, 0 * offset)]
-    return log_rate(np.linalg.norm(x[0] - x[1], axis=-1), lags)
+    return log_rate(np.linalg.norm(x[0] - x[1], axis=-1), lags)  # x[t] is the state before step t
 
 
 def _planned_claims(say: Callable[[str], None]) -> list[Claim]:
@@ -122,10 +123,11 @@ def _planned_claims(say: Callable[[str], None]) -> list[Claim]:
     for name, (A, model, K), length in cases:
         expert = -np.atleast_2d(A)  # never acts; labels only
 
-        def task_of(horizon: int, A: Any = A, K: Any = expert) -> Any:
+        def task_of(_: int, A: Any = A, K: Any = expert) -> Any:
+            horizon = 376 if len(K) > 1 else 43  # one compiled program for all lengths
             return plant("planned", A, K, horizon, noise=1e-4, start=[0.1] * len(K))
 
-        rate = _growth(task_of, planned(model, K, length, SEEDS), length, 5, f"t14/{name}/{length}")
+        rate = _growth(task_of, planned(model, K, length, SEEDS), length, f"t14/{name}/{length}", KICK)
         target = exact.chunk_rate(A, model, K, length)
         sign = "grows" if target > 0 else "shrinks"
         value = np.sign(target) * rate
@@ -139,7 +141,7 @@ def _unstable_claims() -> list[Claim]:
     from ilbench.theory._chunks import plant, planned
     from ilbench.theory._nudge import observations
 
-    task = plant("unstable", 1.2, -1.2, 33, noise=0.01)
+    task = plant("unstable", 1.2, -1.2, 43, noise=0.01)
     x = observations(task, planned(1.2, -1.2, 32, SEEDS), SEEDS, 400, "t14/unstable")[..., 0]
     found = []
     for length in (8, 32):
@@ -206,7 +208,7 @@ def _network_claims(say: Callable[[str], None]) -> tuple[list[Claim], dict[str, 
             def task_of(horizon: int, A: Any = A, K: Any = K) -> Any:
                 return plant("pair", A, K, horizon, start=[0.0, 1.0])
 
-            rates.append(_growth(task_of, policy, length, 4, "t14/networks"))
+            rates.append(_growth(task_of, policy, length, "t14/networks", SMALL_KICK))
         worse[length] = np.maximum(*rates)
     text = {n: f"mean {w.mean():+.4f}, lowest {w.min():+.4f}, training loss {loss[n]:.1g}" for n, w in worse.items()}
     found += [
@@ -234,6 +236,7 @@ def _monte_carlo(say: Callable[[str], None]) -> Result:
 def plot(result: Result, figure: Any) -> None:
     """Growth per step against chunk length: planned with the wrong model (lines), trained networks (one mark per seed)."""
     data = result.data
+    figure.set_size_inches(6.8, 4.8)
     axis = figure.subplots()
     for k, (name, rates) in enumerate(data["rates"].items()):
         axis.plot(data["lengths"], rates, color=COLOURS[k], label=f"{name}: planned with the wrong model")
@@ -247,4 +250,4 @@ def plot(result: Result, figure: Any) -> None:
     axis.set(xscale="log", xlabel="chunk length l (actions; dotted: thresholds 75, 31 and 7)", ylabel="growth of the error per step",
              title="Errors grow under short chunks, shrink once open-loop stability wins")  # fmt: skip
     axis.set_yscale("symlog", linthresh=0.02)
-    axis.legend(fontsize=7)
+    legend_below(axis, 2)
