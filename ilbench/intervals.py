@@ -74,9 +74,7 @@ def _indices(s: int, t: int, resamples: int, rng: Rng) -> np.ndarray:
     return np.random.default_rng(rng).integers(0, s, (resamples, s, t))
 
 
-def _limits(
-    value: float, psi: Psi, values: np.ndarray, psis: Psi, shape: tuple[int, int], level: float
-) -> Interval:
+def _limits(value: float, psi: Psi, values: np.ndarray, psis: Psi, shape: tuple[int, int], level: float) -> Interval:
     """Limits from a bootstrap: studentised where the influences make it stable, else expanded percentiles or t."""
     s, t = shape
     tail, df = (1 - level) / 2, t * (s - 1)
@@ -119,7 +117,12 @@ def bootstrap_ci(
 
 
 def bootstrap_difference(
-    a: ArrayLike, b: ArrayLike, statistic: str | Statistic = "iqm", *, level: float = 0.95, resamples: int = 2000,
+    a: ArrayLike,
+    b: ArrayLike,
+    statistic: str | Statistic = "iqm",
+    *,
+    level: float = 0.95,
+    resamples: int = 2000,
     rng: Rng = 0,
 ) -> Interval:
     """statistic(a) - statistic(b) for scores `[S]` or `[S, T]` paired by seed: both resample the same runs."""
@@ -186,8 +189,14 @@ def clopper_pearson(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
 
 
 def simultaneous_band(
-    means: ArrayLike, sds: ArrayLike, n: ArrayLike, *, level: float = 0.95, failing: ArrayLike | None = None,
-    upper: ArrayLike | None = None, lower: float = 1.0,
+    means: ArrayLike,
+    sds: ArrayLike,
+    n: ArrayLike,
+    *,
+    level: float = 0.95,
+    failing: ArrayLike | None = None,
+    upper: ArrayLike | None = None,
+    lower: float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Limits `[K]`, `[K]` that hold for all K means at once: Bonferroni, Student's t on the square root of the mean
     (a total cost is never negative, and the mean of a few failures is skewed: t alone covered 92 %).

@@ -216,8 +216,14 @@ def summarise_episodes(returns: Iterable[float], costs: Iterable[float]) -> Epis
     (r_mean, r_sd), (c_mean, c_sd) = (_mean_sd(xs) for xs in pair)
     lists = [[float(f"{x:.7g}") if math.isfinite(x) else None for x in xs] for xs in pair if n <= MAX_EPISODES]
     return Episodes(
-        n=n, n_failing=sum(x != 0 for x in pair[1]), return_mean=r_mean, return_sd=r_sd, cost_mean=c_mean, cost_sd=c_sd,
-        returns=lists[0] if lists else None, costs=lists[1] if lists else None,
+        n=n,
+        n_failing=sum(x != 0 for x in pair[1]),
+        return_mean=r_mean,
+        return_sd=r_sd,
+        cost_mean=c_mean,
+        cost_sd=c_sd,
+        returns=lists[0] if lists else None,
+        costs=lists[1] if lists else None,
     )
 
 
@@ -234,8 +240,12 @@ def provenance(**known: Any) -> Provenance:
     """Versions and git state, importing none of it; `known`: device, devices, block, precision, prng."""
     sha, dirty = _git(pathlib.Path(ilbench.__file__).resolve().parent.parent)
     return Provenance(
-        ilbench=ilbench.__version__, python=platform.python_version(), git_sha=sha, git_dirty=dirty,
-        packages=dict(_versions()), **known,
+        ilbench=ilbench.__version__,
+        python=platform.python_version(),
+        git_sha=sha,
+        git_dirty=dirty,
+        packages=dict(_versions()),
+        **known,
     )
 
 

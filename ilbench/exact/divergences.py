@@ -96,12 +96,13 @@ def gaussian_forward(expert: TwoModes) -> tuple[float, float]:
 def gaussian_reverse(expert: TwoModes) -> tuple[float, float, float]:
     """`(mean, sd, KL)` of the Gaussian that minimises KL(q || expert); of two mirrored optima the one with mean >= 0."""
     starts = [(expert.half, expert.sd), (0.05 * expert.half, float(np.hypot(expert.half, expert.sd)))]
-    fits = [
-        optimize.minimize(
-            lambda v: reverse_kl(expert, v[0], float(np.exp(v[1]))), (m, np.log(s)), method="Nelder-Mead",
-            options={"xatol": 1e-9, "fatol": 1e-13, "maxiter": 2000},
-        )
-        for m, s in starts
-    ]  # fmt: skip
+    options: Any = {"xatol": 1e-9, "fatol": 1e-13, "maxiter": 2000}
+
+    def objective(v: Any) -> float:
+        return reverse_kl(expert, float(v[0]), float(np.exp(v[1])))
+
+    fits: list[Any] = [
+        optimize.minimize(objective, np.array([m, np.log(s)]), method="Nelder-Mead", options=options) for m, s in starts
+    ]
     best = min(fits, key=lambda f: f.fun)
     return float(abs(best.x[0])), float(np.exp(best.x[1])), float(best.fun)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -36,8 +37,6 @@ def _predicted(head: Head, length: int, actions: int) -> tuple[Any, Any]:
 
 def predicted(head: Head, params: Any, length: int, actions: int) -> Policy:
     """Executes all `length` actions of every prediction `[length * actions]`; leaves `[S, ...]` become `[S, 1, ...]`."""
-    import jax
-
     return Policy(jax.tree.map(lambda x: np.asarray(x)[:, None], params), *_predicted(head, length, actions))
 
 
@@ -62,10 +61,10 @@ def _plan(params: Any, key: Array, t: Array, memory: Array, obs: Array) -> tuple
 
 def planned(model: Any, K: Any, length: int, seeds: int) -> Policy:
     """Chunks planned with (model, K): see ilbench/exact/linear_errors.py; leaves `[seeds, 1, ...]`, length is a leaf."""
-    values = {
+    values: dict[str, np.ndarray] = {
         "model": np.atleast_2d(np.asarray(model, np.float32)),
         "K": np.atleast_2d(np.asarray(K, np.float32)),
-        "length": np.int32(length),
+        "length": np.array(length, np.int32),
     }
     return Policy(
         {name: np.broadcast_to(v, (seeds, 1, *np.shape(v))).copy() for name, v in values.items()}, _forget, _plan

@@ -114,11 +114,11 @@ def _growth(task_of: Callable[[int], Any], policy: Any, length: int, stream: str
 
 
 def _planned_claims(say: Callable[[str], None]) -> list[Claim]:
-    from ilbench.theory._chunks import plant, planned
+    from ilbench.theory._chunks import planned, plant
 
     say("chunks planned with the wrong model: l = 6, 7 (scalar) and 30, 31, 74, 75 (pair)")
     found = []
-    cases = [("scalar", SCALAR, n) for n in (6, 7)]
+    cases: list[tuple[str, tuple[Any, Any, Any], int]] = [("scalar", SCALAR, n) for n in (6, 7)]
     cases += [(f"pair, plant {i}", WRONG[i], n) for i, ns in ((1, (74, 75)), (2, (30, 31))) for n in ns]
     for name, (A, model, K), length in cases:
         expert = -np.atleast_2d(A)  # never acts; labels only
@@ -138,7 +138,7 @@ def _planned_claims(say: Callable[[str], None]) -> list[Claim]:
 
 
 def _unstable_claims() -> list[Claim]:
-    from ilbench.theory._chunks import plant, planned
+    from ilbench.theory._chunks import planned, plant
     from ilbench.theory._nudge import observations
 
     task = plant("unstable", 1.2, -1.2, 43, noise=0.01)

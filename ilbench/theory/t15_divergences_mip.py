@@ -28,8 +28,8 @@ import numpy as np
 
 from ilbench import claims, stats
 from ilbench.claims import Claim, Mode, Result
-from ilbench.exact import dp
 from ilbench.exact import divergences as div
+from ilbench.exact import dp
 from ilbench.exact.mdp import MDP
 from ilbench.report.style import COLOURS, GREY, MARKS
 
@@ -119,7 +119,9 @@ def _exact() -> Result:
         claims.at_most("|J(p) - J(q)| <= R sqrt(KL / 2): largest ratio on random MDPs", float(rows[:, 3].max()), 1.0,
                        note=f"median tightness {np.median(rows[:, 3]):.3f}; R = 2 H"),
     ]  # fmt: skip
-    for k, name in enumerate(("BC gap <= sqrt(2 eps_KL) / (1 - g)^2", "occupancy matching gap <= 2 sqrt(2 JS) / (1 - g)")):
+    for k, name in enumerate(
+        ("BC gap <= sqrt(2 eps_KL) / (1 - g)^2", "occupancy matching gap <= 2 sqrt(2 JS) / (1 - g)")
+    ):
         found.append(claims.at_most(
             f"{name}: largest gap / bound", float(ratios[:, k].max()), 1.0,
             note=f"{int((ratios[:, k] > 1).sum())}/{where}; median tightness {np.median(ratios[:, k]):.4f}"))  # fmt: skip
@@ -217,8 +219,12 @@ def _plot_modes(axis: Any, data: dict[str, Any]) -> None:
         return np.asarray(np.exp(-0.5 * ((x - mean) / sd) ** 2) / (sd * np.sqrt(2 * np.pi)))
 
     modes = data["modes"]
-    axis.fill_between(x, (normal(-1, 0.1) + normal(1, 0.1)) / 2, color=GREY, alpha=0.5, label=f"expert: {modes['mixture']:.3f}")
-    axis.plot(x, normal(0, np.hypot(1, 0.1)), color=COLOURS[0], label=f"forward KL: {modes['Gaussian, forward KL']:.3f}")
+    axis.fill_between(
+        x, (normal(-1, 0.1) + normal(1, 0.1)) / 2, color=GREY, alpha=0.5, label=f"expert: {modes['mixture']:.3f}"
+    )
+    axis.plot(
+        x, normal(0, np.hypot(1, 0.1)), color=COLOURS[0], label=f"forward KL: {modes['Gaussian, forward KL']:.3f}"
+    )
     axis.plot(x, normal(1, 0.1), color=COLOURS[1], label=f"reverse KL: {modes['Gaussian, reverse KL']:.3f}")
     axis.axvline(0, color=COLOURS[2], ls="--", label=f"mean (MSE): {modes['mean (MSE)']:.3f}")
     if "drawn" in data:
@@ -236,11 +242,24 @@ def _plot_factorial(bars: Any, scatter: Any, factorial: dict[str, Any]) -> None:
             bars.bar(j + 0.4 * k, mid, 0.38, color=COLOURS[k], label=name if j == 0 else None)
             bars.errorbar(j + 0.4 * k, mid, error, color="black", capsize=2, lw=1)
             label = method if k == 0 else None
-            scatter.plot(v["validation"], v["success"], MARKS[j], color=COLOURS[j], mfc="none" if k else COLOURS[j], ms=4, label=label)
+            scatter.plot(
+                v["validation"],
+                v["success"],
+                MARKS[j],
+                color=COLOURS[j],
+                mfc="none" if k else COLOURS[j],
+                ms=4,
+                label=label,
+            )
     bars.set_xticks(np.arange(len(METHOD_NAMES)) + 0.2, METHOD_NAMES, fontsize=7)
-    bars.set(title="Peg in slot: noise (C2) x second pass (C3)", ylabel="success (mean, 95 %)")
-    bars.legend(fontsize=7)
-    scatter.set(title="Validation loss against success", xlabel="squared error on held-out actions", ylabel="success", xscale="log")
+    bars.set(title="Peg in slot: noise (C2) x second pass (C3)", ylabel="success (mean, 95 %)", ylim=(0, 1.05))
+    bars.legend(fontsize=7, loc="upper center", ncols=2)
+    scatter.set(
+        title="Validation loss against success",
+        xlabel="squared error on held-out actions",
+        ylabel="success",
+        xscale="log",
+    )
     scatter.legend(fontsize=6, title="filled: two-sided, open: one-sided", title_fontsize=6)
 
 
