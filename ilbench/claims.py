@@ -266,3 +266,31 @@ def judge(claims: Sequence[Claim]) -> list[Claim]:
 def failed(claims: Iterable[Claim]) -> list[Claim]:
     """Claims that make a report fail: expected to hold and VIOLATED, or expected to fail and NOT REFUTED."""
     return [c for c in claims if c.verdict in ("VIOLATED", "NOT REFUTED")]
+
+
+# ------------------------------------------------------------------------------ signs and one-sided limits
+def above(
+    statement: str,
+    values: Any,
+    threshold: float,
+    *,
+    kind: Kind = "T",
+    expected: Expected = "holds",
+    note: str = "",
+) -> Claim:
+    """mean(values) > threshold, `[S]` one value per seed; the interval is the mean's 95 % one.
+
+    Kind E is settled here: REPLICATED iff the lower limit exceeds the threshold. Kinds T and R are judged with the report.
+    """
+    x = np.asarray(values, np.float64)
+    if len(x) < 2 or not np.isfinite(x).all():
+        reason = "too few or non-finite runs"
+        return Claim(statement, kind, "monte-carlo", expected, threshold, None, None, len(x), "INCONCLUSIVE", reason)
+    interval = stats.mean_ci(x)
+    evidence = stats.gap_bound(np.full(len(x), float(threshold)), x, math.inf)
+    verdict = _settled(interval.lo > threshold, kind, expected) if kind == "E" else PENDING
+    text = f"finds a shortfall of {evidence.smallest_violation:.2g} with probability .9"
+    return Claim(
+        statement, kind, "monte-carlo", expected, float(threshold), float(x.mean()), (interval.lo, interval.hi), len(x),
+        verdict, f"{note}; {text}" if note and kind != "E" else note or text, None if kind == "E" else evidence,
+    )  # fmt: skip
