@@ -146,8 +146,20 @@ class Theory:
     """Folder for one SVG per check."""
     out: str | None = None
     """Folder to keep the checks in: OUT/theory@1 gets a JSON each, pictures and CHECKS.md."""
+    sigma: float | None = None
+    """certify: standard deviation of the noise that both execute; needed for continuous actions."""
+    episodes: int = 256
+    """certify: held-out expert demonstrations, and rollouts with --deploy."""
+    deploy: bool = False
+    """certify: roll the policy out and say whether the certificate held."""
+    horizon: int | None = None
+    """certify: horizon; default: the task's."""
+    seed: int = 0
+    """certify: seed of demonstrations and of a policy trained now."""
+    set: UseAppendAction[tuple[str, ...]] = ()
+    """certify: settings of a policy trained now, e.g. --set fit.updates=2000."""
     results: str | None = None
-    """Folder of a suite's records; default: runs/ if it holds the suite, else results/."""
+    """Folder of records; default: runs/ if it holds them, else results/."""
     write: bool = False
     """With a suite: also write THEORY.md beside its records."""
     quiet: bool = False
@@ -159,6 +171,8 @@ class Theory:
         """Runs checks, or reads records; exit code 3 where something came out against what is expected."""
         from ilbench import registry
 
+        if self.names[:1] == ("certify",):
+            return self._certify()
         if len(self.names) == 1 and self.names[0].rsplit("@", 1)[0] in registry.entries("suites"):
             return self._sweep(self.names[0])
         return self._checks()
@@ -182,6 +196,30 @@ class Theory:
         if self.out is not None:
             print(f"wrote {report.save(ran, pathlib.Path(self.out))}", file=sys.stderr)
         return checks.worst(ran)
+
+    def _certify(self) -> int:
+        from ilbench import certify, plan
+        from ilbench.parallel import setup
+
+        if len(self.names) != 3:
+            raise ValueError(
+                "certify takes a task and a policy, e.g. `ilbench theory certify gridworld bc:20` (bc trained on 20 "
+                "demonstrations now) or the id of a record written with --save-policies"
+            )
+        setup()
+        certificate = certify.main_rows(
+            self.names[1],
+            self.names[2],
+            sigma=self.sigma,
+            episodes=self.episodes,
+            deploy=self.deploy,
+            results=self.results,
+            horizon=self.horizon,
+            seed=self.seed,
+            changes=plan.parse_set(self.set),
+        )
+        _emit(self.json, certificate.as_json(), lambda: print(certificate.text()))
+        return 3 if certificate.exceeded else 0
 
     def _sweep(self, suite: str) -> int:
         from ilbench.report import source, theory

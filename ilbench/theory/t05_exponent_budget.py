@@ -71,9 +71,7 @@ def _exact(say: Callable[[str], None]) -> claims.Result:
         text = f"slope of E gap, Reset Cliff, BC {what}, N = {RESET_N}, S = 12, H = {RESET_H[0]} ... {RESET_H[-1]}"
         out.append(claims.equal(text, predicted, p["gap"], tolerance=1e-9, kind="R", note=_sum(p)))
         bars[f"Reset Cliff, {what}"] = p
-    out.append(
-        claims.equal("p_gap - (1 + p_eps + p_kappa + p_ubar) on all eight cells", 0.0, worst, tolerance=1e-9)
-    )
+    out.append(claims.equal("p_gap - (1 + p_eps + p_kappa + p_ubar) on all eight cells", 0.0, worst, tolerance=1e-9))
     sloped, formula = trap()
     rule = "recoverable, BC uniform over A = 3 actions in B"
     out.append(claims.equal(f"slope of gap, {rule}", formula, sloped, tolerance=1e-9, kind="R", note="limit 1, not 2"))
@@ -110,8 +108,9 @@ def _monte_carlo(say: Callable[[str], None]) -> claims.Result:
             measured[name], points[name] = list(b.p_gap[:3]), c.gap.mean(0).tolist()
             say(name)
     for shared, what in SHARING.items():
-        t, e = _reset.trained_curves(TRAINED, shared=shared), _reset.expected_curves(
-            _reset.HORIZONS, _reset.N, shared=shared
+        t, e = (
+            _reset.trained_curves(TRAINED, shared=shared),
+            _reset.expected_curves(_reset.HORIZONS, _reset.N, shared=shared),
         )
         b = exponents.budget(_reset.HORIZONS, t.dense, t.eps, t.own)
         p = exponents.exponents(_reset.HORIZONS, e.dense, e.eps, e.own)
@@ -167,7 +166,9 @@ def plot(result: claims.Result, figure: Any) -> None:
     h = result.data["horizons"]
     for i, (name, gaps) in enumerate(result.data["gaps"].items()):
         width = (7.0, 6.0, 4.0, 1.2, 1.5, 1.5)[i]  # curves coincide: the earlier, wider ones show beneath
-        right.loglog(h, np.array(gaps) / _chains.EXACT_EPS, lw=width, color=COLOURS[i], label=name, solid_capstyle="butt")
+        right.loglog(
+            h, np.array(gaps) / _chains.EXACT_EPS, lw=width, color=COLOURS[i], label=name, solid_capstyle="butt"
+        )
     right.set_xticks(h, [str(x) for x in h])
     right.minorticks_off()
     right.set(xlabel="horizon H (steps)", ylabel="gap / eps (cost per unit of error rate)")

@@ -33,7 +33,14 @@ from ilbench.report.style import COLOURS, MARKS
 from ilbench.theory import _branch, _chains
 
 MODES = ("exact", "monte-carlo")
-ZERO_ONE = ("cliff", "recoverable", "stable", "disjoint", "reset_cliff", "reset_cliff_recoverable")  # stationary experts
+ZERO_ONE = (
+    "cliff",
+    "recoverable",
+    "stable",
+    "disjoint",
+    "reset_cliff",
+    "reset_cliff_recoverable",
+)  # stationary experts
 BRAX, BRAX_H, RATE, GROUPS, EACH, KICKS = "inverted_pendulum", 200, 0.1, 10, 24, 12
 
 
@@ -132,7 +139,9 @@ def _sampled(say: Callable[[str], None]) -> tuple[list[claims.Claim], dict[str, 
         )  # fmt: skip
         T, mistakes = h[-1], h[-1] * c.eps_own[:, -1]
         if regime == "cliff":
-            out.append(claims.at_most_estimated(f"gap <= u T eps_on, {where}, u = T = {T}", c.gap[:, -1], T * mistakes, T))
+            out.append(
+                claims.at_most_estimated(f"gap <= u T eps_on, {where}, u = T = {T}", c.gap[:, -1], T * mistakes, T)
+            )
             text, short = f"gap <= u T eps_on, {where}, u = T = {h[1]}", h[1]
             out.append(claims.at_most_estimated(text, c.gap[:, 1], short**2 * c.eps_own[:, 1], short))
         else:
@@ -197,7 +206,13 @@ def plot(result: claims.Result, figure: Any) -> None:
     left = axes[0]
     for i, regime in enumerate(_chains.REGIMES):
         wide = (5, 1.5, 1.5)[i]  # recoverable and stable coincide
-        left.loglog(data["horizons"], data["ubar"][regime], color=COLOURS[i], label=f"{regime}, exact (eps = {_chains.EXACT_EPS:g})", lw=wide)
+        left.loglog(
+            data["horizons"],
+            data["ubar"][regime],
+            color=COLOURS[i],
+            label=f"{regime}, exact (eps = {_chains.EXACT_EPS:g})",
+            lw=wide,
+        )
         if "mc_ubar" in data:
             value, lo, hi = np.array(data["mc_ubar"][regime]).T
             left.errorbar(
@@ -212,9 +227,13 @@ def plot(result: claims.Result, figure: Any) -> None:
     if robot:
         ubar, branch, _ = data["branch"]
         right = axes[1]
-        right.plot(data["steps"], data["advantage_max"], MARKS[1], color=COLOURS[1], label="worst branch: u is at least this")
+        right.plot(
+            data["steps"], data["advantage_max"], MARKS[1], color=COLOURS[1], label="worst branch: u is at least this"
+        )
         right.plot(data["steps"], data["advantage"], MARKS[0], color=COLOURS[0], label="mean branch from a live state")
         right.axhline(ubar, color=COLOURS[2], label=f"gap per live mistake: {ubar:.1f} (branches: {branch:.1f})")
-        right.set(xlabel="step t of the kick", ylabel="return lost, V - Q (reward)", yscale="symlog", ylim=(-10, 2 * BRAX_H))
+        right.set(
+            xlabel="step t of the kick", ylabel="return lost, V - Q (reward)", yscale="symlog", ylim=(-10, 2 * BRAX_H)
+        )
         right.legend(fontsize=7, loc="lower left")
         right.set_title(f"{BRAX}: u near H, but {ubar:.0f} per mistake", fontsize=9)
