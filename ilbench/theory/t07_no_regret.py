@@ -168,7 +168,7 @@ def _aliased(data: dict[str, Any], say: Callable[[str], None]) -> list[claims.Cl
     r = {k: np.array([x[k] for x in runs]) for k in runs[0]}
     worse, above = int((r["last"] > r["mixture"] + 1e-12).sum()), int((r["last"] > r["bound"] + 1e-12).sum())
     say(f"{RUNS} aliased MDPs, last iterate worse than the mixture in {worse}")
-    data.update({k: r[k].tolist() for k in ("mixture", "last", "bound")})
+    data.update({k: r[k].tolist() for k in ("mixture", "last")})
     smiles = [smile_run(seed) for seed in range(8)]
     s = {k: np.array([x[k] for x in smiles]) for k in smiles[0]}
     where = f"{RUNS} aliased MDPs, T = {T}"
@@ -214,13 +214,15 @@ def plot(result: claims.Result, figure: Any) -> None:
     left.set(xlabel="rounds N", ylabel="average regret gamma_N (loss)")
     left.set_title("The learner's loss decides whether regret vanishes", fontsize=9)
     legend_below(left, 1)
-    mixture, last, bound = (np.array(d[k]) for k in ("mixture", "last", "bound"))
+    mixture, last = np.array(d["mixture"]), np.array(d["last"])
     top = 1.05 * max(mixture.max(), last.max())
     worse = last > mixture + 1e-12
     right.plot([0, top], [0, top], color=GREY, lw=1)
     for mask, i, what in ((worse, 1, "worse"), (~worse, 0, "no worse")):
         label = f"last iterate {what} than the mixture: {int(mask.sum())} of {len(mask)}"
         right.plot(mixture[mask], last[mask], MARKS[i], color=COLOURS[i], ms=4, label=label)
-    right.set(xlabel="gap of the mixture (reward)", ylabel="gap of the last iterate (reward)", xlim=(0, top), ylim=(0, top))
+    right.set(
+        xlabel="gap of the mixture (reward)", ylabel="gap of the last iterate (reward)", xlim=(0, top), ylim=(0, top)
+    )
     right.set_title(f"Aliased MDPs, T = {T}: the bound is for the mixture", fontsize=9)
     legend_below(right, 1)
