@@ -186,7 +186,20 @@ def _factorial_claims(results: dict[int, dict[str, dict[str, np.ndarray]]]) -> l
             f"peg in slot, {name}: MIP (paper) is nearer to the manifold of the slot than regression",
             off["regression"] - off["MIP, paper (C2+C3)"], 0.0, kind="E",
             note=f"off-axis distance {off['regression'].mean():.4f} and {off['MIP, paper (C2+C3)'].mean():.4f}"))  # fmt: skip
+    agreement = _rank_agreement(results[1])
+    found.append(claims.above(
+        "peg in slot, one-sided: validation loss does not rank the five methods (.5 - rank correlation with success > 0)",
+        0.5 - agreement, 0.0, kind="E", note=f"mean rank correlation {agreement.mean():.2f}, {len(agreement)} seeds"))  # fmt: skip
     return found
+
+
+def _rank_agreement(r: dict[str, dict[str, np.ndarray]]) -> np.ndarray:
+    """Spearman's correlation `[S]` of low validation loss with success over the methods, within each seed."""
+    ranks = [
+        np.argsort(np.argsort(sign * np.stack([v[name] for v in r.values()], -1), -1), -1)
+        for name, sign in (("validation", -1), ("success", 1))
+    ]
+    return np.array([np.corrcoef(a, b)[0, 1] for a, b in zip(*ranks, strict=True)])
 
 
 def _monte_carlo(say: Callable[[str], None]) -> Result:
