@@ -177,7 +177,8 @@ def _factorial_claims(results: dict[int, dict[str, dict[str, np.ndarray]]]) -> l
             mip = s[f"MIP, {which} (C2+C3)"]
             found += [
                 claims.above(f"peg in slot, {name}: MIP ({which}) - regression > max(C2, C3 alone - regression), success",
-                             mip - single, 0.0, kind="E", note=f"MIP - regression {(mip - s['regression']).mean():+.3f}; {len(mip)} paired seeds: {means}"),
+                             mip - single, 0.0, kind="E",
+                             note=f"MIP - regression {(mip - s['regression']).mean():+.3f}; {len(mip)} paired seeds: {means}"),
                 claims.above(f"peg in slot, {name}: MIP ({which}) succeeds more often than regression", mip - s["regression"],
                              0.0, kind="E", note=f"paired, {len(mip)} seeds"),
             ]  # fmt: skip
