@@ -88,13 +88,18 @@ class List:
         """Reads docstrings only: no JAX."""
         from ilbench import registry
 
-        rows = [
-            {"id": e.id, "what": e.summary, "tags": ",".join(e.tags), "source": e.paper}
-            for e in registry.entries(self.kind).values()
-        ]
-        if self.kind != "tasks":
-            for row in rows:
-                del row["tags"]
+        rows = [{"id": e.id, "what": e.summary, "source": e.paper} for e in registry.entries(self.kind).values()]
+        if self.kind == "tasks":
+            rows = [
+                {
+                    "id": e.id,
+                    "what": e.summary,
+                    "tags": ",".join(e.tags),
+                    "expert": registry.expert_line(e),
+                    "source": e.paper,
+                }
+                for e in registry.entries("tasks").values()
+            ]
         _emit(self.json, rows, lambda: _table(rows, f"{self.kind} ({len(rows)})"))
         return 0
 
@@ -236,8 +241,8 @@ class Theory:
 class Expert:
     """Train an expert for a Brax task with reinforcement learning, or show the one that is there."""
 
-    action: Positional[Literal["train", "show"]]
-    """train: run PPO and write weights and manifest. show: learning curve, return, survival."""
+    action: Positional[Literal["train", "show", "clone"]]
+    """train: run PPO and write weights and manifest. show: learning curve, return, survival. clone: can an MLP copy it?"""
     task: Positional[str]
     """Task, e.g. hopper or brax:walker2d/spring."""
     steps: int | None = None
@@ -273,9 +278,58 @@ class Expert:
                 return 0
             print(f"wrote {path}", file=sys.stderr)
             manifest = page.read_manifest(path)
+        elif self.action == "clone":
+            from ilbench.experts.clone import clone_expert
+
+            manifest = clone_expert(self.task)
         else:
             manifest = page.manifest_of(self.task)
         _emit(self.json, manifest, lambda: print(page.text(manifest)))
+        return 0
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Measure speed on this machine: every way to step a robot, whole jobs against their floor, memory."""
+
+    what: Positional[Literal["speed", "blocks"]]
+    """speed: the table. blocks: env steps/s of each robot by block size (a task's own block never changes)."""
+    robots: str = "hopper,halfcheetah"
+    """Comma-separated tasks; `all` for every robot with an expert."""
+    envs: int = 1024
+    """Environments side by side."""
+    steps: int = 200
+    """Steps of each."""
+    rounds: int = 5
+    """Rounds through all cases; the fastest counts."""
+    json: bool = False
+    """Print JSON."""
+
+    def execute(self) -> int:
+        """Runs the benchmark; every ratio comes from this one run."""
+        from ilbench import registry
+        from ilbench.bench import speed
+        from ilbench.parallel import setup
+
+        every = [name for name, entry in registry.entries("tasks").items() if "brax" in entry.tags]
+        robots = tuple(every if self.robots == "all" else (r.strip() for r in self.robots.split(",")))
+        for name in robots:
+            if name not in every:
+                raise registry.unknown("tasks", name, every)
+        setup()
+
+        def say(line: str) -> None:
+            print(f"ilbench: {line}", file=sys.stderr, flush=True)
+
+        if self.what == "blocks":
+            sizes = (32, 64, 128, 256)
+            found = {
+                n: speed.blocks(n, sizes, self.steps, self.rounds, lambda t, n=n: say(f"{n}: {t}")) for n in robots
+            }
+            found = {"devices": "", "rounds": self.rounds, **found}
+        else:
+            found = speed.everything(robots, self.envs, self.steps, self.rounds, say)
+        _emit(self.json, found, lambda: print(speed.text(found)))
         return 0
 
 
@@ -303,6 +357,7 @@ Command = (
     | Annotated[Leaderboard, subcommand("leaderboard")]
     | Annotated[Theory, subcommand("theory")]
     | Annotated[Expert, subcommand("expert")]
+    | Annotated[Bench, subcommand("bench")]
     | Annotated[Doctor, subcommand("doctor")]
 )
 
