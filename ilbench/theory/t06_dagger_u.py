@@ -150,7 +150,9 @@ def _sampled(say: Callable[[str], None]) -> tuple[list[claims.Claim], dict[str, 
         each = c.gap / (np.array(h) * c.eps_own)
         ubars[regime] = [[float(x) for x in t_test(each[:, k], 0.95)[0]] for k in range(len(h))]
     say("dialled learners")
-    return out, {"mc_horizons": list(h), "mc_ubar": ubars}
+    cliff = _chains.exact("cliff", "own", eps, h)
+    at_eps = (cliff.gap / (np.array(h) * cliff.eps_own)).tolist()
+    return out, {"mc_horizons": list(h), "mc_ubar": ubars, "mc_cliff": at_eps}
 
 
 def _robot(say: Callable[[str], None]) -> tuple[list[claims.Claim], dict[str, Any]]:
@@ -210,6 +212,9 @@ def plot(result: claims.Result, figure: Any) -> None:
                 data["mc_horizons"], value, yerr=[value - lo, hi - value], fmt=MARKS[i], color=COLOURS[i], ms=4,
                 capsize=2, label=f"{regime}, sampled (eps = {_chains.EPS:g})",
             )  # fmt: skip
+    if "mc_cliff" in data:
+        name = f"cliff, exact (eps = {_chains.EPS:g})"
+        left.loglog(data["mc_horizons"], data["mc_cliff"], "--", color=COLOURS[1], lw=1, label=name)
     left.set_xticks(data["horizons"], [str(h) for h in data["horizons"]])
     left.minorticks_off()
     left.set(xlabel="horizon H (steps)", ylabel="ubar = gap / mistakes (cost)")
