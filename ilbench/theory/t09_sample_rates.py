@@ -25,6 +25,7 @@ from ilbench import stats
 from ilbench.claims import Result, along, equal, equivalent
 from ilbench.exact import closed_forms as cf
 from ilbench.exact import dp
+from ilbench.theory._axes import log_ticks
 
 MODES = ("exact", "monte-carlo")
 S, UNIFORM = 12, 0.75  # states; the uniform rule with 4 actions errs with probability 3/4
@@ -32,6 +33,10 @@ GRID_N, GRID_H = (30, 100, 300, 1000, 3000, 10000), (4, 8, 16, 32, 64)
 TRAINED_N, PREFIXES, H = (50, 100, 400), (5, 10, 20, 40), 40  # Monte Carlo
 SEEDS, EPISODES = 64, 512
 LIMIT = UNIFORM * (S - 2) / (2 * np.e * S)
+
+
+def _slope(x: Any, y: Any) -> float:
+    return float(cf.slope(x, y))
 
 
 def gap(H: Any, n: Any, wrong: float, fixed: int | None = None) -> Any:
@@ -63,7 +68,7 @@ def _exact() -> Result:
     table = np.array([[gap(h, n, UNIFORM) * n / (S * h**2) for h in GRID_H] for n in GRID_N])
     off = max(abs(_by_programme(h, 100, 1.0) / gap(h, 100, 1.0) - 1) for h in PREFIXES)
     many, double = 10**6, 512 * 2 ** np.arange(5)
-    moving = cf.slope(double, [gap(64, n, UNIFORM) for n in double])
+    moving = _slope(double, [gap(64, n, UNIFORM) for n in double])
     fixed_n = 250 * 2 ** np.arange(6)
     local = np.diff(np.log([gap(40, n, UNIFORM, fixed=1000) for n in fixed_n])) / np.log(2)
     grid = np.array(GRID_H)
@@ -76,15 +81,15 @@ def _exact() -> Result:
               gap(64, 10**4, UNIFORM) * 10**4 / (S * 64**2), tolerance=5e-5, kind="R", note=f"limit {LIMIT:.4f}"),
         equal("gap N/(S H (H+1)) -> m (S-2)/(2eS): relative difference at N = 10^6, H = 64", 0.0,
               gap(64, many, UNIFORM) * many / (S * 64 * 65) / LIMIT - 1, tolerance=1e-3, kind="R"),
-        equal("slope in H at N = 10^6 = that of H (H+1), H = 4..64", cf.slope(grid, grid * (grid + 1)),
-              cf.slope(grid, gap(grid, many, UNIFORM)), tolerance=1e-3, kind="R", note="2 for large H"),
+        equal("slope in H at N = 10^6 = that of H (H+1), H = 4..64", _slope(grid, grid * (grid + 1)),
+              _slope(grid, gap(grid, many, UNIFORM)), tolerance=1e-3, kind="R", note="2 for large H"),
         equal("slope in N = -.964: rho moves with N = 512..8192, H = 64", -0.964, moving, tolerance=5e-4, kind="R",
               note="-1 for e H -> 0"),
         equal("slope in N is -1 also for a fixed rho (that of N = 1000; N = 4000 to 8000, H = 40)", -1.0, local[-1],
               tolerance=0.1, kind="R", expected="fails",
               note="local slopes of doublings: " + ", ".join(f"{s:.2f}" for s in local)),
         equal("one table for all steps, its worst rho: slope in H = .93, N = 1000, H = 4..64", 0.93,
-              cf.slope(grid, shared), tolerance=5e-3, kind="R"),
+              _slope(grid, shared), tolerance=5e-3, kind="R"),
         equal("one table for all steps, its worst rho: gap N/(S H) = .117 at H = 64", 0.117,
               shared[-1] * 1000 / (S * 64), tolerance=5e-4, kind="R"),
     )  # fmt: skip
@@ -127,7 +132,7 @@ def _monte_carlo(say: Any) -> Result:
     last = np.array([c[:, -2] for c in costs])  # H = 20: the gap at N = 50, H = 40 is close to saturation
     in_n = stats.slope_ci_independent(last.mean(1), last.std(1, ddof=1) / np.sqrt(SEEDS), TRAINED_N)
     slope_h = float(cf.reset_cliff_exponent(PREFIXES, S, 100))
-    slope_n = float(cf.slope(TRAINED_N, [gap(PREFIXES[-2], n, 1.0) for n in TRAINED_N]))
+    slope_n = _slope(TRAINED_N, [gap(PREFIXES[-2], n, 1.0) for n in TRAINED_N])
     n = SEEDS * len(TRAINED_N)
     claims = (
         along("trained tables: E gap = closed form at N = 50, 100, 400 x H = 5, 10, 20, 40, at once", mean,
@@ -178,6 +183,7 @@ def plot(result: Result, figure: Any) -> None:
     }
     for i, (key, name) in enumerate(names.items()):
         axes[1].loglog(d["h"], d[key], color=COLOURS[i], marker=MARKS[i], ms=4, label=name)
+    log_ticks(axes[1], d["h"])
     axes[1].set_ylim(1e-7, 50)
     axes[1].set_xlabel("horizon H (steps)")
     axes[1].set_ylabel("expected gap (steps), N = 1000")
@@ -197,6 +203,7 @@ def _plot_trained(axis: Any, d: dict[str, Any]) -> None:
         axis.loglog(d["prefixes"], closed[i], color=COLOURS[i], lw=1)
         axis.errorbar(d["prefixes"], mean[i], [mean[i] - lo[i], hi[i] - mean[i]], color=COLOURS[i], marker=MARKS[i],
                       ms=4, ls="", capsize=2, label=f"trained, N = {n}; line: closed form")  # fmt: skip
+    log_ticks(axis, d["prefixes"])
     axis.set_xlabel("horizon H (steps)")
     axis.set_ylabel("gap (steps), 95 % band at once")
     axis.set_title("trained tables on the closed form", fontsize=9)
