@@ -80,6 +80,8 @@ def test_performance_difference_lemma_both_directions():
         gap = dp.total_return(mdp, p, H) - dp.total_return(mdp, q, H)
         forward = np.einsum("hs,hsa,hsa", dp.occupancy(mdp, p, H), p - q, dp.q_values(mdp, q, H))
         reverse = np.einsum("hs,hsa,hsa", dp.occupancy(mdp, q, H), p - q, dp.q_values(mdp, p, H))
+        both = [dp.performance_difference(mdp, p, q, H).sum(), -dp.performance_difference(mdp, q, p, H).sum()]
+        np.testing.assert_allclose(both, [forward, reverse], atol=1e-12 * H)
         assert max(abs(gap - forward), abs(gap - reverse)) <= 1e-12 * H
 
 

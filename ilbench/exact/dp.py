@@ -104,6 +104,18 @@ def total_return(mdp: MDP, pi: Table, H: int) -> float:
     return float(rewards(mdp, pi, H).sum())
 
 
+def performance_difference(mdp: MDP, pi: Table, base: Table, H: int) -> Floats:
+    """Terms `[H]` of J(pi) - J(base): E_{d_t^pi}[Q_t^base(s, pi) - V_t^base(s)], the performance difference lemma.
+
+    Minus the terms of (base, pi) is the reversed form, with base's states and pi's values.
+    Source: Kakade and Langford 2002, Approximately optimal approximate reinforcement learning (discounted there).
+    """
+    at, d, out = _stepper(mdp, pi, H), occupancy(mdp, pi, H), np.empty(H)
+    for t, Q, V in backward(mdp, base, H):
+        out[t] = d[t] @ ((at(t) * Q).sum(-1) - V)
+    return out
+
+
 def _lowest_best(Q: Floats) -> NDArray[np.int64]:
     # Equal values differ in the last bits after summation in another order: a tie is a tie up to rounding.
     best = Q.max(-1, keepdims=True)
