@@ -176,8 +176,9 @@ def test_a_uniform_default_recovers_by_luck():
     np.testing.assert_allclose(cf.slope(grid, cost), 1.034, atol=1e-3)
 
 
-def test_scale():
-    S, A, H = 300, 10, 200
+@pytest.mark.parametrize(("S", "H"), [(300, 200), pytest.param(1000, 1000, marks=pytest.mark.slow)])
+def test_scale(S, H):
+    A = 10
     mdp = random_mdp(np.random.default_rng(4), S, A)
     table, Q = dp.optimal_policy(mdp, H)
     np.testing.assert_allclose(dp.total_return(mdp, table, H), mdp.rho @ Q[0].max(-1), rtol=1e-12)

@@ -17,7 +17,7 @@ would telescope episode by episode and could not fail.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,7 +50,9 @@ def residuals(mdp: MDP, pi: Any, base: Any, horizon: int) -> np.ndarray:
     return np.array([gap - forward, gap - reverse]) / (horizon * max(1e-300, np.abs(mdp.R).max()))
 
 
-def random_mdps(count: int = 50, S: int = 20, A: int = 5, horizon: int = 50) -> Any:
+def random_mdps(
+    count: int = 50, S: int = 20, A: int = 5, horizon: int = 50
+) -> Iterator[tuple[MDP, np.ndarray, np.ndarray]]:
     """Yields `(mdp, pi, base)`, stochastic time-dependent policies; a fixed stream."""
     rng = np.random.default_rng(1)
     for _ in range(count):

@@ -40,7 +40,7 @@ CLIPPED = (0.970592, 0.939422, 0.854557, 0.737370, 0.759229, 0.891566, 0.947927)
 LOCAL_X = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 LOCAL = (1.997, 1.990, 1.967, 1.905, 1.718, 1.391, 1.111)
 # Monte Carlo: steps per (eps, H), all seeds; the band's margin
-MC_EPS, MC_H, SEEDS, STEPS, MARGIN = (1e-3, 1e-2, 1e-1), (8, 32, 128, 512), 10, 1_000_000, 0.25
+MC_EPS, MC_H, SEEDS, STEPS, MARGIN = (1e-3, 1e-2, 1e-1), (8, 64, 512), 10, 1_000_000, 0.25
 
 
 def bound(eps: Any, H: Any) -> Any:

@@ -134,4 +134,4 @@ def plot(result: Result, figure: Any) -> None:
     right.plot(h, c["b0"], color=COLOURS[0], lw=2.5, label="over H^2 mean_t eps_t: attained")
     right.set(xscale="log", xlabel="horizon H (steps)")
     right.set_title("All error at the first step: the mean fails by 2H/(H+1)", fontsize=9)
-    right.legend(fontsize=7, loc="center right", frameon=False)
+    right.legend(fontsize=7, loc="lower right", frameon=False)
