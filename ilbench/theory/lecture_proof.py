@@ -20,9 +20,9 @@ same instance attains it: cost 3/2 = eps H(H+1)/2.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy import special
@@ -31,11 +31,11 @@ from ilbench import registry
 from ilbench.claims import Claim, Result, along, at_most, equal
 from ilbench.envs import disjoint
 from ilbench.exact import dp
-from ilbench.exact.mdp import MDP
 from ilbench.report.style import COLOURS, GREY, legend_below
+from ilbench.theory._proof import HORIZON, Steps, random_instances, steps, timed
 
 MODES = ("exact", "monte-carlo")
-COUNT, HORIZON, EPS = 400, 15, 0.001  # random MDPs and their horizon; error rate of the learners on tabular tasks
+COUNT, EPS = 400, 0.001  # random MDPs; error rate of the learners on tabular tasks
 TASK, H, DEMOS, SEEDS, EPISODES, MARGIN = "gridworld", 20, 8, 10, 3000, 0.02  # Monte Carlo
 PAIRS = (  # left side, right side, what it says
     ("broken", "before", "P(E_t^c) / sum_{i<t} eps_i"),
@@ -44,61 +44,13 @@ PAIRS = (  # left side, right side, what it says
 )
 
 
-class Steps(NamedTuple):
-    """The proof's quantities at each step; `[H]` exact, `[S, N, H]` per episode."""
-
-    broken: Any  # P(E_t^c): some mistake before t
-    joint: Any  # E[l(s_t) 1{E_t}]: the first mistake is at t
-    own: Any  # E_{d_t^pihat} l
-    eps: Any  # E_{d_t^{pi*}} l
-
-    @property
-    def before(self) -> Any:
-        """sum_{i<t} eps_i."""
-        # Shifted, not cumsum - eps: where the sum is 1e-10 of eps, the difference has no digits left.
-        return np.concatenate([np.zeros_like(self.eps[..., :1]), np.cumsum(self.eps, axis=-1)[..., :-1]], axis=-1)
-
-    @property
-    def upto(self) -> Any:
-        """sum_{i<=t} eps_i."""
-        return np.cumsum(self.eps, axis=-1)
-
-
-def steps(mdp: MDP, learner: Any, expert: Any, horizon: int) -> Steps:
-    """By dynamic programming, each quantity by a recursion of its own."""
-    joint = dp.first_mistake(mdp, learner, expert, horizon)
-    own, eps = (f(mdp, learner, expert, horizon) for f in (dp.expected_mistakes, dp.expert_errors))
-    _, erred = dp.split_by_mistakes(mdp, learner, expert, horizon)
-    return Steps(erred.sum(-1), joint, own, eps)
-
-
-def _timed(table: Any, horizon: int) -> np.ndarray:
-    """`[H, S]` or `[H, S, A]` from a table with or without time."""
-    table = np.asarray(table)
-    timed = table.ndim == (2 if np.issubdtype(table.dtype, np.integer) else 3)
-    return table[:horizon] if timed else np.broadcast_to(table, (horizon, *table.shape))
-
-
-def random_instances(count: int, S: int = 5, A: int = 3) -> Iterator[tuple[MDP, np.ndarray, np.ndarray]]:
-    """Yields `(mdp, learner, expert)`: deterministic experts `[H, S]`; every other learner is deterministic as well."""
-    rng = np.random.default_rng(3)
-    for i in range(count):
-        sparse = np.full(S, (0.1, 1.0)[i // 2 % 2])
-        mdp = MDP(rng.dirichlet(sparse, (S, A)), rng.uniform(size=(S, A)), rng.dirichlet(sparse))
-        expert = rng.integers(0, A, (HORIZON, S))
-        error = rng.beta(0.3, 2, (HORIZON, S))
-        if i % 2:
-            error = (rng.uniform(size=error.shape) < error).astype(float)
-        yield mdp, dp.erring_policy(expert, error, A), expert
-
-
 def tabular() -> dict[str, Steps]:
     """By tabular task at its own horizon: errs with probability EPS on the expert's states, always elsewhere."""
     out = {}
     for name, entry in registry.entries("tasks").items():
         if "tabular" in entry.tags:
             task = registry.task(name)
-            mdp, expert = task.mdp(), _timed(task.expert.params, task.horizon)
+            mdp, expert = task.mdp(), timed(task.expert.params, task.horizon)
             covered = dp.occupancy(mdp, expert, task.horizon).max(0) > 0
             learner = dp.erring_policy(expert, np.where(covered, EPS, 1.0), mdp.R.shape[1])
             out[name] = steps(mdp, learner, expert, task.horizon)
@@ -272,10 +224,13 @@ def measure(mode: str, say: Callable[[str], None]) -> Result:
 
 def plot(result: Result, figure: Any) -> None:
     """Each side of the steps against t for trained tables; what is conditioned against what is multiplied."""
-    trained = result.data.get("trained")
-    figure.set_size_inches(9.2 if trained else 5.4, 4.4)
-    axes = figure.subplots(1, 2 if trained else 1, squeeze=False)[0]
-    p, axis = result.data["steps"], axes[-1]
+    panels = [(f, result.data[key]) for key, f in (("trained", _by_step), ("steps", _scatter)) if key in result.data]
+    figure.set_size_inches(9.2 if len(panels) > 1 else 5.4, 4.4)
+    for axis, (draw, data) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        draw(axis, data)
+
+
+def _scatter(axis: Any, p: dict[str, Any]) -> None:
     axis.plot(p["eps"], p["given"], ".", ms=4, color=COLOURS[1], label="E[l | E_t] (the slide: equal to eps_t)")
     axis.plot(p["eps"], p["joint"], ".", ms=4, color=COLOURS[0], label="E[l 1{E_t}] (at most eps_t)")
     axis.plot([0.5], [1.0], "*", ms=11, color=COLOURS[1], label="the two-state example: 1 against 1/2")
@@ -284,16 +239,17 @@ def plot(result: Result, figure: Any) -> None:
     axis.set(xlabel="eps_t, the error on the expert's states", ylabel="the learner's error at t")
     axis.set_title("Random MDPs: the product stays below the line,\nthe conditional does not", fontsize=9)
     legend_below(axis, 1)
-    if not trained:
-        return
+
+
+def _by_step(axis: Any, trained: dict[str, Any]) -> None:
     t = np.arange(1, len(trained["eps"][0]) + 1)
     for i, (left, right, text) in enumerate(PAIRS):
         name, bound = text.split(" / ")
         mean, lo, hi = (np.array(x) for x in trained[left])
-        axes[0].plot(t, mean, color=COLOURS[i], lw=1.5, label=name)
-        axes[0].fill_between(t, lo, hi, color=COLOURS[i], alpha=0.25, lw=0)
-        axes[0].plot(t, trained[right][0], color=COLOURS[i], lw=1.5, ls="--", label=f"<= {bound}")
-    axes[0].xaxis.get_major_locator().set_params(integer=True)
-    axes[0].set(xlabel="step t", ylabel="probability, or sum of error rates", ylim=(0, None))
-    axes[0].set_title(f"{TASK}, BC from {DEMOS} demonstrations:\nevery step of the proof holds at every t", fontsize=9)
-    legend_below(axes[0], 3)
+        axis.plot(t, mean, color=COLOURS[i], lw=1.5, label=name)
+        axis.fill_between(t, lo, hi, color=COLOURS[i], alpha=0.25, lw=0)
+        axis.plot(t, trained[right][0], color=COLOURS[i], lw=1.5, ls="--", label=f"<= {bound}")
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.set(xlabel="step t", ylabel="probability, or sum of error rates", ylim=(0, None))
+    axis.set_title(f"{TASK}, BC from {DEMOS} demonstrations:\nevery step of the proof holds at every t", fontsize=9)
+    legend_below(axis, 3)

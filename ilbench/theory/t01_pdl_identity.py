@@ -203,33 +203,36 @@ def measure(mode: str, say: Callable[[str], None]) -> Result:
 
 def plot(result: Result, figure: Any) -> None:
     """Histogram of the residuals, and both sides of the identity from rollouts."""
-    sampled_ = result.data.get("branches")
-    figure.set_size_inches(8.6 if sampled_ else 6.4, 4.0)
-    axes = figure.subplots(1, 2 if sampled_ else 1, squeeze=False)[0]
+    shown = [
+        (f, result.data[key]) for key, f in (("residuals", _histogram), ("branches", _sides)) if key in result.data
+    ]
+    figure.set_size_inches(8.6 if len(shown) > 1 else 6.4, 4.0)
+    for axis, (draw, data) in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
+        draw(axis, data)
+
+
+def _histogram(axis: Any, residuals_: dict[str, list[float]]) -> None:
     bins = np.linspace(-18.5, -11.5, 29)
-    for (name, values), colour in zip(result.data["residuals"].items(), COLOURS, strict=False):
+    for (name, values), colour in zip(residuals_.items(), COLOURS, strict=False):
         shown = np.log10(np.maximum(values, 10**-18.25))
-        axes[0].hist(shown, bins, color=colour, alpha=0.7, label=f"{name} ({len(values)})")
-    axes[0].axvline(np.log10(TOLERANCE), color=GREY, ls="--", label="tolerance")
-    axes[0].set(xlabel="log10 |residual| / (H max|R|); left-most bin: 0", ylabel="instances x directions")
-    axes[0].set_title("An identity to rounding, both directions", fontsize=9)
-    axes[0].legend(fontsize=7, loc="upper left", frameon=False)
-    if not sampled_:
-        return
-    for y, (_, row) in enumerate(sampled_.items()):
+        axis.hist(shown, bins, color=colour, alpha=0.7, label=f"{name} ({len(values)})")
+    axis.axvline(np.log10(TOLERANCE), color=GREY, ls="--", label="tolerance")
+    axis.set(xlabel="log10 |residual| / (H max|R|); left-most bin: 0", ylabel="instances x directions")
+    axis.set_title("An identity to rounding, both directions", fontsize=9)
+    axis.legend(fontsize=7, loc="upper left", frameon=False)
+
+
+def _sides(axis: Any, rows: dict[str, Any]) -> None:
+    for y, (_, row) in enumerate(rows.items()):
         for shift, key, label in ((-0.12, "gap", "J(pi) - J(pi')"), (0.12, "terms", "sum of branch terms")):
             value, se = (x / abs(row["exact"]) for x in row[key])
             i = 0 if key == "gap" else 1
-            axes[1].errorbar(
+            axis.errorbar(
                 value, y + shift, xerr=1.96 * se, fmt=MARKS[i], color=COLOURS[i], ms=4, capsize=2,
                 label=label if y == 0 else None,
             )  # fmt: skip
-        axes[1].plot(
-            [row["exact"] / abs(row["exact"])] * 2, [y - 0.3, y + 0.3], color=GREY, label=None if y else "exact"
-        )
-    axes[1].set_yticks(
-        range(len(sampled_)), [k.replace(", ", "\n").replace("cliff_", "cliff_\n") for k in sampled_], fontsize=8
-    )
-    axes[1].set(ylim=(len(sampled_) - 0.5, -0.9), xlabel="in units of the exact gap (bars: 95 %)")
-    axes[1].set_title("Rollouts: one action changed at each t", fontsize=9)
-    axes[1].legend(fontsize=7, loc="upper center", ncols=3, frameon=False)
+        axis.plot([row["exact"] / abs(row["exact"])] * 2, [y - 0.3, y + 0.3], color=GREY, label=None if y else "exact")
+    axis.set_yticks(range(len(rows)), [k.replace(", ", "\n").replace("cliff_", "cliff_\n") for k in rows], fontsize=8)
+    axis.set(ylim=(len(rows) - 0.5, -0.9), xlabel="in units of the exact gap (bars: 95 %)")
+    axis.set_title("Rollouts: one action changed at each t", fontsize=9)
+    axis.legend(fontsize=7, loc="upper center", ncols=3, frameon=False)

@@ -196,9 +196,11 @@ def measure(mode: str, say: Callable[[str], None]) -> Result:
 def plot(result: Result, figure: Any) -> None:
     """Cost over eps H(H+1)/2 against eps H: one curve per chain, whatever eps and H."""
     axis = figure.subplots()
-    x, titles = np.array(result.data["x"]), {"cliff": "cliff", "copy_chain": "copy chain"}
-    for i, (name, y) in enumerate(result.data["lines"].items()):
-        axis.plot(x, y, color=COLOURS[i], lw=1.2, label=f"{titles[name]}, closed form (H = 10,000)")
+    titles = {"cliff": "cliff", "copy_chain": "copy chain"}
+    for i, name in enumerate(FORMS):
+        if "lines" in result.data:
+            y = result.data["lines"][name]
+            axis.plot(result.data["x"], y, color=COLOURS[i], lw=1.2, label=f"{titles[name]}, closed form (H = 10,000)")
         points = result.data.get("points", {}).get(name)
         for j, eps in enumerate(sorted(set(points["eps"])) if points else []):
             at = np.array([k for k, e in enumerate(points["eps"]) if e == eps])
