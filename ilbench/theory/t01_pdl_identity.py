@@ -27,7 +27,7 @@ from ilbench import registry
 from ilbench.claims import Claim, Result, equal, equivalent
 from ilbench.exact import dp
 from ilbench.exact.mdp import MDP
-from ilbench.report.style import COLOURS, GREY, MARKS
+from ilbench.report.style import COLOURS, GREY, MARKS, legend_below
 from ilbench.types import Policy, Task
 
 MODES = ("exact", "monte-carlo")
@@ -219,7 +219,7 @@ def _histogram(axis: Any, residuals_: dict[str, list[float]]) -> None:
     axis.axvline(np.log10(TOLERANCE), color=GREY, ls="--", label="tolerance")
     axis.set(xlabel="log10 |residual| / (H max|R|); left-most bin: 0", ylabel="instances x directions")
     axis.set_title("An identity to rounding, both directions", fontsize=9)
-    axis.legend(fontsize=7, loc="upper left", frameon=False)
+    legend_below(axis, 3)
 
 
 def _sides(axis: Any, rows: dict[str, Any]) -> None:
