@@ -162,7 +162,8 @@ def _monte_carlo(say: Callable[[str], None]) -> Result:
         mean, predicted = np.array([x.mean() for x in samples]), np.array([float(form(e, H)) for e, H in cells])
         lo, hi = band(samples, tops, 0.95)
         text = f"{name}, rollouts: closed form inside the simultaneous 95 % band, {len(MC_EPS)} eps x {len(MC_H)} H"
-        note = f"{STEPS:g} steps a point, streams of their own; HOLDS: the whole band is within {MARGIN:.0%} of it; {POWER}"
+        note = f"{STEPS:g} steps a point, streams of their own; HOLDS: the whole band is within {MARGIN:.0%} of it"
+        note += f"; {POWER}" if name == "cliff" else ""
         n = sum(len(x) for x in samples)
         out.append(
             along(text, mean, partial(band, samples, tops), predicted, predicted, MARGIN * predicted, n, note=note)
