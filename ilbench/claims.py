@@ -224,44 +224,6 @@ def equivalent(
     )
 
 
-def in_band(
-    statement: str,
-    predicted: Any,
-    measured: Any,
-    band: Callable[[float], tuple[Any, Any]],
-    n: int,
-    *,
-    kind: Kind = "T",
-    expected: Expected = "holds",
-    note: str = "",
-) -> Claim:
-    """Points `[K]` of a closed form inside a band that is simultaneous over them; `band(level)` gives its two edges `[K]`.
-
-    HOLDS inside the 95 % band; VIOLATED only outside the band at the level that Holm leaves to it in its report. The
-    claim shows the point where the prediction sits nearest to an edge, relative to the width of the band there.
-    """
-    p, m = (np.asarray(x, np.float64) for x in (predicted, measured))
-    lo, hi = (np.asarray(x, np.float64) for x in band(0.95))
-    if not all(np.isfinite(x).all() for x in (p, m, lo, hi)):
-        return Claim(statement, kind, "monte-carlo", expected, None, None, None, n, "INCONCLUSIVE", "non-finite points")
-
-    def inside(level: float) -> bool:
-        low, high = band(level)
-        return bool(np.all((low <= p) & (p <= high)))
-
-    k = int(np.argmin(np.minimum(p - lo, hi - p) / np.maximum(hi - lo, 1e-300)))
-    alphas = np.geomspace(0.05, 1e-9, 60)  # the p-value: the largest alpha whose band holds the form
-    value = 1.0 if inside(0.95) else next((float(a) for a in alphas if inside(1 - a)), 1e-9)
-    evidence = stats.GapBound(
-        float(m[k]), float(p[k]), 0.0 if value == 1 else math.inf, value, False, None, 0.0, float(hi[k] - lo[k]) / 2, True, True,
-        max(n, MIN_RUNS),
-    )  # fmt: skip
-    return Claim(
-        statement, kind, "monte-carlo", expected, float(p[k]), float(m[k]), (float(lo[k]), float(hi[k])), n, PENDING,
-        f"tightest of {len(p)} points; {note}".rstrip("; "), evidence,
-    )  # fmt: skip
-
-
 def not_run(statement: str, reason: str, *, kind: Kind = "T", mode: Mode = "monte-carlo") -> Claim:
     """A claim that could not be checked, and why."""
     return Claim(statement, kind, mode, "holds", None, None, None, 0, "NOT RUN", reason)
