@@ -198,7 +198,8 @@ def _monte_carlo(say: Any) -> Result:
         _counted(f"learned model, BackTrack: exceedances <= 0 of miss <= eps_fit + K_f d, {n} labels",
                  smooth.labels.over, "holds", _note(smooth.labels, far)),
         _counted(f"learned model: exceedances <= 0 of |f - fhat|(s_G) <= eps_fit + (K_f + K_fhat) d, {n} labels", over,
-                 "holds", f"median tightness {np.median(ratio):.1e}, K_fhat <= {smooth.model_k.max():.2f}: matrix norms; 1e-5 allowed for float32"),
+                 "holds", f"median tightness {np.median(ratio):.1e}, K_fhat <= {smooth.model_k.max():.2f}; "
+                 "float32: 1e-5 allowed"),
         _counted(f"learned model beside a wall, smooth K_f: exceedances <= 0, BackTrack, {n} labels", wall.labels.over,
                  "fails", f"{wall.labels.over} exceed; worst {wall.labels.tightness.max():.1f} times the bound"),
     )  # fmt: skip
@@ -218,7 +219,7 @@ def plot(result: Result, figure: Any) -> None:
     panels = [("random models of the plant", "smooth", "wall")]
     if "learned_d" in d:
         panels.append(("models learned from demonstrations", "learned", "learned_wall"))
-    figure.set_size_inches(3.9 * len(panels), 4.4)
+    figure.set_size_inches(7.8 if len(panels) > 1 else 6.4, 4.4)
     axes = np.atleast_1d(figure.subplots(1, len(panels)))
     for axis, (title, smooth, wall) in zip(axes, panels, strict=True):
         for i, (key, name) in enumerate(((wall, "beside a wall"), (smooth, "smooth pendulum"))):
