@@ -52,6 +52,7 @@ class Claim:
     verdict: str = PENDING
     note: str = ""
     evidence: stats.GapBound | None = None  # of an estimated inequality, until it is judged
+    interval_of: str = "measured"  # or "G - B", the paired difference of an estimated inequality
 
     def as_json(self) -> dict[str, Any]:
         """Plain values without NaN."""
@@ -147,7 +148,7 @@ def at_most_estimated(
             f"{said}; {note}".rstrip("; "),
         )  # fmt: skip
     evidence = stats.gap_bound(g, b, trivial, may_hold=may_hold, may_fail=may_fail)
-    mean, lo, hi, _ = stats.paired_difference(*((x.mean(1) if x.ndim == 2 else x) for x in (g, b)))
+    _, lo, hi, _ = stats.paired_difference(*((x.mean(1) if x.ndim == 2 else x) for x in (g, b)))
     return Claim(
         statement,
         kind,
@@ -158,9 +159,23 @@ def at_most_estimated(
         (lo, hi),
         evidence.n,
         PENDING,
-        note or f"G - B = {mean:.3g}; finds a violation of {evidence.smallest_violation:.2g} with probability .9",
+        "; ".join(filter(None, (note, _power(evidence)))),
         evidence,
+        "G - B",
     )
+
+
+def _power(evidence: stats.GapBound) -> str:
+    """Tightness, vacuity, and the violation that the n finds."""
+    tau = "" if evidence.tightness is None else f"tau {evidence.tightness:.2g}"
+    v = f"v {evidence.vacuity:.2g}" if evidence.vacuity else ""
+    found = evidence.smallest_violation
+    power = (
+        f"finds a violation of {found:.2g} with probability .9"
+        if math.isfinite(found)
+        else "finds no violation at this n"
+    )
+    return ", ".join(filter(None, (tau, v, power if evidence.may_fail else "cannot be violated")))
 
 
 def _needs(n: float) -> str:
@@ -213,27 +228,37 @@ def in_band(
     statement: str,
     predicted: Any,
     measured: Any,
-    low: Any,
-    high: Any,
+    band: Callable[[float], tuple[Any, Any]],
     n: int,
     *,
     kind: Kind = "T",
     expected: Expected = "holds",
     note: str = "",
 ) -> Claim:
-    """Points `[K]` of a closed form inside a band that is simultaneous over all of them (level in the note).
+    """Points `[K]` of a closed form inside a band that is simultaneous over them; `band(level)` gives its two edges `[K]`.
 
-    The claim shows the point where the prediction sits nearest to an edge, relative to the width of the band there.
+    HOLDS inside the 95 % band; VIOLATED only outside the band at the level that Holm leaves to it in its report. The
+    claim shows the point where the prediction sits nearest to an edge, relative to the width of the band there.
     """
-    p, m, lo, hi = (np.asarray(x, np.float64) for x in (predicted, measured, low, high))
+    p, m = (np.asarray(x, np.float64) for x in (predicted, measured))
+    lo, hi = (np.asarray(x, np.float64) for x in band(0.95))
     if not all(np.isfinite(x).all() for x in (p, m, lo, hi)):
         return Claim(statement, kind, "monte-carlo", expected, None, None, None, n, "INCONCLUSIVE", "non-finite points")
-    room = np.minimum(p - lo, hi - p) / np.maximum(hi - lo, 1e-300)
-    k = int(np.argmin(room))
-    verdict = _settled(bool((room >= 0).all()), kind, expected)
+
+    def inside(level: float) -> bool:
+        low, high = band(level)
+        return bool(np.all((low <= p) & (p <= high)))
+
+    k = int(np.argmin(np.minimum(p - lo, hi - p) / np.maximum(hi - lo, 1e-300)))
+    alphas = np.geomspace(0.05, 1e-9, 60)  # the p-value: the largest alpha whose band holds the form
+    value = 1.0 if inside(0.95) else next((float(a) for a in alphas if inside(1 - a)), 1e-9)
+    evidence = stats.GapBound(
+        float(m[k]), float(p[k]), 0.0 if value == 1 else math.inf, value, False, None, 0.0, float(hi[k] - lo[k]) / 2, True, True,
+        max(n, MIN_RUNS),
+    )  # fmt: skip
     return Claim(
-        statement, kind, "monte-carlo", expected, float(p[k]), float(m[k]), (float(lo[k]), float(hi[k])), n, verdict,
-        f"tightest of {len(p)} points; {note}".rstrip("; "),
+        statement, kind, "monte-carlo", expected, float(p[k]), float(m[k]), (float(lo[k]), float(hi[k])), n, PENDING,
+        f"tightest of {len(p)} points; {note}".rstrip("; "), evidence,
     )  # fmt: skip
 
 

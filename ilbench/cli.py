@@ -88,13 +88,18 @@ class List:
         """Reads docstrings only: no JAX."""
         from ilbench import registry
 
-        rows = [
-            {"id": e.id, "what": e.summary, "tags": ",".join(e.tags), "source": e.paper}
-            for e in registry.entries(self.kind).values()
-        ]
-        if self.kind != "tasks":
-            for row in rows:
-                del row["tags"]
+        rows = [{"id": e.id, "what": e.summary, "source": e.paper} for e in registry.entries(self.kind).values()]
+        if self.kind == "tasks":
+            rows = [
+                {
+                    "id": e.id,
+                    "what": e.summary,
+                    "tags": ",".join(e.tags),
+                    "expert": registry.expert_line(e),
+                    "source": e.paper,
+                }
+                for e in registry.entries("tasks").values()
+            ]
         _emit(self.json, rows, lambda: _table(rows, f"{self.kind} ({len(rows)})"))
         return 0
 
@@ -146,8 +151,20 @@ class Theory:
     """Folder for one SVG per check."""
     out: str | None = None
     """Folder to keep the checks in: OUT/theory@1 gets a JSON each, pictures and CHECKS.md."""
+    sigma: float | None = None
+    """certify: standard deviation of the noise that both execute; needed for continuous actions."""
+    episodes: int = 256
+    """certify: held-out expert demonstrations, and rollouts with --deploy."""
+    deploy: bool = False
+    """certify: roll the policy out and say whether the certificate held."""
+    horizon: int | None = None
+    """certify: horizon; default: the task's."""
+    seed: int = 0
+    """certify: seed of demonstrations and of a policy trained now."""
+    set: UseAppendAction[tuple[str, ...]] = ()
+    """certify: settings of a policy trained now, e.g. --set fit.updates=2000."""
     results: str | None = None
-    """Folder of a suite's records; default: runs/ if it holds the suite, else results/."""
+    """Folder of records; default: runs/ if it holds them, else results/."""
     write: bool = False
     """With a suite: also write THEORY.md beside its records."""
     quiet: bool = False
@@ -159,6 +176,8 @@ class Theory:
         """Runs checks, or reads records; exit code 3 where something came out against what is expected."""
         from ilbench import registry
 
+        if self.names[:1] == ("certify",):
+            return self._certify()
         if len(self.names) == 1 and self.names[0].rsplit("@", 1)[0] in registry.entries("suites"):
             return self._sweep(self.names[0])
         return self._checks()
@@ -183,6 +202,30 @@ class Theory:
             print(f"wrote {report.save(ran, pathlib.Path(self.out))}", file=sys.stderr)
         return checks.worst(ran)
 
+    def _certify(self) -> int:
+        from ilbench import certify, plan
+        from ilbench.parallel import setup
+
+        if len(self.names) != 3:
+            raise ValueError(
+                "certify takes a task and a policy, e.g. `ilbench theory certify gridworld bc:20` (bc trained on 20 "
+                "demonstrations now) or the id of a record written with --save-policies"
+            )
+        setup()
+        certificate = certify.main_rows(
+            self.names[1],
+            self.names[2],
+            sigma=self.sigma,
+            episodes=self.episodes,
+            deploy=self.deploy,
+            results=self.results,
+            horizon=self.horizon,
+            seed=self.seed,
+            changes=plan.parse_set(self.set),
+        )
+        _emit(self.json, certificate.as_json(), lambda: print(certificate.text()))
+        return 3 if certificate.exceeded else 0
+
     def _sweep(self, suite: str) -> int:
         from ilbench.report import source, theory
 
@@ -198,8 +241,8 @@ class Theory:
 class Expert:
     """Train an expert for a Brax task with reinforcement learning, or show the one that is there."""
 
-    action: Positional[Literal["train", "show"]]
-    """train: run PPO and write weights and manifest. show: learning curve, return, survival."""
+    action: Positional[Literal["train", "show", "clone"]]
+    """train: run PPO and write weights and manifest. show: learning curve, return, survival. clone: can an MLP copy it?"""
     task: Positional[str]
     """Task, e.g. hopper or brax:walker2d/spring."""
     steps: int | None = None
@@ -235,9 +278,58 @@ class Expert:
                 return 0
             print(f"wrote {path}", file=sys.stderr)
             manifest = page.read_manifest(path)
+        elif self.action == "clone":
+            from ilbench.experts.clone import clone_expert
+
+            manifest = clone_expert(self.task)
         else:
             manifest = page.manifest_of(self.task)
         _emit(self.json, manifest, lambda: print(page.text(manifest)))
+        return 0
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Measure speed on this machine: every way to step a robot, whole jobs against their floor, memory."""
+
+    what: Positional[Literal["speed", "blocks"]]
+    """speed: the table. blocks: env steps/s of each robot by block size (a task's own block never changes)."""
+    robots: str = "hopper,halfcheetah"
+    """Comma-separated tasks; `all` for every robot with an expert."""
+    envs: int = 1024
+    """Environments side by side."""
+    steps: int = 200
+    """Steps of each."""
+    rounds: int = 5
+    """Rounds through all cases; the fastest counts."""
+    json: bool = False
+    """Print JSON."""
+
+    def execute(self) -> int:
+        """Runs the benchmark; every ratio comes from this one run."""
+        from ilbench import registry
+        from ilbench.bench import speed
+        from ilbench.parallel import setup
+
+        every = [name for name, entry in registry.entries("tasks").items() if "brax" in entry.tags]
+        robots = tuple(every if self.robots == "all" else (r.strip() for r in self.robots.split(",")))
+        for name in robots:
+            if name not in every:
+                raise registry.unknown("tasks", name, every)
+        setup()
+
+        def say(line: str) -> None:
+            print(f"ilbench: {line}", file=sys.stderr, flush=True)
+
+        if self.what == "blocks":
+            sizes = (32, 64, 128, 256)
+            found = {
+                n: speed.blocks(n, sizes, self.steps, self.rounds, lambda t, n=n: say(f"{n}: {t}")) for n in robots
+            }
+            found = {"devices": "", "rounds": self.rounds, **found}
+        else:
+            found = speed.everything(robots, self.envs, self.steps, self.rounds, say)
+        _emit(self.json, found, lambda: print(speed.text(found)))
         return 0
 
 
@@ -265,6 +357,7 @@ Command = (
     | Annotated[Leaderboard, subcommand("leaderboard")]
     | Annotated[Theory, subcommand("theory")]
     | Annotated[Expert, subcommand("expert")]
+    | Annotated[Bench, subcommand("bench")]
     | Annotated[Doctor, subcommand("doctor")]
 )
 

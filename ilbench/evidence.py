@@ -33,6 +33,8 @@ class Evidence(NamedTuple):
     error: np.ndarray  # `[N, H]` the learner's imitation error at its own states
     alive: np.ndarray  # `[N, H]` bool
     reward: np.ndarray  # `[N, H]`
+    noisy_reward: np.ndarray | None = None  # `[N, H]` under the protocol's noise, where it has some
+    noisy_alive: np.ndarray | None = None  # `[N, H]` bool
 
 
 def mistakes(error: np.ndarray, alive: np.ndarray, delta: float) -> np.ndarray:
@@ -52,12 +54,15 @@ class Protocol:
     episodes: int = 64  # learner rollouts per seed
     held_out: int = 64  # expert rollouts per seed, at the first evaluation keys
     prefixes: tuple[int, ...] = ()  # horizons to read off one rollout, beside H itself
+    noise: float = 0.0  # sensor and actuator noise of a second evaluation, a fraction; 0: there is none
     name: str = "fixed-horizon/1"  # absorbing failure, fresh resets, deterministic expert
 
     def __post_init__(self) -> None:
         for name in ("episodes", "held_out"):
             if getattr(self, name) < 1:
                 raise ValueError(f"evaluation.{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 <= self.noise <= 1:
+            raise ValueError(f"evaluation.noise is a fraction and must lie in [0, 1], got {self.noise}")
 
 
 def _broadcast(tree: Any, seeds: int) -> Any:
@@ -86,10 +91,18 @@ def held_out_errors(task: Task, policy: Policy, seeds: tuple[int, ...], expert: 
 
 
 def split(
-    task: Task, protocol: Protocol, references: dict[str, float], expert: Demos, held_out: np.ndarray, learner: Demos
+    task: Task,
+    protocol: Protocol,
+    references: dict[str, float],
+    expert: Demos,
+    held_out: np.ndarray,
+    learner: Demos,
+    noisy: Demos | None = None,
 ) -> list[Evidence]:
     """One Evidence per seed from seed-batched rollouts."""
     prefixes = tuple(sorted({h for h in protocol.prefixes if h < task.horizon} | {task.horizon}))
     shared = (task.horizon, task.deltas, prefixes, task.reward_range, references)
-    fields = (held_out, expert.alive, expert.reward, learner.error, learner.alive, learner.reward)
+    fields = [held_out, expert.alive, expert.reward, learner.error, learner.alive, learner.reward]
+    if noisy is not None:
+        fields += [noisy.reward, noisy.alive]
     return [Evidence(*shared, *(np.asarray(x)[s] for x in fields)) for s in range(len(held_out))]

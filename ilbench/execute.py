@@ -13,6 +13,7 @@ from ilbench import fit as fitting
 from ilbench import parallel, references, registry
 from ilbench.evidence import held_out_errors, roll, split
 from ilbench.lab import Lab, finite, to_policy
+from ilbench.noise import noisy
 from ilbench.plan import Plan
 from ilbench.records import MAX_EPISODES
 from ilbench.rollout import seed_keys
@@ -65,12 +66,17 @@ class Executed:
     run_s: float
 
 
+def _evaluated(plan: Plan) -> Task:
+    """The task of the clean evaluation: with noise declared, the noisy one at sigma = 0, so that one program serves both."""
+    return noisy(plan.task, 0.0) if plan.block.protocol.noise else plan.task
+
+
 def _expert_evidence(session: Session, plan: Plan, seeds: tuple[int, ...]) -> Demos:
     protocol = plan.block.protocol
-    key = (seeds, protocol.held_out)
+    key = (seeds, protocol.held_out, bool(protocol.noise))
     if key not in session.expert:
         placeholder = to_policy(plan.head, fitting.init(plan.head, seed_keys("init", seeds)))
-        session.expert[key] = roll(plan.task, placeholder, seeds, protocol.held_out, beta=1.0)
+        session.expert[key] = roll(_evaluated(plan), placeholder, seeds, protocol.held_out, beta=1.0)
     return session.expert[key]
 
 
@@ -90,11 +96,16 @@ def _measure(
 ) -> tuple[list[dict[str, Any]], Demos]:
     """All measures of one policy, a dict per seed, and its rollouts `[S, N, H]`."""
     protocol = plan.block.protocol
-    learner = roll(plan.task, policy, seeds, protocol.episodes, beta=0.0)
+    # With noise the clean evaluation runs in the noisy program at sigma = 0: one compile serves both.
+    task = noisy(plan.task, 0.0) if protocol.noise else plan.task
+    learner = roll(task, policy, seeds, protocol.episodes, beta=0.0)
+    shaken = (
+        roll(noisy(plan.task, protocol.noise), policy, seeds, protocol.episodes, beta=0.0) if protocol.noise else None
+    )
     held_out = held_out_errors(plan.task, policy, seeds, expert)
     means = {name: ref["mean"] for name, ref in refs.items()}
     measured = []
-    for evidence in split(plan.task, protocol, means, expert, held_out, learner):
+    for evidence in split(plan.task, protocol, means, expert, held_out, learner, shaken):
         values: dict[str, Any] = {}
         for name in registry.entries("measures"):
             values.update(registry.load("measures", name).measure(evidence))
@@ -130,9 +141,11 @@ def _outcome(
         curves["prefix_return"] = curves["prefix_return"].mean(0, keepdims=True)
     curves = {k: v.astype(np.float32) if v.dtype == np.float64 else v for k, v in curves.items()}
     curves |= {f"train/{k}": np.asarray(v)[s] for k, v in trained.curve.items()}
-    keep = ("score", "return", "gap", "cost", "eps_bar", "survived")
+    keep = ("score", "return", "gap", "cost", "eps_bar", "survived", "noisy_score", "noisy_return")
     variants = {
-        name: {k: _scalar(rows[s].get(k)) for k in keep} for name, rows in measured.items() if len(measured) > 1
+        name: {k: _scalar(rows[s][k]) for k in keep if k in rows[s]}
+        for name, rows in measured.items()
+        if len(measured) > 1
     }
     finite_scores = np.isfinite(np.float64(values["return"]))
     status = "ok" if ok and finite_scores else "diverged"

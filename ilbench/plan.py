@@ -19,6 +19,7 @@ from typing import Any
 from ilbench import registry
 from ilbench.evidence import Protocol
 from ilbench.fit import FitConfig
+from ilbench.noise import unfit
 from ilbench.types import Head, Task
 
 
@@ -128,6 +129,8 @@ def resolve(block: Block) -> Plan:
             f"{task.name}: a budget of {block.labels} labels buys no demonstration of {task.horizon} steps; "
             f"give at least {task.horizon}"
         )
+    if block.protocol.noise and (reason := unfit(task)):
+        raise ValueError(f"evaluation.noise on {task.name}: {reason}")
     resolved = {f"task.{k}": v for k, v in task_config.items()}
     resolved |= _spelled(block.algorithm, config) | _spelled(block.head, head_config) | _spelled("fit", fit)
     return Plan(block, task, head_module.make(task, head_config), algorithm, config, fit, resolved)

@@ -11,6 +11,7 @@ import ast
 import difflib
 import functools
 import importlib
+import json
 import pathlib
 import re
 from dataclasses import dataclass
@@ -139,6 +140,19 @@ def entry(kind: str, name: str) -> Entry:
 def load(kind: str, name: str) -> ModuleType:
     """Imports the module of a plug-in; its own import errors propagate."""
     return importlib.import_module(entry(kind, name).module)
+
+
+def expert_line(entry: Entry) -> str:
+    """What is known of a task's expert: exact, closed form, or a trained one's return, survival and clone-ability."""
+    if "brax" not in entry.tags:
+        return "exact" if "tabular" in entry.tags else "closed form"
+    path = pathlib.Path(__file__).parent / "experts" / "data" / f"{entry.id}@{dict(entry.literals).get('VERSION')}.json"
+    if not path.is_file():
+        return "trained, no manifest ships"
+    stated = json.loads(path.read_text(encoding="utf-8"))
+    report, cloned = stated["report"], stated.get("cloned")
+    line = f"return {report['return']['mean']:.4g}, {report['survived']:.0%} survive"
+    return line + (f", cloned to {cloned['score']:.2f}" if cloned else "")
 
 
 @functools.cache

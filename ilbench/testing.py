@@ -166,7 +166,8 @@ def evidence(wrong: bool, horizon: int = 12, episodes: int = 3) -> Evidence:
     error, alive = np.full(shape, float(wrong)), np.ones(shape, bool)
     reward = np.full(shape, 0.0 if wrong else 1.0)
     refs = {"random": 0.0, "expert": float(horizon)}
-    return Evidence(horizon, (0.0,), (4, horizon), (0.0, 1.0), refs, error, alive, np.ones(shape), error, alive, reward)
+    shown = (error, alive, np.ones(shape), error, alive, reward, reward, alive)
+    return Evidence(horizon, (0.0,), (4, horizon), (0.0, 1.0), refs, *shown)
 
 
 def check_measure(module: ModuleType) -> None:

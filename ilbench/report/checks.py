@@ -19,13 +19,15 @@ from ilbench.report.tables import text as render
 FOLDER = "theory@1"  # where the records of checks lie, beside the suites'
 NOTES = (
     "kind: T theorem (a violation is a bug or a broken assumption), R rate, E empirical claim. n = 0: exact, float64.",
-    "interval: of the measured value, of the ratio or of measured - predicted, as the note says. Verdicts: Holm over the report.",
+    "G <= B: interval of the paired difference. tau = G/B is tightness, v = B / largest gap possible. Verdicts: Holm over the report.",
     "VACUOUS: the bound is no smaller than the largest gap there is. REFUTED AS EXPECTED: a counterexample did its work.",
 )
 
 
 def _row(claim: Claim) -> tuple[str, ...]:
     around = "" if claim.interval is None else f" [{number(claim.interval[0])}, {number(claim.interval[1])}]"
+    if around and claim.interval_of != "measured":
+        around = f"; {claim.interval_of}{around}"
     return (
         claim.statement,
         claim.kind,

@@ -1,4 +1,5 @@
-"""The lecture's proof, step by step: P(a mistake before t) <= (t-1) e, E[l(s_t) 1{none before t}] <= eps_t, so the loss of step t is at most t e and the sum e H(H+1)/2.
+"""The lecture's proof, step by step: P(a mistake before t) <= (t-1) e, E[l(s_t) 1{none before t}] <= eps_t, so step t
+costs at most t e, and the sum is at most e H(H+1)/2.
 
 Let E_t say that the learner made no mistake in its first t - 1 steps, l(s) = 1[pihat(s) != pi*(s)], and eps_t the loss at
 step t on the expert's states. (1) The loss of step t splits into that on E_t and that on its complement; (2) P(not E_t) <=

@@ -1,4 +1,5 @@
-"""Performance difference: J(pi) - J(pi') = sum_t E_{s ~ d_t^pi}[Q_t^{pi'}(s, pi) - V_t^{pi'}(s)], and the same with the roles reversed.
+"""Performance difference: J(pi) - J(pi') = sum_t E_{s ~ d_t^pi}[Q_t^{pi'}(s, pi) - V_t^{pi'}(s)], and the same with the
+roles reversed.
 
 An identity for any two policies of any finite-horizon MDP; J is the expected return, Q and V are time-dependent.
 Step 1 of the lecture's proof for DAgger: it turns the gap into a sum over the learner's own states.
@@ -49,8 +50,8 @@ def _exact() -> Result:
     random = []
     for _ in range(INSTANCES):
         mdp = _random.mdp(rng, STATES, ACTIONS)
-        pair = (_random.policy(rng, HORIZON, STATES, ACTIONS) for _ in range(2))
-        random.append(_residuals(mdp, *pair, HORIZON))
+        pi, other = (_random.policy(rng, HORIZON, STATES, ACTIONS) for _ in range(2))
+        random.append(_residuals(mdp, pi, other, HORIZON))
     tasks = {}
     for task, mdp, expert in _random.tabular(HORIZON):
         actions = mdp.R.shape[1]

@@ -29,7 +29,7 @@ from ilbench import claims, exponents, registry
 from ilbench.exact import closed_forms as cf
 from ilbench.exact import dp
 from ilbench.report.style import COLOURS, GREY
-from ilbench.theory import _chains, _reset
+from ilbench.theory import _chains, _reset, _slopes
 
 MODES = ("exact", "monte-carlo")
 RESET_H, RESET_N = (4, 8, 16, 32, 64), 10_000
@@ -64,16 +64,14 @@ def _exact(say: Callable[[str], None]) -> claims.Result:
             out.append(claims.equal(text, predicted, p["gap"], tolerance=1e-9, kind="R", note=_sum(p)))
             bars[name], curves[name] = p, c.gap.tolist()
     for shared, what in SHARING.items():
-        c = _reset.Costs(*np.array([_reset.by_dp(x, RESET_N, shared=shared) for x in RESET_H]).T)
-        p = exponents.exponents(RESET_H, c.dense, c.eps, c.own)
+        costs = _reset.Costs(*np.array([_reset.by_dp(x, RESET_N, shared=shared) for x in RESET_H]).T)
+        p = exponents.exponents(RESET_H, costs.dense, costs.eps, costs.own)
         worst = max(worst, abs(p["gap"] - 1 - p["eps"] - p["kappa"] - p["ubar"]))
         predicted = float(cf.slope(RESET_H, _reset.expected_curves(RESET_H, RESET_N, shared=shared).dense))
         text = f"slope of E gap, Reset Cliff, BC {what}, N = {RESET_N}, S = 12, H = {RESET_H[0]} ... {RESET_H[-1]}"
         out.append(claims.equal(text, predicted, p["gap"], tolerance=1e-9, kind="R", note=_sum(p)))
         bars[f"Reset Cliff, {what}"] = p
-    out.append(
-        claims.equal("p_gap - (1 + p_eps + p_kappa + p_ubar) on all eight cells", 0.0, worst, tolerance=1e-9)
-    )
+    out.append(claims.equal("p_gap - (1 + p_eps + p_kappa + p_ubar) on all eight cells", 0.0, worst, tolerance=1e-9))
     sloped, formula = trap()
     rule = "recoverable, BC uniform over A = 3 actions in B"
     out.append(claims.equal(f"slope of gap, {rule}", formula, sloped, tolerance=1e-9, kind="R", note="limit 1, not 2"))
@@ -106,30 +104,20 @@ def _monte_carlo(say: Callable[[str], None]) -> claims.Result:
             b, p = exponents.budget(h, *c), exponents.exponents(h, *_chains.exact(regime, coverage, eps, h))
             where = f"{name} coverage, dialled eps = {eps:g}, H = {h[0]} ... {h[-1]}"
             for term in filter(None, ("gap", CARRIERS.get((regime, coverage)))):
-                out.append(_equivalent(f"p_{term}, {where}", p[term], getattr(b, f"p_{term}"), _chains.SEEDS))
+                out.append(_slopes.claim(f"p_{term}, {where}", p[term], getattr(b, f"p_{term}"), _chains.SEEDS))
             measured[name], points[name] = list(b.p_gap[:3]), c.gap.mean(0).tolist()
             say(name)
     for shared, what in SHARING.items():
-        t, e = _reset.trained_curves(TRAINED, shared=shared), _reset.expected_curves(
-            _reset.HORIZONS, _reset.N, shared=shared
-        )
+        t = _reset.trained_curves(TRAINED, shared=shared)
+        e = _reset.expected_curves(_reset.HORIZONS, _reset.N, shared=shared)
         b = exponents.budget(_reset.HORIZONS, t.dense, t.eps, t.own)
         p = exponents.exponents(_reset.HORIZONS, e.dense, e.eps, e.own)
         where = f"Reset Cliff, BC {what} trained on N = {_reset.N}, H = {_reset.HORIZONS[0]} ... {_reset.HORIZONS[-1]}"
         for term in ("gap", "eps"):
-            out.append(_equivalent(f"p_{term}, {where}", p[term], getattr(b, f"p_{term}"), len(TRAINED)))
+            out.append(_slopes.claim(f"p_{term}, {where}", p[term], getattr(b, f"p_{term}"), len(TRAINED)))
         measured[f"Reset Cliff, {what}"] = list(b.p_gap[:3])
         say(f"Reset Cliff, {what}")
     return claims.Result(tuple(out), {"measured": measured, "mc_horizons": list(h), "mc_gaps": points})
-
-
-def _equivalent(statement: str, predicted: float, slope: Any, n: int) -> claims.Claim:
-    if slope.slope is None:
-        return claims.not_run(statement, slope.reason, kind="R")
-    return claims.equivalent(
-        statement, predicted, slope.slope, (slope.lo90, slope.hi90), 0.1, n,
-        note=f"90 % interval within +-.1; half width {(slope.hi90 - slope.lo90) / 2:.3f} (power: it must stay below .1)",
-    )  # fmt: skip
 
 
 def measure(mode: str, say: Callable[[str], None]) -> claims.Result:
@@ -167,7 +155,9 @@ def plot(result: claims.Result, figure: Any) -> None:
     h = result.data["horizons"]
     for i, (name, gaps) in enumerate(result.data["gaps"].items()):
         width = (7.0, 6.0, 4.0, 1.2, 1.5, 1.5)[i]  # curves coincide: the earlier, wider ones show beneath
-        right.loglog(h, np.array(gaps) / _chains.EXACT_EPS, lw=width, color=COLOURS[i], label=name, solid_capstyle="butt")
+        right.loglog(
+            h, np.array(gaps) / _chains.EXACT_EPS, lw=width, color=COLOURS[i], label=name, solid_capstyle="butt"
+        )
     right.set_xticks(h, [str(x) for x in h])
     right.minorticks_off()
     right.set(xlabel="horizon H (steps)", ylabel="gap / eps (cost per unit of error rate)")

@@ -29,21 +29,29 @@ from ilbench.exact import closed_forms as cf
 from ilbench.exact import dp
 from ilbench.exact.mdp import MDP
 from ilbench.intervals import t_test
-from ilbench.report.style import COLOURS, MARKS
-from ilbench.theory import _branch, _chains
+from ilbench.report.style import COLOURS, MARKS, legend_below
+from ilbench.theory import _branch, _chains, _slopes
 
 MODES = ("exact", "monte-carlo")
-ZERO_ONE = ("cliff", "recoverable", "stable", "disjoint", "reset_cliff", "reset_cliff_recoverable")  # stationary experts
+ZERO_ONE = (
+    "cliff",
+    "recoverable",
+    "stable",
+    "disjoint",
+    "reset_cliff",
+    "reset_cliff_recoverable",
+)  # stationary experts
 BRAX, BRAX_H, RATE, GROUPS, EACH, KICKS = "inverted_pendulum", 200, 0.1, 10, 24, 12
 
 
 def random_case(rng: np.random.Generator, states: int = 6, actions: int = 3) -> tuple[MDP, np.ndarray, np.ndarray]:
-    """A random MDP with rewards in [0, 1], a learner `[S, A]` and a random deterministic expert `[S]` that it is near."""
+    """A random MDP with rewards in [0, 1], a learner `[S, A]` and an expert `[S]`, the discounted optimum, that it is near."""
     P = rng.dirichlet(np.full(states, 0.4), (states, actions))
     mdp = MDP(P, rng.uniform(size=(states, actions)), rng.dirichlet(np.ones(states)))
-    expert = rng.integers(actions, size=states)
+    expert, Q = dp.value_iteration(mdp, 0.9)
+    errs = np.eye(actions)[Q.argmin(-1)] if rng.random() < 0.5 else rng.dirichlet(np.full(actions, 0.3), states)
     mix = rng.uniform(0, rng.choice([0.05, 0.5, 1.0]), (states, 1))
-    return mdp, (1 - mix) * np.eye(actions)[expert] + mix * rng.dirichlet(np.full(actions, 0.3), states), expert
+    return mdp, (1 - mix) * np.eye(actions)[expert] + mix * errs, expert
 
 
 def gap_and_bound(mdp: MDP, learner: Any, expert: Any, H: int) -> tuple[float, float]:
@@ -123,16 +131,13 @@ def _sampled(say: Callable[[str], None]) -> tuple[list[claims.Claim], dict[str, 
         p = exponents.budget(h, c.gap, c.eps_own, c.eps_own).p_ubar
         target = float(cf.slope(h, _chains.closed_form(regime, "own", eps, h))) - 1
         where = f"{regime}, dialled DAgger coverage, eps = {eps:g}"
-        assert p.slope is not None
-        out.append(
-            claims.equivalent(
-                f"slope of ubar(H), {where}, H = {h[0]} ... {h[-1]}", target, p.slope, (p.lo90, p.hi90), 0.1, len(c.gap),
-                note=f"90 % interval within +-.1, half width {(p.hi90 - p.lo90) / 2:.3f}",
-            )
-        )  # fmt: skip
+        text = f"slope of ubar(H), {where}, H = {h[0]} ... {h[-1]}"
+        out.append(_slopes.claim(text, target, p, len(c.gap)))
         T, mistakes = h[-1], h[-1] * c.eps_own[:, -1]
         if regime == "cliff":
-            out.append(claims.at_most_estimated(f"gap <= u T eps_on, {where}, u = T = {T}", c.gap[:, -1], T * mistakes, T))
+            out.append(
+                claims.at_most_estimated(f"gap <= u T eps_on, {where}, u = T = {T}", c.gap[:, -1], T * mistakes, T)
+            )
             text, short = f"gap <= u T eps_on, {where}, u = T = {h[1]}", h[1]
             out.append(claims.at_most_estimated(text, c.gap[:, 1], short**2 * c.eps_own[:, 1], short))
         else:
@@ -145,7 +150,9 @@ def _sampled(say: Callable[[str], None]) -> tuple[list[claims.Claim], dict[str, 
         each = c.gap / (np.array(h) * c.eps_own)
         ubars[regime] = [[float(x) for x in t_test(each[:, k], 0.95)[0]] for k in range(len(h))]
     say("dialled learners")
-    return out, {"mc_horizons": list(h), "mc_ubar": ubars}
+    cliff = _chains.exact("cliff", "own", eps, h)
+    at_eps = (cliff.gap / (np.array(h) * cliff.eps_own)).tolist()
+    return out, {"mc_horizons": list(h), "mc_ubar": ubars, "mc_cliff": at_eps}
 
 
 def _robot(say: Callable[[str], None]) -> tuple[list[claims.Claim], dict[str, Any]]:
@@ -193,28 +200,36 @@ def plot(result: claims.Result, figure: Any) -> None:
     """ubar over H per regime, and on the robot what a mistake at step t costs."""
     data, robot = result.data, "steps" in result.data
     axes = figure.subplots(1, 2 if robot else 1, squeeze=False)[0]
-    figure.set_size_inches(9.0 if robot else 6.4, 4.0)
+    figure.set_size_inches(9.4 if robot else 6.4, 4.6)
     left = axes[0]
     for i, regime in enumerate(_chains.REGIMES):
         wide = (5, 1.5, 1.5)[i]  # recoverable and stable coincide
-        left.loglog(data["horizons"], data["ubar"][regime], color=COLOURS[i], label=f"{regime}, exact (eps = {_chains.EXACT_EPS:g})", lw=wide)
+        name = f"{regime}, exact (eps = {_chains.EXACT_EPS:g})"
+        left.loglog(data["horizons"], data["ubar"][regime], color=COLOURS[i], label=name, lw=wide)
         if "mc_ubar" in data:
             value, lo, hi = np.array(data["mc_ubar"][regime]).T
             left.errorbar(
                 data["mc_horizons"], value, yerr=[value - lo, hi - value], fmt=MARKS[i], color=COLOURS[i], ms=4,
                 capsize=2, label=f"{regime}, sampled (eps = {_chains.EPS:g})",
             )  # fmt: skip
+    if "mc_cliff" in data:
+        name = f"cliff, exact (eps = {_chains.EPS:g})"
+        left.loglog(data["mc_horizons"], data["mc_cliff"], "--", color=COLOURS[1], lw=1, label=name)
     left.set_xticks(data["horizons"], [str(h) for h in data["horizons"]])
     left.minorticks_off()
     left.set(xlabel="horizon H (steps)", ylabel="ubar = gap / mistakes (cost)")
-    left.legend(fontsize=7, frameon=False)
+    legend_below(left, 2)
     left.set_title("A mistake costs 1, or half of what is left", fontsize=9)
     if robot:
         ubar, branch, _ = data["branch"]
         right = axes[1]
-        right.plot(data["steps"], data["advantage_max"], MARKS[1], color=COLOURS[1], label="worst branch: u is at least this")
+        right.plot(
+            data["steps"], data["advantage_max"], MARKS[1], color=COLOURS[1], label="worst branch: u is at least this"
+        )
         right.plot(data["steps"], data["advantage"], MARKS[0], color=COLOURS[0], label="mean branch from a live state")
         right.axhline(ubar, color=COLOURS[2], label=f"gap per live mistake: {ubar:.1f} (branches: {branch:.1f})")
-        right.set(xlabel="step t of the kick", ylabel="return lost, V - Q (reward)", yscale="symlog", ylim=(-10, 2 * BRAX_H))
+        right.set(
+            xlabel="step t of the kick", ylabel="return lost, V - Q (reward)", yscale="symlog", ylim=(-10, 2 * BRAX_H)
+        )
         right.legend(fontsize=7, loc="lower left")
         right.set_title(f"{BRAX}: u near H, but {ubar:.0f} per mistake", fontsize=9)

@@ -1,0 +1,55 @@
+"""The compounding study on robots: four ways to use the same demonstrations, from 1 to 25 of them, clean and under noise.
+
+bc, noise_bc and ccil (learned dynamics) get N trajectories; dagger spends the same labels in rounds. Prefix horizons
+10 ... 1000 are read off one rollout. Every policy is also deployed under the sensor and actuator noise of the CCIL paper
+(hopper .01, walker2d .03, halfcheetah .005, ant 1e-4; .01 for robots that it does not have). Settings are declared
+here: one optimiser for all, a dynamics model of 128-128 and 1,000 updates (the paper's: 512-512, 200 epochs).
+Slow robots are evaluated on fewer episodes; n is in every record.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ilbench import registry
+from ilbench.evidence import Protocol
+from ilbench.plan import Block, Suite
+
+FIT: dict[str, Any] = {"fit.updates": 5000, "fit.batch": 64, "fit.learning_rate": 3e-3}
+TRAJECTORIES = (1, 2, 5, 10, 25)
+NOISE = {"hopper": 0.01, "walker2d": 0.03, "halfcheetah": 0.005, "ant": 1e-4}
+EPISODES = {"inverted_pendulum": 32, "reacher": 32, "hopper": 32, "inverted_double_pendulum": 32, "walker2d": 16}
+PREFIXES = (10, 30, 100, 300)
+
+
+def blocks(robot: str, trajectories: int) -> tuple[Block, ...]:
+    """The four algorithms on one robot from so many trajectories' worth of labels."""
+    horizon = registry.task(robot).horizon
+    episodes = EPISODES.get(robot, 8)
+    protocol = Protocol(episodes=episodes, held_out=episodes, prefixes=PREFIXES, noise=NOISE.get(robot, 0.01))
+    rounds = {"dagger.rounds": min(5, trajectories), "dagger.validate": False}
+    algorithms: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("bc", {}),
+        ("noise_bc", {}),
+        ("ccil", {"ccil.dynamics": "learned"}),
+        ("dagger", rounds),
+    )
+    return tuple(
+        Block(
+            robot,
+            name,
+            "mse",
+            trajectories * horizon,
+            horizon=horizon,
+            config={**FIT, **config},
+            protocol=protocol,
+            unit=5,  # one compiled shape for all: what is rolled beyond the budget is thrown away, unseen and uncounted
+        )
+        for name, config in algorithms
+    )
+
+
+def suite() -> Suite:
+    """Every robot whose expert ships."""
+    robots = [name for name, entry in registry.entries("tasks").items() if "brax" in entry.tags]
+    return Suite("brax", 1, tuple(b for r in robots for n in TRAJECTORIES for b in blocks(r, n)))

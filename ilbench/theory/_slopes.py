@@ -1,0 +1,16 @@
+"""A measured log-log slope against the slope of a closed form on the same grid, as a claim."""
+
+from __future__ import annotations
+
+from ilbench import claims, stats
+
+MARGIN = 0.1
+
+
+def claim(statement: str, predicted: float, slope: stats.Slope, n: int, note: str = "") -> claims.Claim:
+    """Equivalence within +-.1 by the 90 % interval; NOT RUN with the reason where there is no slope."""
+    if slope.slope is None or slope.lo90 is None or slope.hi90 is None:
+        return claims.not_run(statement, slope.reason or "no slope", kind="R")
+    half = (slope.hi90 - slope.lo90) / 2
+    text = f"{note}90 % interval within +-{MARGIN:g}, half width {half:.3f}"
+    return claims.equivalent(statement, predicted, slope.slope, (slope.lo90, slope.hi90), MARGIN, n, note=text)
