@@ -238,8 +238,8 @@ def plot(result: Result, figure: Any) -> None:
             axis.set_ylabel(f"gap (steps), recoverable, H = {SHORT}")
             axis.set_ylim(1, SHORT * 1.1)
         axes[2].loglog(*d["asked"], color=COLOURS[4], ls="--", label="DAgger, asking at empty rows only")
-        for axis, cost in ((axes[1], "trajectories"), (axes[2], "labels")):
-            axis.set_xlabel(cost)
+        for axis, unit in ((axes[1], "trajectories"), (axes[2], "labels")):
+            axis.set_xlabel(unit)
             legend_below(axis, 1)
     axes[0].set_yscale("log")
     log_ticks(axes[0], d["h"])
