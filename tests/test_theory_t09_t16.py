@@ -7,7 +7,7 @@ import pytest
 from ilbench.claims import failed
 from ilbench.envs import pendulum
 from ilbench.exact import closed_forms as cf
-from ilbench.theory import _pendulum, _renewal
+from ilbench.theory import _corrective, _pendulum, _renewal
 from ilbench.theory import t09_sample_rates as t09
 from ilbench.theory import t10_interaction_value as t10
 from ilbench.theory import t11_dart_match as t11
@@ -96,6 +96,14 @@ def test_a_bound_with_too_small_a_constant_is_caught():
     label = t12.solved(true, true._replace(gravity=-true.gravity), k, target, u)
     assert label.over == 0
     assert t12.solved(true, true._replace(gravity=-true.gravity), -k / 2, target, u).over > 0
+
+
+@pytest.mark.slow
+def test_the_bound_on_products_labels_needs_its_terms():
+    x = _corrective.observed("pendulum")
+    assert (x.miss <= x.bound + 1e-5).all()
+    assert (x.miss > x.fit + 1e-3).any()
+    assert x.d.max() > 0.5
 
 
 @pytest.mark.slow
