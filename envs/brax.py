@@ -61,11 +61,13 @@ TASKS: dict[str, dict[str, Any]] = {
     "inverted_pendulum": {},
     "reacher": {},
     "hopper": {},
+    "ant": {},
 }
 SUMMARY = {
     "inverted_pendulum": "balance a pole on a cart (brax, spring): short memory, falls are final",
     "reacher": "two-link arm reaches a random target and holds (brax, spring): errors heal, nothing terminates",
     "hopper": "one-legged robot hops forward (brax, spring): contacts, a slip is a fall",
+    "ant": "four-legged robot runs forward (brax, spring): eight joints, rarely falls",
 }
 
 BACKENDS = ("spring", "positional", "generalized", "mjx")
