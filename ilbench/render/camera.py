@@ -100,5 +100,9 @@ def fit(scene: Scene, pos: np.ndarray, quat: np.ndarray) -> Camera:
     half = np.maximum((high - low) / 2, 0.05 * far) * MARGIN
     middle = (low + high) / 2
     return Camera(
-        rough.axes, rough.distance, (float(middle[0]), float(middle[1])), (float(half[0]), float(half[1])), _nice(max(half) / 2)
+        rough.axes,
+        rough.distance,
+        (float(middle[0]), float(middle[1])),
+        (float(half[0]), float(half[1])),
+        _nice(max(half) / 2),
     )

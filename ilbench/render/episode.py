@@ -53,9 +53,7 @@ def episode(
         return (*new, alive & ~after.terminated, m_policy, m_expert), row
 
     start = (state, obs, jnp.bool_(True), *memories)
-    last, (poses, error, reward, alive) = jax.lax.scan(
-        step, start, (jnp.arange(horizon, dtype=jnp.int32), streams)
-    )
+    last, (poses, error, reward, alive) = jax.lax.scan(step, start, (jnp.arange(horizon, dtype=jnp.int32), streams))
 
     def close(rows: Array, end: Array) -> Array:
         return jnp.concatenate([rows, jnp.asarray(end)[None]])

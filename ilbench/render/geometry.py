@@ -109,7 +109,12 @@ def _solid(kind: str, size: Any) -> tuple[np.ndarray, float] | None:
 # ---------------------------------------------------------------------------------------------- brax
 # How to look at a robot that is not listed: in perspective, going along with its first link.
 FLAT = ("hopper", "walker2d", "halfcheetah")
-STILL = {"inverted_pendulum": "side", "inverted_double_pendulum": "side", "reacher": "perspective", "pusher": "perspective"}
+STILL = {
+    "inverted_pendulum": "side",
+    "inverted_double_pendulum": "side",
+    "reacher": "perspective",
+    "pusher": "perspective",
+}
 
 
 def _pose_brax(state: Any) -> tuple[Any, Any]:

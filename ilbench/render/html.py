@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import pathlib
+import re
 from typing import Any
 
 import numpy as np
@@ -149,7 +150,5 @@ def page(film: Film) -> str:
         "PLAYER": player,
         "DATA": plain,
     }
-    text = PAGE
-    for name, value in parts.items():
-        text = text.replace(f"@{name}@", value)
-    return text
+    # In one pass: what is put in is not searched again.
+    return re.sub(r"@([A-Z]+)@", lambda found: parts[found[1]], PAGE)
