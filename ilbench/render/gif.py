@@ -111,7 +111,8 @@ class _View:
             for i in range(x0 - 20, x0 + 21):
                 x = self.see([[i * step, 0, 0]])[0][0, 0]
                 self.pen.line((x, y, x, y + 10), fill=COMMON["world"], width=TWICE)
-                self.pen.text((x, y + 12), f"{i * step:g} m", fill=GREY, font=self.font, anchor="mt")
+                if 20 * TWICE < x < self.size[0] - 20 * TWICE:
+                    self.pen.text((x, y + 12), f"{i * step:g} m", fill=GREY, font=self.font, anchor="mt")
             return
         for i in range(-12, 13):
             for a, b in (((x0 + i, y0 - 12), (x0 + i, y0 + 12)), ((x0 - 12, y0 + i), (x0 + 12, y0 + i))):
@@ -152,10 +153,17 @@ def _timeline(film: Film, pen: ImageDraw.ImageDraw, step: int, font: Any) -> Non
             pen.rectangle((at(t), low - (low - high) * min(error / top, 1.0), at(t + 1), low), fill=colour)
     if fallen is not None:
         pen.rectangle((at(fallen), high, right, low), fill="#f6d5d9")
-    for state in (film.mistake, fallen):
-        if state is not None:
-            pen.line((at(state), high - 8, at(state), low), fill=WRONG, width=2 * TWICE)
-    pen.line((at(step), high - 6, at(step), low + 6), fill=INK, width=2 * TWICE)
+    taken = -1000.0
+    for state, what in ((film.mistake, "first mistake"), (fallen, "fell")):
+        if state is None:
+            continue
+        x = at(state)
+        pen.line((x, high - 8, x, low), fill=WRONG, width=2 * TWICE)
+        if x - taken > 90 * TWICE:  # else the words below the view must do
+            anchor, shift = ("rb", -4 * TWICE) if x > (left + right) / 2 else ("lb", 4 * TWICE)
+            pen.text((x + shift, high - 2), what, fill=WRONG, font=font, anchor=anchor)
+            taken = x
+    pen.line((at(step), high, at(step), low + 6), fill=INK, width=2 * TWICE)
     pen.text((left, low + 10), "0 s", fill=GREY, font=font, anchor="lt")
     pen.text((right, low + 10), f"{film.seconds(film.horizon):.2f} s", fill=GREY, font=font, anchor="rt")
     pen.text(

@@ -95,9 +95,9 @@ function floor(g, width, height, see, look) {
     g.fillStyle = "#55606e"; g.font = "12px system-ui, sans-serif"; g.textAlign = "center"; g.textBaseline = "top";
     for (let i = first - 20; i <= first + 20; i++) {
       const x = see([i * step, 0, 0]).x;
-      if (x < -20 || x > width + 20) continue;
+      if (x < 0 || x > width) continue;
       g.beginPath(); g.moveTo(x, y); g.lineTo(x, y + 5); g.stroke();
-      g.fillText(+(i * step).toFixed(2) + " m", x, y + 7);
+      if (x > 20 && x < width - 20) g.fillText(+(i * step).toFixed(2) + " m", x, y + 7);
     }
     return;
   }
