@@ -75,15 +75,14 @@ def _nice(x: float) -> float:
 
 
 def fit(scene: Scene, pos: np.ndarray, quat: np.ndarray) -> Camera:
-    """The Camera that shows all of both episodes, link poses `[2, F, L, 3]`, `[2, F, L, 4]`."""
+    """The Camera that shows all that moves in both episodes, link poses `[2, F, L, 3]`, `[2, F, L, 4]`."""
     every = max(1, pos.shape[1] // SAMPLES)
     pos, quat = pos[:, ::every], quat[:, ::every]
     look = target(scene, pos)[..., None, :]
-    still = scene.follow is not None  # what does not move passes by a camera that does, and is not fitted
     placed = [
         (p - look, s.radius)
         for p, s in zip(place(scene, pos, quat), scene.shapes, strict=True)
-        if not (still and s.link == WORLD)
+        if scene.whole or s.link != WORLD
     ]
     far = float(np.percentile(np.concatenate([np.linalg.norm(p, axis=-1).ravel() + r for p, r in placed]), FIT))
     looks_down = 50.0 if scene.follow is None else 22.0

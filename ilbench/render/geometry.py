@@ -44,6 +44,7 @@ class Scene:
     view: str = "side"  # side: orthographic, x to the right, z up; perspective: from above and aside
     follow: int | None = None  # the link that the camera goes along with; None: it stands still
     floor: bool = True  # a floor at z = 0
+    whole: bool = False  # whether what does not move must be in the picture too
 
 
 # --------------------------------------------------------------------------------------- what can be drawn
@@ -172,7 +173,7 @@ def _cartpole(task: Task) -> Scene:
         Shape(0, box(0.2, 0.1, 0.1)),
         Shape(1, np.array([[0, 0, 0], [0, 0, length]], float), 0.04, "tip"),
     )
-    return Scene(shapes, _pose_cartpole, float(p.dt), floor=False)
+    return Scene(shapes, _pose_cartpole, float(p.dt), floor=False, whole=True)
 
 
 def _pose_pendulum(state: Any) -> tuple[Any, Any]:
@@ -191,7 +192,7 @@ def _pendulum(task: Task) -> Scene:
         Shape(0, np.array([[0, 0, 1.0]]), 0.1, "tip"),
         Shape(WORLD, np.zeros((1, 3)), 0.05, "world"),
     ]
-    return Scene(tuple(shapes), _pose_pendulum, float(p.dt), floor=False)
+    return Scene(tuple(shapes), _pose_pendulum, float(p.dt), floor=False, whole=True)
 
 
 DRAWN: dict[str, Callable[[Task], Scene]] = {"cartpole": _cartpole, "pendulum": _pendulum, "pendulum_wall": _pendulum}

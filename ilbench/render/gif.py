@@ -76,8 +76,15 @@ class _View:
         y = self.size[1] / 2 - self.zoom * (xy[..., 1] - self.film.camera.centre[1])
         return np.stack([x, y], -1), depth, self.zoom * scale
 
-    def solid(self, xy: np.ndarray, thick: float, fill: str, edge: str | None) -> None:
-        """A round line through one or two points, or the hull of more."""
+    def solid(self, xy: np.ndarray, thick: float, fill: str | None, edge: str | None) -> None:
+        """A round line through one or two points, or the hull of more; a ring or an outline where nothing fills it."""
+        if fill is None:
+            (x, y), r = xy[0], max(thick / 2, 4 * TWICE)
+            if thick > 0:
+                self.pen.ellipse((x - r, y - r, x + r, y + r), outline=edge, width=3 * TWICE)
+            else:
+                self.pen.polygon(_hull(xy), outline=edge, width=3 * TWICE)
+            return
         if thick <= 0:
             self.pen.polygon(_hull(xy), fill=fill, outline=edge, width=TWICE)
             return
@@ -93,12 +100,14 @@ class _View:
         """All shapes from the farthest to the nearest; a shadow has no edges, no targets and nothing that stands still."""
         shapes = self.film.scene.shapes
         seen = [(*self.see(p), s) for p, s in zip(cam.place(self.film.scene, pos, quat), shapes, strict=True)]
-        for xy, _, zoom, shape in sorted(seen, key=lambda item: -item[1].mean()):
+        # Targets last, as rings: a robot that reaches one would hide it.
+        for xy, _, zoom, shape in sorted(seen, key=lambda item: (item[3].role == "target", -item[1].mean())):
             if shadow and (shape.link == WORLD or shape.role == "target"):
                 continue
             edge = None if shadow or shape.role == "world" else "#2b3440"
             thick = max(2 * shape.radius * zoom.mean(), TWICE) if shape.radius else 0.0
-            self.solid(xy, thick, colours[shape.role], edge)
+            ring = shape.role == "target"
+            self.solid(xy, thick, None if ring else colours[shape.role], COMMON["target"] if ring else edge)
 
     def floor(self) -> None:
         """A line with metres below the robot, or a grid."""
@@ -158,10 +167,10 @@ def _timeline(film: Film, pen: ImageDraw.ImageDraw, step: int, font: Any) -> Non
         if state is None:
             continue
         x = at(state)
-        pen.line((x, high - 8, x, low), fill=WRONG, width=2 * TWICE)
+        pen.line((x, high - 30, x, low), fill=WRONG, width=2 * TWICE)
         if x - taken > 90 * TWICE:  # else the words below the view must do
             anchor, shift = ("rb", -4 * TWICE) if x > (left + right) / 2 else ("lb", 4 * TWICE)
-            pen.text((x + shift, high - 2), what, fill=WRONG, font=font, anchor=anchor)
+            pen.text((x + shift, high - 9), what, fill=WRONG, font=font, anchor=anchor)
             taken = x
     pen.line((at(step), high, at(step), low + 6), fill=INK, width=2 * TWICE)
     pen.text((left, low + 10), "0 s", fill=GREY, font=font, anchor="lt")

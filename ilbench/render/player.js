@@ -8,7 +8,7 @@ const sides = ["expert", "learner"].map((name, who) => ({
 }));
 const colours = {
   expert: { body: "#5b93d1", tip: "#2f6db0" }, learner: { body: "#e5984a", tip: "#b86a14" },
-  target: "#3a9d5d", world: "#aeb6bf", wrong: "#c8102e", ink: "#1d2530", pale: "#e3e7ec",
+  target: "#3a9d5d", world: "#aeb6bf", wrong: "#c8102e", shadow: "#f0c3ca", ink: "#1d2530", pale: "#e3e7ec",
 };
 let time = 0, playing = false, before = null;
 
@@ -66,6 +66,14 @@ function sheet(canvas) {
   return [g, width, height];
 }
 function solid(g, seen, radius, fill, edge) {
+  if (!fill) {  // a target: a ring, through which the robot is seen
+    g.strokeStyle = edge; g.lineWidth = 3;
+    g.beginPath();
+    if (radius > 0) g.arc(seen[0].x, seen[0].y, Math.max(radius * seen[0].zoom, 4), 0, 7);
+    else hull(seen).forEach((p, i) => (i ? g.lineTo(p.x, p.y) : g.moveTo(p.x, p.y)));
+    g.closePath(); g.stroke();
+    return;
+  }
   g.lineCap = g.lineJoin = "round";
   if (radius > 0) {
     const thick = 2 * radius * (seen.reduce((sum, p) => sum + p.zoom, 0) / seen.length);
@@ -112,7 +120,8 @@ function floor(g, width, height, see, look) {
 function robot(g, see, pose, colour) {
   film.shapes.map((shape) => {
     const seen = inWorld(shape, pose).map(see);
-    return { shape, seen, depth: seen.reduce((sum, p) => sum + p.depth, 0) / seen.length };
+    const depth = seen.reduce((sum, p) => sum + p.depth, 0) / seen.length;
+    return { shape, seen, depth: shape.role === "target" ? -Infinity : depth };
   }).sort((a, b) => b.depth - a.depth).forEach(({ shape, seen }) => {
     const fill = colour(shape);
     if (fill) solid(g, seen, shape.radius, fill[0], fill[1]);
@@ -126,12 +135,11 @@ function show(side) {
   if (film.floor) floor(g, width, height, see, look);
   const wrong = side.who === 1 && reached(film.mistake);
   if (wrong) {
-    g.globalAlpha = 0.25;
-    robot(g, see, film.ghost, (s) => (s.link < 0 || s.role === "target" ? null : [colours.wrong, null]));
-    g.globalAlpha = 1;
+    robot(g, see, film.ghost, (s) => (s.link < 0 || s.role === "target" ? null : [colours.shadow, null]));
   }
   const own = side.who ? colours.learner : colours.expert;
-  robot(g, see, pose, (s) => [own[s.role] || colours[s.role], s.role === "world" ? null : "#2b3440"]);
+  robot(g, see, pose, (s) => (s.role === "target" ? [null, colours.target]
+    : [own[s.role] || colours[s.role], s.role === "world" ? null : "#2b3440"]));
   side.view.classList.toggle("wrong", wrong);
   const words = ["return " + side.returns[frame].toFixed(1)];
   if (film.follow !== null) words.push("x = " + link(pose, film.follow)[0][0].toFixed(2) + " m");
