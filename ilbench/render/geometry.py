@@ -140,6 +140,8 @@ def _robot(task_id: str) -> Scene:
         points = turn(model.geom_quat[i], solid[0]) + model.geom_pos[i]
         names = f"{geom.name} {model.body(int(model.geom_bodyid[i])).name}"
         role = "target" if "target" in names or "goal" in names else "world" if link == WORLD else "body"
+        if "object" in names:  # what pusher pushes
+            role = "tip"
         shapes.append(Shape(link, points, solid[1], role))
     view = "side" if name in FLAT else STILL.get(name, "perspective")
     return Scene(tuple(shapes), _pose_brax, float(env.dt), view, None if name in STILL else 0, floor)

@@ -92,7 +92,10 @@ class _View:
             if colour is None:
                 continue
             if len(xy) > 1:
-                self.pen.line([tuple(p) for p in xy], fill=colour, width=max(1, round(2 * r)))
+                along = xy[1] - xy[0]
+                aside = r * np.array([-along[1], along[0]]) / max(float(np.hypot(*along)), 1e-9)
+                corners = (xy[0] + aside, xy[1] + aside, xy[1] - aside, xy[0] - aside)
+                self.pen.polygon([tuple(p) for p in corners], fill=colour)
             for x, y in xy:
                 self.pen.ellipse((x - r, y - r, x + r, y + r), fill=colour)
 
