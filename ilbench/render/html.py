@@ -25,7 +25,7 @@ PAGE = """<!doctype html>
          padding: 0 1rem; }
   h1 { font-size: 1.2rem; margin: 0 0 .7rem; }
   h2 { font-size: 1rem; margin: 0 0 .3rem; overflow-wrap: anywhere; }
-  .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 1rem; }
+  .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 1rem; align-items: end; }
   .expert h2 { color: #1f5fa8; }
   .learner h2 { color: #b35900; }
   canvas { display: block; width: 100%; box-sizing: border-box; }
