@@ -69,9 +69,9 @@ def project(camera: Camera, points: Any) -> tuple[np.ndarray, np.ndarray, np.nda
 
 
 def _nice(x: float) -> float:
-    """The largest of 1, 2, 5 times a power of ten that is no larger than x."""
+    """The smallest of 1, 2, 5 times a power of ten that is no smaller than x."""
     power = 10.0 ** np.floor(np.log10(x))
-    return float(power * max(m for m in (1, 2, 5) if m * power <= x * (1 + 1e-9)))
+    return float(power * min(m for m in (1, 2, 5, 10) if m * power >= x * (1 - 1e-9)))
 
 
 def fit(scene: Scene, pos: np.ndarray, quat: np.ndarray) -> Camera:
@@ -103,5 +103,5 @@ def fit(scene: Scene, pos: np.ndarray, quat: np.ndarray) -> Camera:
         rough.distance,
         (float(middle[0]), float(middle[1])),
         (float(half[0]), float(half[1])),
-        _nice(max(half) / 2),
+        _nice(max(half) / 3),
     )
