@@ -140,4 +140,4 @@ def test_command_writes_and_says_where(monkeypatch, capsys, tmp_path):
     done = json.loads(capsys.readouterr().out)
     assert stop.value.code == 0
     assert {p.name for p in tmp_path.iterdir()} == {"cartpole.html", "seen.gif"} == {done["html"], done["gif"]}
-    assert done["first_mistake_s"] == done["first_mistake_step"] * done["dt_s"]
+    assert done["first_mistake_s"] == pytest.approx(done["first_mistake_step"] * done["dt_s"])

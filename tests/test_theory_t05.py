@@ -37,9 +37,7 @@ def test_reset_cliff(shared, p_gap, p_eps):
         assert n / (12 * 64**2) * uniform.dense[-1] == pytest.approx(0.1161, abs=5e-5)
     else:
         assert n / (12 * 64) * uniform.dense[-1] == pytest.approx(0.117, abs=5e-4)
-    for by_formula, by_dp in zip(
-        _reset.expected(20, 30, shared=shared), _reset.by_dp(20, 30, shared=shared), strict=True
-    ):
+    for by_formula, by_dp in zip(_reset.expected(20, 30, shared=shared), _reset.by_dp(20, 30, shared=shared), strict=True):
         assert by_formula == pytest.approx(by_dp, rel=1e-9)
 
 

@@ -144,7 +144,7 @@ def _robot(task_id: str) -> Scene:
             role = "tip"
         shapes.append(Shape(link, points, solid[1], role))
     view = "side" if name in FLAT else STILL.get(name, "perspective")
-    return Scene(tuple(shapes), _pose_brax, float(env.dt), view, None if name in STILL else 0, floor)
+    return Scene(tuple(shapes), _pose_brax, round(float(env.dt), 6), view, None if name in STILL else 0, floor)
 
 
 def type_name(kind: int) -> str:
@@ -175,7 +175,7 @@ def _cartpole(task: Task) -> Scene:
         Shape(0, box(0.2, 0.1, 0.1)),
         Shape(1, np.array([[0, 0, 0], [0, 0, length]], float), 0.04, "tip"),
     )
-    return Scene(shapes, _pose_cartpole, float(p.dt), floor=False, whole=True)
+    return Scene(shapes, _pose_cartpole, round(float(p.dt), 6), floor=False, whole=True)
 
 
 def _pose_pendulum(state: Any) -> tuple[Any, Any]:
@@ -194,7 +194,7 @@ def _pendulum(task: Task) -> Scene:
         Shape(0, np.array([[0, 0, 1.0]]), 0.1, "tip"),
         Shape(WORLD, np.zeros((1, 3)), 0.05, "world"),
     ]
-    return Scene(tuple(shapes), _pose_pendulum, float(p.dt), floor=False, whole=True)
+    return Scene(tuple(shapes), _pose_pendulum, round(float(p.dt), 6), floor=False, whole=True)
 
 
 DRAWN: dict[str, Callable[[Task], Scene]] = {"cartpole": _cartpole, "pendulum": _pendulum, "pendulum_wall": _pendulum}
