@@ -48,6 +48,12 @@ class Entry:
     tags: tuple[str, ...] = ()
     literals: tuple[tuple[str, Any], ...] = ()
 
+    @property
+    def version(self) -> int:
+        """Of a task: its entry in the file's VERSIONS, else the file's VERSION."""
+        found = dict(self.literals)
+        return found.get("VERSIONS", {}).get(self.id, found.get("VERSION", 1))
+
 
 def _literals(tree: ast.Module) -> dict[str, Any]:
     """Module-level constants such as TASKS, VERSION, TAGS; expressions that are not literals are left out."""

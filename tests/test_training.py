@@ -9,13 +9,12 @@ from ilbench.experts import checkpoint, train, weights
 from ilbench.experts.recipes import Recipe
 from ilbench.ppo import Config
 
-RECIPE = Recipe(4096, ppo=Config(lanes=32, unroll=8, epochs=1, minibatches=4, hidden=(8,), value_hidden=(8,)))
+RECIPE = Recipe(4096, every=1024, ppo=Config(lanes=32, unroll=8, epochs=1, minibatches=4, hidden=(8,), value_hidden=(8,)))
 TASK = "inverted_pendulum"
 
 
 @pytest.mark.slow
-def test_training_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
-    monkeypatch.setattr(train, "EVERY", 1024)
+def test_training_goes_on_from_its_checkpoint(tmp_path):
     said = []
     assert train.train_expert(TASK, seconds=0.01, out=tmp_path, recipe=RECIPE, log=said.append) is None
     resume = checkpoint.path_of(tmp_path / "inverted_pendulum@1.safetensors")

@@ -31,7 +31,7 @@ def manifest_of(task_id: str) -> dict[str, Any]:
         raise ValueError(
             f"the expert of {task_id} is {kind} and needs no training; trained experts belong to Brax tasks"
         )
-    return weights.manifest(f"{task_id}@{dict(entry.literals)['VERSION']}")
+    return weights.manifest(f"{task_id}@{entry.version}")
 
 
 def text(manifest: dict[str, Any]) -> str:

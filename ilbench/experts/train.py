@@ -32,7 +32,6 @@ from ilbench.types import Policy, Task
 
 SURVIVE = (0.99, 0.95)  # fractions of validation episodes that must not end early, best tier first
 VALIDATION = 256  # episodes
-EVERY = 500_000  # env steps between validations
 CURVE_COLUMNS = ("env_steps", "return_mean", "return_sd", "mean_steps", "survived")
 
 
@@ -96,7 +95,7 @@ def search(
         lanes = rl.restart(env, config, jax.random.fold_in(key, 10_000_000 + found.number), horizon=task.horizon)
         learner = rl.everywhere(found.learner)
     validation = episode_keys("expert-validation", [seed], VALIDATION)[0]
-    rounds = max(1, min(EVERY, recipe.steps) // (config.lanes * config.unroll))
+    rounds = max(1, min(recipe.every, recipe.steps) // (config.lanes * config.unroll))
     started, before = time.monotonic(), training.seconds
     while learner.steps < recipe.steps:
         number = training.number + 1
