@@ -12,7 +12,7 @@ Shipped tasks use the `spring` backend, the fastest on CPU. `brax:NAME/BACKEND` 
 - `hopper`: hop forward on one leg; 1 + speed - a small action cost, terminates when it falls.
 
 The observation is not the state (x-position is hidden, velocities are clipped), so there is no `Dynamics` here.
-Brax: Freeman et al. 2021, https://arxiv.org/abs/2106.13281.
+Source: Freeman et al. 2021, Brax, https://arxiv.org/abs/2106.13281.
 """
 
 from __future__ import annotations

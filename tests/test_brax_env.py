@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ilbench.envs import brax
-from ilbench.experts import weights
+from ilbench.experts import manifests, weights
 
 LANES, STEPS = 16, 150  # the only hopper shape of this file: compiling it is what costs
 
@@ -118,7 +118,7 @@ def test_what_is_listed_is_literal():
                 found[target.id] = ast.literal_eval(node.value)
     assert set(found["TASKS"]) == set(found["SUMMARY"]) >= {"inverted_pendulum", "reacher", "hopper"}
     assert set(found["TASKS"]) <= set(brax.ROBOTS) == set(brax.names())
-    assert all((weights.SHIPPED / f"{robot}@1.safetensors").is_file() for robot in found["TASKS"])
+    assert all((manifests.SHIPPED / f"{robot}@1.safetensors").is_file() for robot in found["TASKS"])
     assert (found["VERSION"], found["HORIZON"], found["TAGS"]) == (1, 1000, ("brax",))
 
 
@@ -153,7 +153,7 @@ def test_one_task_has_one_name():
 
 
 def test_a_robot_without_a_trained_expert_says_how_to_get_one(monkeypatch, tmp_path):
-    monkeypatch.setenv(weights.FOLDER_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(manifests.FOLDER_VARIABLE, str(tmp_path))
     with pytest.raises(
         FileNotFoundError, match=r"expert_missing.*ilbench expert train brax-inverted_double_pendulum-mjx"
     ):
@@ -223,12 +223,16 @@ def test_a_registered_environment_of_somebody_else_works(monkeypatch):
 def test_another_backend_is_another_task():
     assert brax.untrained("hopper", backend="positional").name == "brax-hopper-positional@1"
     assert brax.untrained("brax-hopper-positional", backend="spring").name == "hopper@1"
-    with pytest.raises(ValueError, match=r"unknown backend of brax environment 'swimmer' 'warp'; supported: generalized"):
+    with pytest.raises(
+        ValueError, match=r"unknown backend of brax environment 'swimmer' 'warp'; supported: generalized"
+    ):
         brax.untrained("brax:swimmer/warp")
 
 
 def test_a_version_can_belong_to_one_task(monkeypatch):
     monkeypatch.setitem(brax.VERSIONS, "hopper", 2)
     assert (brax.untrained("hopper").name, brax.untrained("reacher").name) == ("hopper@2", "reacher@1")
-    with pytest.raises(FileNotFoundError, match=r"'hopper@2'.* There is hopper@1, but weights are valid for one version"):
+    with pytest.raises(
+        FileNotFoundError, match=r"'hopper@2'.* There is hopper@1, but weights are valid for one version"
+    ):
         brax.make("hopper")

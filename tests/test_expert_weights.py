@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save as safetensors_save
 
-from ilbench.experts import weights
+from ilbench.experts import manifests, weights
 
 TASK = "robot@1"
 OBS, ACTION = 5, 2
@@ -123,34 +123,34 @@ def test_saving_refuses_what_loading_would(tmp_path):
 
 def test_folders_are_searched_in_the_stated_order(tmp_path, monkeypatch):
     shipped, mine = tmp_path / "shipped", tmp_path / "mine"
-    monkeypatch.setattr(weights, "SHIPPED", shipped)
+    monkeypatch.setattr(manifests, "SHIPPED", shipped)
     monkeypatch.setattr("platformdirs.user_data_dir", lambda name: str(tmp_path / "user"))
-    monkeypatch.delenv(weights.FOLDER_VARIABLE, raising=False)
+    monkeypatch.delenv(manifests.FOLDER_VARIABLE, raising=False)
     with pytest.raises(FileNotFoundError, match=r"expert_missing.*ilbench expert train robot"):
-        weights.find(TASK)
+        manifests.find(TASK)
     for folder in (tmp_path / "user" / "experts", shipped, mine):
         weights.save(folder / f"{TASK}.safetensors", params(), TASK)
-    assert weights.find(TASK).parent == shipped
-    monkeypatch.setenv(weights.FOLDER_VARIABLE, str(mine))
-    assert weights.find(TASK).parent == mine
+    assert manifests.find(TASK).parent == shipped
+    monkeypatch.setenv(manifests.FOLDER_VARIABLE, str(mine))
+    assert manifests.find(TASK).parent == mine
     with pytest.raises(FileNotFoundError, match=r"There is robot@1, but weights are valid for one version"):
-        weights.find("robot@2")
+        manifests.find("robot@2")
 
 
 # ------------------------------------------------------------------------------------------- what ships
-SHIPPED = sorted(path.stem for path in weights.SHIPPED.glob("*.safetensors"))
+SHIPPED = sorted(path.stem for path in manifests.SHIPPED.glob("*.safetensors"))
 
 
 def test_the_three_robots_ship_and_nothing_else_lies_there():
     assert SHIPPED == ["hopper@1", "inverted_pendulum@1", "reacher@1"]
-    assert {path.suffix for path in weights.SHIPPED.iterdir()} == {".safetensors", ".json"}
-    assert sum(path.stat().st_size for path in weights.SHIPPED.iterdir()) < 200_000
+    assert {path.suffix for path in manifests.SHIPPED.iterdir()} == {".safetensors", ".json"}
+    assert sum(path.stat().st_size for path in manifests.SHIPPED.iterdir()) < 200_000
 
 
 @pytest.mark.parametrize("task", SHIPPED)
 def test_shipped_weights_are_those_of_their_manifest(task, monkeypatch):
-    monkeypatch.delenv(weights.FOLDER_VARIABLE, raising=False)
-    stated = weights.manifest(task)
+    monkeypatch.delenv(manifests.FOLDER_VARIABLE, raising=False)
+    stated = manifests.manifest(task)
     dims = {"hopper@1": (11, 3), "inverted_pendulum@1": (4, 1), "reacher@1": (11, 2)}[task]
     found = weights.load(task, obs_dim=dims[0], action_dim=dims[1])
     assert weights.digest(found) == stated["digest"]
@@ -165,14 +165,14 @@ def test_shipped_weights_are_those_of_their_manifest(task, monkeypatch):
 
 
 def test_shipped_experts_reach_their_bars():
-    assert weights.manifest("hopper@1")["report"]["return"]["ci"][0] >= 1500
-    assert weights.manifest("inverted_pendulum@1")["report"]["return"]["mean"] == 1000
-    assert weights.manifest("reacher@1")["report"]["final_distance"]["ci"][1] < 0.02
+    assert manifests.manifest("hopper@1")["report"]["return"]["ci"][0] >= 1500
+    assert manifests.manifest("inverted_pendulum@1")["report"]["return"]["mean"] == 1000
+    assert manifests.manifest("reacher@1")["report"]["final_distance"]["ci"][1] < 0.02
 
 
 @pytest.mark.parametrize("task", SHIPPED)
 def test_manifests_hold_no_trace_of_where_they_were_made(task):
-    content = (weights.SHIPPED / f"{task}.json").read_text(encoding="utf-8")
+    content = (manifests.SHIPPED / f"{task}.json").read_text(encoding="utf-8")
     json.loads(content, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     for trace in (str(pathlib.Path.home()), os.uname().nodename, "/tmp", "/work"):
         assert trace not in content or len(trace) < 4
@@ -182,11 +182,11 @@ def test_manifests_hold_no_trace_of_where_they_were_made(task):
 def test_references_belong_to_one_expert_horizon_and_reward(monkeypatch):
     from ilbench.types import Box, Env, Task
 
-    monkeypatch.delenv(weights.FOLDER_VARIABLE, raising=False)
+    monkeypatch.delenv(manifests.FOLDER_VARIABLE, raising=False)
     expert = weights.policy(weights.load("inverted_pendulum@1", obs_dim=4, action_dim=1))
     env = Env((), None, None, Box(4), Box(1, -1.0, 1.0))
     task = Task("inverted_pendulum", 1, env, expert, 1000)
-    assert weights.references(task) == weights.manifest(task.name)["references"]
+    assert weights.references(task) == manifests.manifest(task.name)["references"]
     assert weights.references(dataclasses.replace(task, horizon=100))["expert"]["mean"] <= 100
     assert weights.references(dataclasses.replace(task, horizon=123)) is None
     assert weights.references(dataclasses.replace(task, version=2)) is None
