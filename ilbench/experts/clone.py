@@ -55,7 +55,7 @@ def measure(
     lab = Lab(task, mse.make(task, mse.Config()), SEEDS, trajectories * task.horizon, fit, unit=min(UNIT, trajectories))
     trained = bc.train(lab, seed_keys("clone", SEEDS), task, bc.Config())
     demos = evidence.roll(task, trained.policies[trained.selected], SEEDS, EPISODES, beta=0.0)
-    settings = {"trajectories": trajectories, "labels": int(lab.ledger.labels.mean())}
+    settings: dict[str, Any] = {"trajectories": trajectories, "labels": int(lab.ledger.labels.mean())}
     settings |= {"updates": fit.updates, "batch": fit.batch, "learning_rate": fit.learning_rate}
     return scored(demos, references) | settings | {"seconds": round(time.monotonic() - started, 1)}
 
