@@ -1,14 +1,17 @@
-"""Speed of the pieces that matter, ratios measured in one run: `python -m ilbench.bench.speed`.
+"""Speed of the pieces that matter, every ratio from one run: `ilbench bench speed`.
 
-Rollouts of hopper through the product against raw Brax stepping, blocked and sharded, and against one vmap over the
-same environments; behaviour cloning on a CartPole-sized job, ten seeds. Best of several repetitions, compiling apart.
+Robots: bare Brax stepping (one vmap over all environments; in blocks; in blocks on all devices), Brax's own
+`acting.generate_unroll`, and the product's rollout with a 2x64 MLP, the expert's label and the full record, as data
+collection and as evaluation. Whole jobs: DAgger against its floor, and behaviour cloning on a CartPole-sized job with
+ten seeds. Rounds go through all cases in turn, and each case counts with its fastest, so that a machine that drifts
+drifts for all. Compiling is apart, and memory is that of a process of its own.
 """
 
 from __future__ import annotations
 
-import argparse
 import functools
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -18,25 +21,35 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import ilbench
+from ilbench import fit, registry
+from ilbench.heads import mse
+from ilbench.lab import to_policy
+from ilbench.parallel import per_seed
+from ilbench.rollout import COLLECT, EVIDENCE, episode_keys, mixed, rollout, seed_keys
+from ilbench.types import Task
 
-ENVS, STEPS, BLOCK = 1024, 200, 128
+Case = Callable[[], Any]
+FULL = (*COLLECT, "error", "reward")
 
 
-def _best(run: Callable[[], Any], repetitions: int) -> float:
-    """Seconds of the fastest of several calls, after one that compiles."""
-    jax.block_until_ready(run())
-    times = []
-    for _ in range(repetitions):
-        started = time.perf_counter()
+def fastest(cases: dict[str, Case], rounds: int, say: Callable[[str], None]) -> dict[str, float]:
+    """Seconds of the fastest of `rounds` calls of each case, after one that compiles; cases take turns."""
+    for name, run in cases.items():
+        say(f"compiling: {name}")
         jax.block_until_ready(run())
-        times.append(time.perf_counter() - started)
-    return min(times)
+    best = dict.fromkeys(cases, float("inf"))
+    for i in range(rounds):
+        say(f"round {i + 1} of {rounds}")
+        for name, run in cases.items():
+            started = time.perf_counter()
+            jax.block_until_ready(run())
+            best[name] = min(best[name], time.perf_counter() - started)
+    return best
 
 
-def _raw_episode(shared: Any, key: Any, *, steps: int) -> Any:
+# ---------------------------------------------------------------------------------------- robots
+def _raw_episode(env: Any, key: Any, *, steps: int) -> Any:
     """Brax stepping and nothing else: random actions, the sum of rewards."""
-    env = shared
     state, _ = env.reset(env.params, key)
     actions = jax.random.uniform(key, (steps, *env.action.shape), jnp.float32, -1.0, 1.0)
 
@@ -47,76 +60,190 @@ def _raw_episode(shared: Any, key: Any, *, steps: int) -> Any:
     return jax.lax.scan(step, state, actions)[1].sum()
 
 
-def hopper(repetitions: int) -> dict[str, float]:
-    """Steps per second: raw in one vmap, raw blocked and sharded, and the product's rollout with policy, label and full record."""
-    from ilbench import fit, registry
-    from ilbench.heads import mse
-    from ilbench.lab import to_policy
-    from ilbench.parallel import per_seed
-    from ilbench.rollout import COLLECT, episode_keys, mixed, rollout, seed_keys
+def _on_one_device(one: Any, block: int) -> Any:
+    return jax.jit(lambda keys: jax.lax.map(one, keys, batch_size=block))
 
-    task = registry.task("hopper")
-    keys = episode_keys("speed", (0,), ENVS)
-    naive = jax.jit(jax.vmap(functools.partial(_raw_episode, task.env, steps=STEPS)))
-    blocked = per_seed(_raw_episode, block=BLOCK, steps=STEPS)
+
+def _generate_unroll(robot: str, envs: int, steps: int) -> Case:
+    """Brax's own data collection under its defaults: its wrappers and PPO's default policy network."""
+    from ilbench.envs.brax import ROBOTS, _brax, _brax_rules
+
+    with _brax_rules():
+        from brax.training import acting
+        from brax.training.agents.ppo import networks as ppo_networks
+
+        env = _brax().get_environment(robot, backend=ROBOTS[robot]["backend"])
+        wrapped = _brax().training.wrap(env, episode_length=1000, action_repeat=1)
+        nets = ppo_networks.make_ppo_networks(env.observation_size, env.action_size)
+        make = ppo_networks.make_inference_fn(nets)
+        state = jax.jit(wrapped.reset)(jax.random.split(jax.random.key(0), envs))
+        params = (None, nets.policy_network.init(jax.random.key(1)))
+        policy = make(params, deterministic=False)
+        run = jax.jit(lambda s, k: acting.generate_unroll(wrapped, s, policy, k, steps)[1].reward)
+
+    def call() -> Any:
+        with _brax_rules():
+            return run(state, jax.random.key(2))
+
+    return call
+
+
+def _product(task: Task, envs: int, steps: int, record: tuple[str, ...], beta: float) -> Case:
     head = mse.make(task, mse.Config())
     policy = to_policy(head, fit.init(head, seed_keys("speed", (0,))))
-    behaviour = jax.tree.map(lambda x: np.asarray(x)[None], mixed(task.env.action, STEPS))
-    record = (*COLLECT, "error", "reward")
-    product = functools.partial(
-        rollout, task.env, task.expert, policy, behaviour, keys, horizon=STEPS, record=record, block=BLOCK
+    behaviour = jax.tree.map(lambda x: np.asarray(x)[None], mixed(task.env.action, steps, beta=beta))
+    keys = episode_keys("speed", (0,), envs)
+    return functools.partial(
+        rollout, task.env, task.expert, policy, behaviour, keys, horizon=steps, record=record, block=task.block
     )
-    total = ENVS * STEPS
-    out = {
-        "raw, one vmap": total / _best(lambda: naive(keys[0]), repetitions),
-        "raw, blocked and sharded": total / _best(lambda: blocked(task.env, keys[0]), repetitions),
-        "product rollout": total / _best(product, repetitions),
+
+
+def robot(name: str, envs: int, steps: int, rounds: int, say: Callable[[str], None]) -> dict[str, float]:
+    """Env steps per second of every way to step one robot, and their ratios."""
+    task = registry.task(name)
+    keys = episode_keys("speed", (0,), envs)[0]
+    one = functools.partial(_raw_episode, task.env, steps=steps)
+    blocked = per_seed(_raw_episode, block=task.block, steps=steps)
+    whole, in_blocks = jax.jit(jax.vmap(one)), _on_one_device(one, task.block)
+    cases: dict[str, Case] = {
+        "raw, one vmap": lambda: whole(keys),
+        "raw, in blocks, one device": lambda: in_blocks(keys),
+        "raw, in blocks, all devices": lambda: blocked(task.env, keys),
+        "rollout, full record": _product(task, envs, steps, FULL, 0.0),
+        "collection with labels": _product(task, envs, steps, COLLECT, 0.5),
+        "evaluation": _product(task, envs, steps, EVIDENCE, 0.0),
+        "brax generate_unroll": _generate_unroll(name, envs, steps),
     }
-    out["product / raw blocked and sharded"] = out["product rollout"] / out["raw, blocked and sharded"]
-    out["product / raw one vmap"] = out["product rollout"] / out["raw, one vmap"]
-    return out
+    rate = {k: envs * steps / seconds for k, seconds in fastest(cases, rounds, say).items()}
+    best = max(v for k, v in rate.items() if k.startswith("raw"))
+    return rate | {
+        "rollout / best raw": rate["rollout, full record"] / best,
+        "best raw / one vmap": best / rate["raw, one vmap"],
+        "rollout / generate_unroll": rate["rollout, full record"] / rate["brax generate_unroll"],
+    }
 
 
-def cartpole(repetitions: int) -> dict[str, float]:
+def blocks(name: str, sizes: tuple[int, ...], steps: int, rounds: int, say: Callable[[str], None]) -> dict[str, float]:
+    """Raw env steps per second on all devices by environments per block: what a task's `block` was chosen from."""
+    task, devices = registry.task(name), jax.device_count()
+    cases: dict[str, Case] = {}
+    for size in sizes:
+        keys = episode_keys("speed", (0,), max(size * devices, 256))[0]
+        run = per_seed(_raw_episode, block=size, steps=steps)
+        cases[str(size)] = functools.partial(run, task.env, keys)
+    seconds = fastest(cases, rounds, say)
+    return {f"block {k}": max(int(k) * devices, 256) * steps / s for k, s in seconds.items()}
+
+
+# ------------------------------------------------------------------------------------- whole jobs
+def _matmul_rate(rounds: int) -> float:
+    """Floating-point operations per second of 512 x 512 products on all devices: the floor's second rate."""
+    size, repeats = 512, 20
+
+    def many(shared: Any, x: Any) -> Any:
+        return jax.lax.fori_loop(0, repeats, lambda _, y: jnp.tanh(y @ x) * 0.1, x)
+
+    items = np.random.default_rng(0).standard_normal((jax.device_count(), size, size)).astype(np.float32)
+    run = per_seed(many)
+    seconds = fastest({"matmul": lambda: run((), items)}, rounds, lambda text: None)["matmul"]
+    return 2 * size**3 * repeats * jax.device_count() / seconds
+
+
+def dagger(rounds: int, say: Callable[[str], None]) -> dict[str, float]:
+    """DAgger on hopper (5 rounds of 5 episodes x 10 seeds, 5,000 updates of 256) against env steps and operations."""
+    from ilbench.lab import Lab
+    from ilbench.plan import Block, resolve
+
+    config = {"dagger.rounds": 5, "dagger.validate": False, "fit.updates": 5000, "fit.batch": 256}
+    plan = resolve(Block("hopper", "dagger", "mse", 25_000, horizon=1000, config=config, unit=5))
+    block, steps = plan.block, 200
+    keys = episode_keys("speed", (0,), 1024)[0]
+    blocked = per_seed(_raw_episode, block=plan.task.block, steps=steps)
+
+    def run() -> Any:
+        lab = Lab(plan.task, plan.head, block.seeds, block.labels, plan.fit, {}, block.unit)
+        return plan.algorithm.train(lab, seed_keys("algorithm", block.seeds), plan.task, plan.config).curve["loss"]
+
+    seconds = fastest({"dagger": run, "raw": lambda: blocked(plan.task.env, keys)}, rounds, say)
+    net = fit.init(plan.head, seed_keys("speed", (0,)))["net"]
+    weights, env_steps = sum(leaf.size for leaf in jax.tree.leaves(net)), block.labels * len(block.seeds)
+    operations = 6 * weights * plan.fit.batch * plan.fit.updates * len(block.seeds) + 4 * weights * env_steps
+    floor = env_steps / (1024 * steps / seconds["raw"]) + operations / _matmul_rate(rounds)
+    return {"seconds": seconds["dagger"], "floor, seconds": floor, "seconds / floor": seconds["dagger"] / floor}
+
+
+def cartpole(rounds: int, say: Callable[[str], None]) -> dict[str, float]:
     """Seconds for bc with ten seeds: 20 demonstrations of 500 steps, 2000 updates of 32, 64 evaluation episodes a seed."""
     from ilbench.execute import Session, execute
     from ilbench.plan import Block, resolve
 
     plan = resolve(Block("cartpole", "bc", "mlp", 20 * 500, config={"fit.updates": 2000, "fit.batch": 32}))
     session = Session()
-    execute(plan, plan.block.seeds, session)
 
-    def again() -> Any:
+    def run() -> Any:
         session.demos.clear()  # demonstrations and expert rollouts are part of the job
         session.expert.clear()
         return execute(plan, plan.block.seeds, session).outcomes[0].returns
 
-    return {"ten seeds, seconds": _best(again, repetitions)}
+    return {"ten seeds, seconds": fastest({"bc": run}, rounds, say)["bc"]}
 
 
-def main() -> None:
-    """Prints the figures, as text or with --json."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--json", action="store_true")
-    args = parser.parse_args()
-    ilbench.setup()
-    print(
-        f"{jax.device_count()} x {jax.devices()[0].device_kind}; best of {args.repetitions}, compiling apart",
-        file=sys.stderr,
-    )
-    out = {
-        "cartpole bc": cartpole(args.repetitions),
-        f"hopper, {ENVS} envs x {STEPS} steps, steps/s": hopper(args.repetitions),
+# ----------------------------------------------------------------------------------------- memory
+def memory(name: str, envs: int, steps: int) -> dict[str, float]:
+    """Peak memory of a rollout with the full record above that of the same program on 8 steps, in bytes; Linux only.
+
+    For a process of its own, whose peak was never higher before.
+    """
+    import resource
+
+    task = registry.task(name)
+    peaks = []
+    for horizon in (8, steps):
+        demos = _product(task, envs, horizon, FULL, 0.0)()
+        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    size = sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(demos))
+    return {
+        "record, bytes": float(size),
+        "peak, bytes": float(peaks[1] - peaks[0]),
+        "peak / record": (peaks[1] - peaks[0]) / size,
     }
-    if args.json:
-        print(json.dumps(out, indent=2))
-        return
-    for title, figures in out.items():
-        print(title)
-        for name, value in figures.items():
-            print(f"  {name:40s} {value:12,.2f}" if value < 1000 else f"  {name:40s} {value:12,.0f}")
 
 
-if __name__ == "__main__":
-    main()
+def memory_apart(name: str, envs: int, steps: int) -> dict[str, float]:
+    """`memory` in a fresh process; raises CalledProcessError."""
+    code = (
+        "import json, ilbench; ilbench.setup(); from ilbench.bench import speed; "
+        f"print(json.dumps(speed.memory({name!r}, {envs}, {steps})))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def everything(
+    robots: tuple[str, ...], envs: int, steps: int, rounds: int, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """All figures by section, and what they were measured on."""
+    out: dict[str, Any] = {"devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}", "rounds": rounds}
+    for name in robots:
+        out[f"{name}: env steps/s, {envs} envs x {steps} steps"] = robot(
+            name, envs, steps, rounds, lambda t, n=name: say(f"{n}: {t}")
+        )
+    out["dagger on hopper, 25 episodes x 10 seeds, 5,000 updates of 256"] = dagger(
+        rounds, lambda t: say(f"dagger: {t}")
+    )
+    out["bc on cartpole, 20 episodes x 10 seeds, 2,000 updates of 32"] = cartpole(
+        rounds, lambda t: say(f"cartpole: {t}")
+    )
+    say("memory")
+    out["hopper, 4,096 envs x 1,000 steps with the full record"] = memory_apart("hopper", 4096, 1000)
+    return out
+
+
+def text(found: dict[str, Any]) -> str:
+    """For a terminal."""
+    lines = [f"{found['devices']}; fastest of {found['rounds']} rounds, compiling apart"]
+    for title, figures in found.items():
+        if isinstance(figures, dict):
+            lines += ["", title]
+            lines += [f"  {k:32s} {v:14,.0f}" if v >= 1000 else f"  {k:32s} {v:14.3f}" for k, v in figures.items()]
+    return "\n".join(lines)

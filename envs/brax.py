@@ -12,7 +12,7 @@ Shipped tasks use the `spring` backend, the fastest on CPU. `brax:NAME/BACKEND` 
 - `hopper`: hop forward on one leg; 1 + speed - a small action cost, terminates when it falls.
 
 The observation is not the state (x-position is hidden, velocities are clipped), so there is no `Dynamics` here.
-Source: Freeman et al. 2021, Brax, https://arxiv.org/abs/2106.13281.
+Source: Brax, Freeman et al. 2021, https://arxiv.org/abs/2106.13281
 """
 
 from __future__ import annotations
@@ -62,11 +62,13 @@ TASKS: dict[str, dict[str, Any]] = {
     "inverted_pendulum": {},
     "reacher": {},
     "hopper": {},
+    "ant": {},
 }
 SUMMARY = {
     "inverted_pendulum": "balance a pole on a cart (brax, spring): short memory, falls are final",
     "reacher": "two-link arm reaches a random target and holds (brax, spring): errors heal, nothing terminates",
     "hopper": "one-legged robot hops forward (brax, spring): contacts, a slip is a fall",
+    "ant": "four-legged robot runs forward (brax, spring): eight joints, rarely falls",
 }
 
 BACKENDS = ("spring", "positional", "generalized", "mjx")
@@ -84,10 +86,14 @@ def _brax() -> ModuleType:
     try:
         with contextlib.redirect_stdout(chatter), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            from brax import envs
+            from brax import envs, fluid
     finally:
         lines = chatter.getvalue().splitlines(keepends=True)
         sys.stderr.writelines(line for line in lines if "warp" not in line)
+    # brax 0.14.2's drag calls jnp.clip(x, a_min=...), a spelling that JAX dropped in 0.10: without this nothing swims.
+    mended = ModuleType("jax.numpy")
+    mended.__dict__.update(vars(jnp), clip=lambda x, a_min: jnp.maximum(x, a_min))
+    fluid.jp = mended
     return envs
 
 

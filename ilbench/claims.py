@@ -224,44 +224,6 @@ def equivalent(
     )
 
 
-def in_band(
-    statement: str,
-    predicted: Any,
-    measured: Any,
-    band: Callable[[float], tuple[Any, Any]],
-    n: int,
-    *,
-    kind: Kind = "T",
-    expected: Expected = "holds",
-    note: str = "",
-) -> Claim:
-    """Points `[K]` of a closed form inside a band that is simultaneous over them; `band(level)` gives its two edges `[K]`.
-
-    HOLDS inside the 95 % band; VIOLATED only outside the band at the level that Holm leaves to it in its report. The
-    claim shows the point where the prediction sits nearest to an edge, relative to the width of the band there.
-    """
-    p, m = (np.asarray(x, np.float64) for x in (predicted, measured))
-    lo, hi = (np.asarray(x, np.float64) for x in band(0.95))
-    if not all(np.isfinite(x).all() for x in (p, m, lo, hi)):
-        return Claim(statement, kind, "monte-carlo", expected, None, None, None, n, "INCONCLUSIVE", "non-finite points")
-
-    def inside(level: float) -> bool:
-        low, high = band(level)
-        return bool(np.all((low <= p) & (p <= high)))
-
-    k = int(np.argmin(np.minimum(p - lo, hi - p) / np.maximum(hi - lo, 1e-300)))
-    alphas = np.geomspace(0.05, 1e-9, 60)  # the p-value: the largest alpha whose band holds the form
-    value = 1.0 if inside(0.95) else next((float(a) for a in alphas if inside(1 - a)), 1e-9)
-    evidence = stats.GapBound(
-        float(m[k]), float(p[k]), 0.0 if value == 1 else math.inf, value, False, None, 0.0, float(hi[k] - lo[k]) / 2, True, True,
-        max(n, MIN_RUNS),
-    )  # fmt: skip
-    return Claim(
-        statement, kind, "monte-carlo", expected, float(p[k]), float(m[k]), (float(lo[k]), float(hi[k])), n, PENDING,
-        f"tightest of {len(p)} points; {note}".rstrip("; "), evidence,
-    )  # fmt: skip
-
-
 def not_run(statement: str, reason: str, *, kind: Kind = "T", mode: Mode = "monte-carlo") -> Claim:
     """A claim that could not be checked, and why."""
     return Claim(statement, kind, mode, "holds", None, None, None, 0, "NOT RUN", reason)
@@ -318,4 +280,47 @@ def above(
     return Claim(
         statement, kind, "monte-carlo", expected, float(threshold), float(x.mean()), (interval.lo, interval.hi), len(x),
         verdict, f"{note}; {text}" if note and kind != "E" else note or text, None if kind == "E" else evidence,
+    )  # fmt: skip
+
+
+# ------------------------------------------------------------------------- simultaneous over a curve
+Band = Callable[[float], tuple[Any, Any]]  # level -> limits [K], [K] that hold at all K points at once
+
+
+def along(
+    statement: str,
+    measured: Any,
+    band: Band,
+    low: Any,
+    high: Any,
+    margin: Any,
+    n: int,
+    *,
+    kind: Kind = "T",
+    expected: Expected = "holds",
+    note: str = "",
+) -> Claim:
+    """low <= E measured <= high at all K points `[K]` at once; low = high is a predicted curve, low = -inf a bound.
+
+    HOLDS: no limit of the 95 % band is further than `margin` from [low, high], and no interval misses it.
+    Violated: an interval of the 99.9 % band misses it. The claim shows the point that is worst in units of its margin.
+    """
+    measured = np.asarray(measured, np.float64)
+    low, high, margin = (np.broadcast_to(np.asarray(x, np.float64), measured.shape) for x in (low, high, margin))
+
+    def apart(lo: Any, hi: Any) -> Any:  # how far an interval is from [low, high]
+        return np.maximum(np.maximum(lo - high, low - hi), 0)
+
+    (lo, hi), (wide_lo, wide_hi) = band(0.95), band(0.999)
+    reach = np.maximum(hi - high, low - lo) / margin
+    at = int(np.argmax(np.maximum(measured - high, low - measured) / margin))
+    verdict = "INCONCLUSIVE"
+    if (apart(wide_lo, wide_hi) > 0).any():
+        verdict = _settled(False, kind, expected)
+    elif reach.max() <= 1 and not (apart(lo, hi) > 0).any():
+        verdict = _settled(True, kind, expected)
+    predicted, value, limits = float(high[at]), float(measured[at]), (float(lo[at]), float(hi[at]))
+    said = f"shown: point {at + 1} of {len(measured)}; widest limit at {reach.max():.2f} of the margin"
+    return Claim(
+        statement, kind, "monte-carlo", expected, predicted, value, limits, n, verdict, f"{note}; {said}".lstrip("; ")
     )  # fmt: skip

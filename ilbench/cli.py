@@ -288,6 +288,51 @@ class Expert:
 
 
 @dataclass(frozen=True)
+class Bench:
+    """Measure speed on this machine: every way to step a robot, whole jobs against their floor, memory."""
+
+    what: Positional[Literal["speed", "blocks"]]
+    """speed: the table. blocks: env steps/s of each robot by block size (a task's own block never changes)."""
+    robots: str = "hopper,halfcheetah"
+    """Comma-separated tasks; `all` for every robot with an expert."""
+    envs: int = 1024
+    """Environments side by side."""
+    steps: int = 200
+    """Steps of each."""
+    rounds: int = 5
+    """Rounds through all cases; the fastest counts."""
+    json: bool = False
+    """Print JSON."""
+
+    def execute(self) -> int:
+        """Runs the benchmark; every ratio comes from this one run."""
+        from ilbench import registry
+        from ilbench.bench import speed
+        from ilbench.parallel import setup
+
+        every = [name for name, entry in registry.entries("tasks").items() if "brax" in entry.tags]
+        robots = tuple(every if self.robots == "all" else (r.strip() for r in self.robots.split(",")))
+        for name in robots:
+            if name not in every:
+                raise registry.unknown("tasks", name, every)
+        setup()
+
+        def say(line: str) -> None:
+            print(f"ilbench: {line}", file=sys.stderr, flush=True)
+
+        if self.what == "blocks":
+            sizes = (32, 64, 128, 256)
+            found = {
+                n: speed.blocks(n, sizes, self.steps, self.rounds, lambda t, n=n: say(f"{n}: {t}")) for n in robots
+            }
+            found = {"devices": "", "rounds": self.rounds, **found}
+        else:
+            found = speed.everything(robots, self.envs, self.steps, self.rounds, say)
+        _emit(self.json, found, lambda: print(speed.text(found)))
+        return 0
+
+
+@dataclass(frozen=True)
 class Doctor:
     """Check the installation: versions, devices, compile cache, experts, records, a clean stdout."""
 
@@ -311,6 +356,7 @@ Command = (
     | Annotated[Leaderboard, subcommand("leaderboard")]
     | Annotated[Theory, subcommand("theory")]
     | Annotated[Expert, subcommand("expert")]
+    | Annotated[Bench, subcommand("bench")]
     | Annotated[Doctor, subcommand("doctor")]
 )
 

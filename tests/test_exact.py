@@ -80,6 +80,8 @@ def test_performance_difference_lemma_both_directions():
         gap = dp.total_return(mdp, p, H) - dp.total_return(mdp, q, H)
         forward = np.einsum("hs,hsa,hsa", dp.occupancy(mdp, p, H), p - q, dp.q_values(mdp, q, H))
         reverse = np.einsum("hs,hsa,hsa", dp.occupancy(mdp, q, H), p - q, dp.q_values(mdp, p, H))
+        both = [dp.performance_difference(mdp, p, q, H).sum(), -dp.performance_difference(mdp, q, p, H).sum()]
+        np.testing.assert_allclose(both, [forward, reverse], atol=1e-12 * H)
         assert max(abs(gap - forward), abs(gap - reverse)) <= 1e-12 * H
 
 
@@ -174,8 +176,9 @@ def test_a_uniform_default_recovers_by_luck():
     np.testing.assert_allclose(cf.slope(grid, cost), 1.034, atol=1e-3)
 
 
-def test_scale():
-    S, A, H = 300, 10, 200
+@pytest.mark.parametrize(("S", "H"), [(300, 200), pytest.param(1000, 1000, marks=pytest.mark.slow)])
+def test_scale(S, H):
+    A = 10
     mdp = random_mdp(np.random.default_rng(4), S, A)
     table, Q = dp.optimal_policy(mdp, H)
     np.testing.assert_allclose(dp.total_return(mdp, table, H), mdp.rho @ Q[0].max(-1), rtol=1e-12)

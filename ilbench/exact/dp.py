@@ -50,7 +50,8 @@ def _push(mdp: MDP, mass: Floats) -> Floats:
     rows = np.flatnonzero(mass)
     flat = mdp.P.reshape(mass.size, -1)
     if 2 * len(rows) < mass.size:
-        return mass.reshape(-1)[rows] @ flat[rows]
+        # Not `@`: on busy cores the threads of BLAS wait for each other, 17 ms for 1000 x 1000 in place of 0.7.
+        return np.einsum("r,rs->s", mass.reshape(-1)[rows], flat[rows])
     return mass.reshape(-1) @ flat
 
 
@@ -102,6 +103,18 @@ def rewards(mdp: MDP, pi: Table, H: int) -> Floats:
 def total_return(mdp: MDP, pi: Table, H: int) -> float:
     """J(pi): expected undiscounted sum of H rewards."""
     return float(rewards(mdp, pi, H).sum())
+
+
+def performance_difference(mdp: MDP, pi: Table, base: Table, H: int) -> Floats:
+    """Terms `[H]` of J(pi) - J(base): E_{d_t^pi}[Q_t^base(s, pi) - V_t^base(s)], the performance difference lemma.
+
+    Minus the terms of (base, pi) is the reversed form, with base's states and pi's values.
+    Source: Kakade and Langford 2002, Approximately optimal approximate reinforcement learning (discounted there).
+    """
+    at, d, out = _stepper(mdp, pi, H), occupancy(mdp, pi, H), np.empty(H)
+    for t, Q, V in backward(mdp, base, H):
+        out[t] = d[t] @ ((at(t) * Q).sum(-1) - V)
+    return out
 
 
 def _lowest_best(Q: Floats) -> NDArray[np.int64]:
@@ -171,6 +184,21 @@ def first_mistake(mdp: MDP, learner: Table, expert: Table, H: int) -> Floats:
 def survival(mdp: MDP, learner: Table, expert: Table, H: int) -> Floats:
     """Probability `[H]` of no mistake up to and including step t: E_expert[w_t] for a deterministic expert."""
     return 1 - np.cumsum(first_mistake(mdp, learner, expert, H))
+
+
+def split_by_mistakes(mdp: MDP, learner: Table, expert: Table, H: int) -> tuple[Floats, Floats]:
+    """Masses `[H, S]`, `[H, S]` of the learner's state at t with no mistake before t, and with one; sum: its occupancy.
+
+    Two recursions without cancellation; stochastic policies are coupled maximally.
+    """
+    p, q = _stepper(mdp, learner, H), _stepper(mdp, expert, H)
+    agreeing, erred = np.zeros((2, H, len(mdp.rho)))
+    agreeing[0] = mdp.rho
+    for t in range(H - 1):
+        both = np.minimum(p(t), q(t))
+        agreeing[t + 1] = _push(mdp, agreeing[t][:, None] * both)
+        erred[t + 1] = _push(mdp, erred[t][:, None] * p(t) + agreeing[t][:, None] * np.maximum(p(t) - q(t), 0))
+    return agreeing, erred
 
 
 def affinity(mdp: MDP, learner: Table, expert: Table, H: int) -> float:

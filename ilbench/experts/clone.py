@@ -1,81 +1,79 @@
-"""Can an expert be cloned? Behaviour cloning of a 2x64 MLP from many trajectories, deployed and scored.
+"""Can an expert be cloned? The score of a 2x64 MLP with plentiful data, 0 a uniformly random policy and 1 the expert.
 
-An expert that a small network cannot imitate from plenty of data measures the network, not the algorithms; so the figure
-is stated beside the expert's return. Score: 0 is a uniformly random policy, 1 the expert.
+An expert that a small network cannot imitate from plenty of data measures the network, not the algorithms, so the figure
+stands beside the expert's return.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ilbench import evidence
-from ilbench.algorithms import bc
+from ilbench import registry, stats
+from ilbench.evidence import roll
 from ilbench.experts import manifests
 from ilbench.experts.train import to_stderr, untrained
 from ilbench.fit import FitConfig
 from ilbench.heads import mse
-from ilbench.lab import Lab
-from ilbench.rollout import seed_keys
+from ilbench.lab import Lab, rows
 from ilbench.types import Demos, Task
 
-TRAJECTORIES, EPISODES = 200, 64  # demonstrations and evaluation episodes, per seed
-SEEDS = (0, 1)
+TRAJECTORIES, SEEDS, EPISODES = 200, 3, 32  # demonstrations and evaluation episodes are per seed
 FIT = FitConfig(updates=20_000, batch=256, learning_rate=1e-3)
-UNIT = 40  # demonstrations per collect call: bounds the memory of a call
+UNIT = 50  # trajectories rolled at a time: bounds memory
 
 
 def scored(demos: Demos, references: dict[str, Any]) -> dict[str, Any]:
-    """Normalised score of rollouts `[S, N, H]`: mean over seeds and episodes, its 95 % normal interval, per seed, survival."""
+    """Normalised score of rollouts `[S, N, H]`: mean over seeds with its 95 % interval, by seed, and who survived."""
     low, high = references["random"]["mean"], references["expert"]["mean"]
-    score = (np.asarray(demos.reward, np.float64).sum(-1) - low) / (high - low)
-    half = 1.96 * score.std(ddof=1) / math.sqrt(score.size)
+    score = (np.asarray(demos.reward, np.float64).sum(-1).mean(1) - low) / (high - low)
+    interval = stats.mean_ci(score)
     return {
-        "score": float(score.mean()),
-        "ci": [float(score.mean() - half), float(score.mean() + half)],
-        "score_by_seed": [float(s) for s in score.mean(1)],
+        "score": float(interval.value),
+        "ci": [float(interval.lo), float(interval.hi)],
+        "score_by_seed": [float(s) for s in score],
         "survived": float(np.asarray(demos.alive)[..., -1].mean()),
-        "seeds": score.shape[0],
-        "episodes": score.shape[1],
     }
 
 
-def measure(
-    task: Task, references: dict[str, Any], trajectories: int = TRAJECTORIES, fit: FitConfig = FIT
+def clone(
+    task: Task,
+    references: dict[str, Any],
+    trajectories: int = TRAJECTORIES,
+    seeds: int = SEEDS,
+    episodes: int = EPISODES,
+    fit: FitConfig = FIT,
 ) -> dict[str, Any]:
-    """What the manifest states as `cloned`; ValueError for fewer than one trajectory."""
+    """Behaviour cloning from `trajectories` expert episodes, as the manifest states it; ValueError for fewer than one."""
     if trajectories < 1:
         raise ValueError(f"cloning needs at least one trajectory, got {trajectories}")
     started = time.monotonic()
-    lab = Lab(task, mse.make(task, mse.Config()), SEEDS, trajectories * task.horizon, fit, unit=min(UNIT, trajectories))
-    trained = bc.train(lab, seed_keys("clone", SEEDS), task, bc.Config())
-    demos = evidence.roll(task, trained.policies[trained.selected], SEEDS, EPISODES, beta=0.0)
-    settings: dict[str, Any] = {"trajectories": trajectories, "labels": int(lab.ledger.labels.mean())}
+    head = mse.make(task, mse.Config())
+    lab = Lab(task, head, tuple(range(seeds)), trajectories * task.horizon, fit, unit=min(UNIT, trajectories))
+    policy = lab.policy(lab.fit(rows(lab.demonstrate(trajectories)))[0])
+    found = scored(roll(task, policy, lab.seeds, episodes, beta=0.0), references)
+    settings: dict[str, Any] = {"trajectories": trajectories, "seeds": seeds, "episodes": episodes}
     settings |= {"updates": fit.updates, "batch": fit.batch, "learning_rate": fit.learning_rate}
-    return scored(demos, references) | settings | {"seconds": round(time.monotonic() - started, 1)}
+    return found | settings | {"seconds": round(time.monotonic() - started, 1)}
 
 
 def clone_expert(
     task_id: str, trajectories: int = TRAJECTORIES, log: Callable[[str], None] = to_stderr
 ) -> dict[str, Any]:
-    """Clones the expert of a task and keeps the result in the manifest beside its weights, which stay as they are.
+    """Clones the expert of a task and writes the result into its manifest, which it returns; the weights stay as they are.
 
-    Returns the manifest. FileNotFoundError where there is no expert, ValueError for a task whose expert is not trained.
+    FileNotFoundError where there is no expert, ValueError for a task whose expert is not trained.
     """
-    from ilbench import registry
-
     name = untrained(task_id).name
-    manifest, path = manifests.manifest(name), manifests.find(name).with_suffix(".json")
-    task = registry.task(task_id)
-    manifest["cloned"] = found = measure(task, manifest["references"], trajectories)
-    manifests.write_atomic(path, (json.dumps(manifest, indent=1, allow_nan=False) + "\n").encode())
+    stated, path = manifests.manifest(name), manifests.find(name).with_suffix(".json")
+    stated["cloned"] = found = clone(registry.task(task_id), stated["references"], trajectories)
+    manifests.write_atomic(path, (json.dumps(stated, indent=1, allow_nan=False) + "\n").encode())
     log(
         f"{name}: cloned from {trajectories} trajectories to a score of {found['score']:.3f} "
         f"[{found['ci'][0]:.3f}, {found['ci'][1]:.3f}], {found['survived']:.0%} survive, {found['seconds']:.0f} s"
     )
-    return manifest
+    return stated

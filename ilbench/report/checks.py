@@ -54,14 +54,17 @@ def _overview(ran: Sequence[Ran]) -> Table:
     for r in ran:
         verdicts = ", ".join(f"{n} {v}" for v, n in counts([r]).items()) or "no claims in this mode"
         took = " + ".join(f"{seconds:.1f} s" for seconds in r.seconds.values())
-        rows.append((r.short, r.statement, verdicts if r.error is None else f"BROKE: {r.error}", took))
+        about = r.id.split("_", 1)[-1].replace("_", " ") if r.short != r.id else r.id.replace("_", " ")
+        rows.append(
+            (r.short if r.short != r.id else "-", about, verdicts if r.error is None else f"BROKE: {r.error}", took)
+        )
     said = ", ".join(f"{n} {v}" for v, n in counts(ran).items())
     wrong = [r.short for r in ran if r.failed]
     closing = (
         f"Against what is expected: {', '.join(wrong)}." if wrong else "Nothing came out against what is expected."
     )
     title = f"{len(ran)} checks, {sum(len(r.claims) for r in ran)} claims: {said or 'none'}"
-    return Table(title, ("check", "statement", "claims", "took"), rows, (closing,))
+    return Table(title, ("check", "about", "claims", "took"), rows, (closing,))
 
 
 def text(ran: Sequence[Ran]) -> str:

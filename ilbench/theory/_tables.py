@@ -33,12 +33,6 @@ def table_policy(table: Any, horizon: int, actions: int, seeds: int = 1) -> Poli
     return Policy(params, _init, _act)
 
 
-def stacked_tables(tables: Any) -> Policy:
-    """Many policies at once: probabilities `[P, H, S, A]` as one policy with leaves `[P, 1, H, S, A - 1]`."""
-    cumulative = np.cumsum(np.asarray(tables, np.float64), axis=-1)[..., :-1].astype(np.float32)
-    return Policy({"cumulative": cumulative[:, None]}, _init, _act)
-
-
 def rolled(
     task: Task, policy: Policy, seeds: int, episodes: int, stream: str, *, beta: float = 0.0
 ) -> dict[str, np.ndarray]:

@@ -1,139 +1,238 @@
-"""Performance difference: J(pi) - J(pi') = sum_t E_{s ~ d_t^pi}[Q_t^{pi'}(s, pi) - V_t^{pi'}(s)], and the same with the
-roles reversed.
+"""J(pi) - J(pi') = sum_t E_{d_t^pi}[Q_t^{pi'}(s, pi) - V_t^{pi'}(s)], in every MDP; and the reversed form, with the
+states of pi' and the values of pi.
 
-An identity for any two policies of any finite-horizon MDP; J is the expected return, Q and V are time-dependent.
-Step 1 of the lecture's proof for DAgger: it turns the gap into a sum over the learner's own states.
+Source: Kakade & Langford 2002, Approximately optimal approximate reinforcement learning (discounted form); step 1 of
+the lecture's analysis of DAgger. The finite-horizon form is derived here.
 
-In rollouts the term of step t is a difference of two returns: follow pi up to and including t, then pi', against
-following pi up to t - 1, then pi'. Each term gets random numbers of its own, so that the sum does not telescope.
+Derivation. Let pi^(t) act as pi before step t and as pi' from t on. pi^(t+1) and pi^(t) share the law d_t^pi of the
+state at t, differ there in one action and follow pi' afterwards, so J(pi^(t+1)) - J(pi^(t)) = E_{d_t^pi}[Q_t^{pi'}(s, pi)
+- V_t^{pi'}(s)]. Sum over t: the left side telescopes to J(pi) - J(pi'). Swapping the names and the sign gives the
+reversed form. V_t depends on t even for stationary policies, because H - t rewards are left: with Q_0 at every step the
+identity is false (the counterexample below).
 
-Source: Kakade and Langford 2002, Approximately optimal approximate reinforcement learning, ICML; in this form the
-lecture and Ross, Gordon and Bagnell 2011, https://arxiv.org/abs/1011.0686
+Branch rollouts measure the terms one by one. Both policies of a pair run on the same episode keys, so they meet the same
+states up to t and one of them takes the other's action there. Different t have different keys: with shared keys the sum
+would telescope episode by episode and could not fail.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import special
 
 from ilbench import registry
-from ilbench.claims import Mode, Result, at_most, equivalent
+from ilbench.claims import Claim, Result, equal, equivalent
 from ilbench.exact import dp
 from ilbench.exact.mdp import MDP
-from ilbench.report.style import COLOURS, GREY
-from ilbench.theory import _random
+from ilbench.report.style import COLOURS, GREY, MARKS, legend_below
+from ilbench.types import Policy, Task
 
 MODES = ("exact", "monte-carlo")
-INSTANCES, STATES, ACTIONS, HORIZON = 50, 20, 5, 50
-BRANCHES, EPISODES, BATCHES, MARGIN = 8, 40_000, 20, 0.1  # steps, rollouts a policy, groups for the standard error
+TOLERANCE = 1e-12  # of H max|R|, the largest return there is
+TASKS, H, EPISODES, ERROR = (
+    ("random_mdp", "reset_cliff_recoverable"),
+    20,
+    3000,
+    0.3,
+)  # Monte Carlo: H pairs of EPISODES branches
+MARGIN = 0.05  # of the exact gap
+DIRECTIONS = ("forward", "reversed")
 
 
-def sides(mdp: MDP, pi: Any, other: Any, H: int) -> tuple[float, float, float]:
-    """J(pi) - J(other), its forward expansion over d^pi, and its reversed expansion over d^other."""
-    gap = dp.total_return(mdp, pi, H) - dp.total_return(mdp, other, H)
-    Q_other, Q_pi = dp.q_values(mdp, other, H), dp.q_values(mdp, pi, H)
-    d_pi, d_other = dp.occupancy(mdp, pi, H), dp.occupancy(mdp, other, H)
-    advantage = ((pi - other) * Q_other).sum(-1)
-    disadvantage = ((pi - other) * Q_pi).sum(-1)
-    return gap, float((d_pi * advantage).sum()), float((d_other * disadvantage).sum())
+def residuals(mdp: MDP, pi: Any, base: Any, horizon: int) -> np.ndarray:
+    """`[2]`: gap minus the sum of the terms, forward and reversed, over the largest return possible."""
+    gap = dp.total_return(mdp, pi, horizon) - dp.total_return(mdp, base, horizon)
+    forward = dp.performance_difference(mdp, pi, base, horizon).sum()
+    reverse = -dp.performance_difference(mdp, base, pi, horizon).sum()
+    return np.array([gap - forward, gap - reverse]) / (horizon * max(1e-300, np.abs(mdp.R).max()))
 
 
-def _residuals(mdp: MDP, pi: Any, other: Any, H: int) -> tuple[float, float]:
-    gap, forward, reverse = sides(mdp, pi, other, H)
-    scale = max(1.0, abs(dp.total_return(mdp, pi, H)), abs(dp.total_return(mdp, other, H)))
-    return abs(gap - forward) / scale, abs(gap - reverse) / scale
-
-
-def _exact() -> Result:
+def random_mdps(
+    count: int = 50, S: int = 20, A: int = 5, horizon: int = 50
+) -> Iterator[tuple[MDP, np.ndarray, np.ndarray]]:
+    """Yields `(mdp, pi, base)`, stochastic time-dependent policies; a fixed stream."""
     rng = np.random.default_rng(1)
-    random = []
-    for _ in range(INSTANCES):
-        mdp = _random.mdp(rng, STATES, ACTIONS)
-        pi, other = (_random.policy(rng, HORIZON, STATES, ACTIONS) for _ in range(2))
-        random.append(_residuals(mdp, pi, other, HORIZON))
-    tasks = {}
-    for task, mdp, expert in _random.tabular(HORIZON):
-        actions = mdp.R.shape[1]
-        learner = _random.erring(rng, expert, actions, 0.5)
-        tasks[task.id] = _residuals(mdp, learner, np.eye(actions)[expert], HORIZON)
-    worst = np.max(random, axis=0), np.max(list(tasks.values()), axis=0)
-    where = f"{INSTANCES} random MDPs, S = {STATES}, A = {ACTIONS}, H = {HORIZON}"
-    claims = tuple(
-        at_most(f"|J(pi) - J(pi') - {form} expansion| <= 1e-12 of scale: {what}", float(w[i]), 1e-12, slack=0.0)
-        for w, what in zip(worst, (where, f"{len(tasks)} tabular tasks, H = {HORIZON}"), strict=True)
-        for i, form in enumerate(("forward", "reversed"))
-    )
-    forward, reverse = (list(map(float, column)) for column in zip(*random, *tasks.values(), strict=True))
-    return Result(claims, {"forward": forward, "reversed": reverse})
+    for _ in range(count):
+        mdp = MDP(rng.dirichlet(np.ones(S), (S, A)), rng.uniform(size=(S, A)), rng.dirichlet(np.ones(S)))
+        yield mdp, rng.dirichlet(np.ones(A), (horizon, S)), rng.dirichlet(np.ones(A), (horizon, S))
 
 
-def _switching(pi: Any, other: Any, H: int) -> np.ndarray:
-    """Tables `[H + 1, H, S, A]`: policy k follows pi before step k and `other` from then on."""
-    return np.stack([np.where(np.arange(H)[:, None, None] < k, pi, other) for k in range(H + 1)])
+def tabular() -> dict[str, np.ndarray]:
+    """Residuals `[2]` by tabular task at its own horizon: its expert, and a learner with random probabilities."""
+    out = {}
+    for i, (name, entry) in enumerate(registry.entries("tasks").items()):
+        if "tabular" in entry.tags:
+            task = registry.task(name)
+            mdp, rng = task.mdp(), np.random.default_rng([2, i])
+            learner = rng.dirichlet(np.ones(mdp.R.shape[1]), (task.horizon, len(mdp.rho)))
+            out[name] = residuals(mdp, learner, np.asarray(task.expert.params), task.horizon)
+    return out
 
 
-def _monte_carlo(say: Any) -> Result:
-    from ilbench.theory._tables import rolled, stacked_tables
+def stationary_residual(mdp: MDP, pi: Any, base: Any, horizon: int) -> float:
+    """|gap - sum of terms| over the largest return when Q_0 and V_0 stand in at every step: not an identity."""
+    *_, (_, Q, V) = dp.backward(mdp, base, horizon)
+    terms = [d @ ((p * Q).sum(-1) - V) for d, p in zip(dp.occupancy(mdp, pi, horizon), pi, strict=True)]
+    gap = dp.total_return(mdp, pi, horizon) - dp.total_return(mdp, base, horizon)
+    return float(abs(gap - sum(terms)) / (horizon * np.abs(mdp.R).max()))
 
-    H = BRANCHES
-    task = registry.task("random_mdp", H)
-    assert task.mdp is not None
-    mdp = task.mdp()
-    expert = np.broadcast_to(np.asarray(task.expert.params), (H, len(mdp.rho)))
-    rng, eye = np.random.default_rng(2), np.eye(mdp.R.shape[1])
-    pi, other = _random.erring(rng, expert, mdp.R.shape[1], 0.8), eye[expert]
-    tables = _switching(pi, other, H)
-    say(f"{2 * H + 2} policies x {EPISODES} episodes")
-    # lhs: pi and pi'. rhs: for every t a pair of policies of its own, so that nothing cancels by construction.
-    order = np.concatenate([[H, 0], *([k + 1, k] for k in range(H))])
-    reward = rolled(task, stacked_tables(tables[order]), len(order), EPISODES, "t01")["reward"].sum(-1)
-    pairs = (reward[0::2] - reward[1::2]).reshape(H + 1, BATCHES, -1).mean(-1)  # `[1 + H, batches]`
-    residual = pairs[0] - pairs[1:].sum(0)
-    mean, half = float(residual.mean()), 1.729 * float(residual.std(ddof=1)) / np.sqrt(BATCHES)
-    exact = sides(mdp, pi, other, H)
-    claim = equivalent(
-        f"J(pi) - J(pi') - sum of branch rollouts = 0 +- {MARGIN:g}: random_mdp, H = {H}", 0.0, mean,
-        (mean - half, mean + half), MARGIN, EPISODES, kind="T",
-        note=f"gap {pairs[0].mean():.3f}, exact {exact[0]:.3f}; {EPISODES} episodes for each of {2 * H + 2} policies",
+
+def _exact(say: Callable[[str], None]) -> Result:
+    random = np.array([residuals(*instance, 50) for instance in random_mdps()])
+    say("tabular tasks")
+    tasks = tabular()
+    out = []
+    for i, direction in enumerate(DIRECTIONS):
+        for what, values, note in (
+            ("50 random MDPs (S = 20, A = 5, H = 50)", random[:, i], "stochastic, time-dependent policies"),
+            (f"{len(tasks)} tabular tasks", np.array([r[i] for r in tasks.values()]), ", ".join(tasks)),
+        ):
+            worst = float(np.abs(values).max())
+            text = f"{what}: max |J(pi) - J(pi') - sum of terms| / (H max|R|) = 0, {direction}"
+            out.append(equal(text, 0.0, worst, tolerance=TOLERANCE, note=f"scale: largest return possible; {note}"))
+    (instance,) = random_mdps(1)
+    out.append(
+        equal(
+            "random MDP (S = 20, A = 5, H = 50): the same with Q_0, V_0 at every step", 0.0,
+            stationary_residual(*instance, 50), tolerance=TOLERANCE, expected="fails",
+            note="values depend on t: H - t rewards are left",
+        )
     )  # fmt: skip
-    terms = [
-        (((pi - other) * dp.q_values(mdp, other, H)).sum(-1) * dp.occupancy(mdp, pi, H))[t].sum() for t in range(H)
-    ]
-    se = pairs.std(1, ddof=1) / np.sqrt(BATCHES)
-    data = {"branch_exact": list(map(float, terms)), "branch": pairs[1:].mean(1).tolist(), "branch_se": se[1:].tolist()}
-    return Result((claim,), data)
+    rows = {"random MDPs": np.abs(random).ravel(), "tabular tasks": np.abs(np.array(list(tasks.values()))).ravel()}
+    return Result(tuple(out), {"residuals": {k: v.tolist() for k, v in rows.items()}})
 
 
-def measure(mode: Mode, say: Any) -> Result:
-    """Both directions in float64 on random and on all tabular tasks; the forward one by branch rollouts."""
-    return _exact() if mode == "exact" else _monte_carlo(say)
+# --------------------------------------------------------------------------------------- Monte Carlo
+class Sides(NamedTuple):
+    """A mean and its standard error."""
+
+    value: float
+    se: float
+
+
+def probabilities(task: Task) -> tuple[np.ndarray, np.ndarray]:
+    """Learner and expert `[H, S, A]`: the learner takes the next action index with probability ERROR."""
+    mdp = task.mdp()  # type: ignore[misc]
+    actions = mdp.R.shape[1]
+    expert = np.broadcast_to(np.asarray(task.expert.params), (task.horizon, len(mdp.rho)))
+    return dp.erring_policy(expert, ERROR, actions), np.eye(actions)[expert]
+
+
+def branches(first: np.ndarray, then: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Tables `[H, H, S, A]`: row t acts as `first` before t, then as `then`; in the first one also at t."""
+    t = np.arange(len(first))
+    both = ((t <= at, t < at) for at in t)
+    through, upto = zip(*both, strict=True)
+    pick = lambda rows: np.where(np.array(rows)[..., None, None], first, then)  # noqa: E731
+    return pick(through), pick(upto)
+
+
+def _returns(task: Task, tables: np.ndarray, stream: str) -> tuple[np.ndarray, np.ndarray]:
+    """Returns `[H, N]` and observations `[H, N, H]` of one table `[H, S, A]` per row of the seed axis."""
+    from ilbench.theory._tables import rolled, table_policy
+
+    rows, actions = len(tables), tables.shape[-1]
+    policies = [table_policy(table, task.horizon, actions) for table in tables]
+    params = {"cumulative": np.concatenate([p.params["cumulative"] for p in policies])}
+    runs = rolled(task, Policy(params, policies[0].init, policies[0].act), rows, EPISODES, stream)
+    return runs["reward"].sum(-1), runs["obs"]
+
+
+def _side(values: np.ndarray) -> Sides:
+    """Sum over rows of the means of independent units `[rows, N]`."""
+    return Sides(float(values.mean(1).sum()), float(np.sqrt((values.var(1, ddof=1) / values.shape[1]).sum())))
+
+
+def sampled(name: str, direction: str) -> tuple[Sides, Sides, Sides, float, np.ndarray]:
+    """Gap; sum of branch terms; gap minus exact terms at visited states; exact gap; branch terms `[H]`."""
+    task = registry.task(name, H)
+    learner, expert = probabilities(task)
+    mdp, sign = task.mdp(), 1 if direction == "forward" else -1  # type: ignore[misc]
+    first, then = (learner, expert) if sign > 0 else (expert, learner)
+    stream = f"t01/{name}/{direction}"
+    whole, obs = _returns(task, np.broadcast_to(first, (H, *first.shape)), f"{stream}/first")
+    other, _ = _returns(task, np.broadcast_to(then, (H, *then.shape)), f"{stream}/then")
+    through, upto = branches(first, then)
+    pairs = sign * (_returns(task, through, f"{stream}/branch")[0] - _returns(task, upto, f"{stream}/branch")[0])
+    a, b = (_side(x.reshape(1, -1)) for x in (whole, other))
+    gap = Sides(sign * (a.value - b.value), float(np.hypot(a.se, b.se)))
+    terms = np.stack([(p * Q).sum(-1) - V for p, (_, Q, V) in zip(first[::-1], dp.backward(mdp, then, H), strict=True)])
+    left = _side((whole - terms[::-1][np.arange(H), obs].sum(-1)).reshape(1, -1))
+    exact = dp.total_return(mdp, learner, H) - dp.total_return(mdp, expert, H)
+    return gap, _side(pairs), Sides(sign * (left.value - b.value), float(np.hypot(left.se, b.se))), exact, pairs.mean(1)
+
+
+def _claim(text: str, difference: Sides, exact: float, n: int, unit: str) -> Claim:
+    margin = MARGIN * abs(exact)
+    wide, narrow = 1.959964 * difference.se, 1.644854 * difference.se
+    power = max(0.0, 2 * float(special.ndtr(margin / difference.se - 1.644854)) - 1)
+    inside = "contains" if abs(difference.value) <= wide else "misses"
+    return equivalent(
+        text, 0.0, difference.value, (difference.value - narrow, difference.value + narrow), margin, n, kind="T",
+        note=f"margin {MARGIN:.0%} of the exact gap {exact:.3g}; 95 % interval +-{wide:.2g} {inside} 0; "
+        f"{unit}; a true identity comes out HOLDS with probability {power:.3f}",
+    )  # fmt: skip
+
+
+def _monte_carlo(say: Callable[[str], None]) -> Result:
+    out, data = [], {}
+    for name in TASKS:
+        for direction in DIRECTIONS:
+            say(f"{name}, {direction}")
+            gap, terms, visited, exact, curve = sampled(name, direction)
+            text = f"{name}, H = {H}, {direction}: J(pi) - J(pi') - sum_t E[Q_t - V_t]"
+            difference = Sides(gap.value - terms.value, float(np.hypot(gap.se, terms.se)))
+            n = H * EPISODES
+            out.append(
+                _claim(f"{text} = 0, branch rollouts", difference, exact, n, f"{n} pairs of branches, one unit each")
+            )
+            out.append(_claim(f"{text} = 0, exact Q", visited, exact, n, f"{n} trajectories, one unit each"))
+            data[f"{name}, {direction}"] = {
+                "exact": exact, "gap": list(gap), "terms": list(terms), "curve": curve.tolist(),
+            }  # fmt: skip
+    return Result(tuple(out), {"branches": data})
+
+
+def measure(mode: str, say: Callable[[str], None]) -> Result:
+    """Exact: random MDPs and every tabular task. Monte Carlo: branch rollouts, and exact terms at visited states."""
+    return _exact(say) if mode == "exact" else _monte_carlo(say)
 
 
 def plot(result: Result, figure: Any) -> None:
-    """Histogram of residuals; the terms of the sum, exact and from rollouts."""
-    data = result.data
-    figure.set_size_inches(8.4, 3.6)
-    left, right = figure.subplots(1, 2)
-    if "forward" in data:
-        bins = np.linspace(-18, -11.5, 27)
-        for name, colour in (("forward", COLOURS[0]), ("reversed", COLOURS[1])):
-            left.hist(np.log10(np.maximum(data[name], 1e-18)), bins, histtype="step", color=colour, lw=1.5, label=name)
-        left.axvline(-12, color=GREY, ls="--", lw=1)
-        left.legend(frameon=False, fontsize=8)
-    left.set(xlabel="log10 of |lhs - rhs| / scale", ylabel="instances", title="An identity, to rounding (line: 1e-12)")
-    if "branch" in data:
-        t = np.arange(1, len(data["branch"]) + 1)
-        right.errorbar(
-            t,
-            data["branch"],
-            1.96 * np.asarray(data["branch_se"]),
-            fmt="o",
-            color=COLOURS[0],
-            ms=4,
-            capsize=2,
-            label="branch rollouts, 95 %",
-        )
-        right.plot(t, data["branch_exact"], "_", color=COLOURS[1], ms=14, label="exact")
-        right.legend(frameon=False, fontsize=8)
-    right.set(xlabel="step t", ylabel="return lost by deviating at t", title="The terms of the sum, random_mdp")
+    """Histogram of the residuals, and both sides of the identity from rollouts."""
+    shown = [
+        (f, result.data[key]) for key, f in (("residuals", _histogram), ("branches", _sides)) if key in result.data
+    ]
+    figure.set_size_inches(8.6 if len(shown) > 1 else 6.4, 4.0)
+    for axis, (draw, data) in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
+        draw(axis, data)
+
+
+def _histogram(axis: Any, residuals_: dict[str, list[float]]) -> None:
+    bins = np.linspace(-18.5, -11.5, 29)
+    for (name, values), colour in zip(residuals_.items(), COLOURS, strict=False):
+        shown = np.log10(np.maximum(values, 10**-18.25))
+        axis.hist(shown, bins, color=colour, alpha=0.7, label=f"{name} ({len(values)})")
+    axis.axvline(np.log10(TOLERANCE), color=GREY, ls="--", label="tolerance")
+    axis.set(xlabel="log10 |residual| / (H max|R|); left-most bin: 0", ylabel="instances x directions")
+    axis.set_title("An identity to rounding, both directions", fontsize=9)
+    legend_below(axis, 3)
+
+
+def _sides(axis: Any, rows: dict[str, Any]) -> None:
+    for y, (_, row) in enumerate(rows.items()):
+        for shift, key, label in ((-0.12, "gap", "J(pi) - J(pi')"), (0.12, "terms", "sum of branch terms")):
+            value, se = (x / abs(row["exact"]) for x in row[key])
+            i = 0 if key == "gap" else 1
+            axis.errorbar(
+                value, y + shift, xerr=1.96 * se, fmt=MARKS[i], color=COLOURS[i], ms=4, capsize=2,
+                label=label if y == 0 else None,
+            )  # fmt: skip
+        axis.plot([row["exact"] / abs(row["exact"])] * 2, [y - 0.3, y + 0.3], color=GREY, label=None if y else "exact")
+    axis.set_yticks(range(len(rows)), [k.replace(", ", "\n").replace("cliff_", "cliff_\n") for k in rows], fontsize=8)
+    axis.set(ylim=(len(rows) - 0.5, -0.9), xlabel="in units of the exact gap (bars: 95 %)")
+    axis.set_title("Rollouts: one action changed at each t", fontsize=9)
+    axis.legend(fontsize=7, loc="upper center", ncols=3, frameon=False)

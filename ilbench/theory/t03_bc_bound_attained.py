@@ -1,91 +1,137 @@
-"""The behaviour-cloning bound is attained: on the disjoint instance a deterministic learner with eps_t = e at every step
-pays exactly e H(H+1)/2.
+"""With eps_t <= eps at every t, cost <= eps H(H+1)/2 is attained exactly, by a deterministic learner, and
+sum_t min(1, t eps) at every H; T^2 mean_t eps_t is attained too; mean_t eps_t H(H+1)/2 is no bound.
 
-With the average error in place of the largest the same formula is false, by up to 2H/(H+1): if all the error sits at the
-first step, the loss is H eps_1 = H^2 mean_t eps_t, which is Ross and Bagnell's bound with equality, and 2H/(H+1) times
-mean_t eps_t H(H+1)/2.
+Source: Ross & Bagnell 2010, https://proceedings.mlr.press/v9/ross10a.html (T^2 with the mean error); the lecture's form
+(every eps_t <= eps). The instances are after the 3-state example of the former; the derivations are ours.
 
-Derivation: on the disjoint instance start state k has mass e and errs once, at step k, for ever after. The loss of step t
-is the mass that has erred by then, e min(t, K), and sums to e H(H+1)/2 for K = H; clipped, sum_t min(1, t e), at every H.
-
-Source: Ross and Bagnell 2010, https://proceedings.mlr.press/v9/ross10a.html; the form with the maximum is the lecture's
+Derivation. Disjoint: K start states of mass eps, K eps <= 1. The expert stays where it started. The learner errs in
+state k at step k and nowhere else on the expert's path, so eps_t = eps for t <= K; who has erred is in B, where the
+learner always errs. P(erred by t) = eps min(t, K), and with K = 1/eps the cost is sum_t min(1, t eps) exactly, the
+clipped bound; while eps H <= 1 this is eps H(H+1)/2. No randomness in the learner is needed: it is enough that what
+errs at t has not erred before, so that errors never overlap. Independent errors do overlap, and stay below (T02).
+First step: K = 1. eps_1 = eps, all other eps_t = 0, mean_t eps_t = eps / H, and whoever erred pays at all H steps:
+cost = eps H = H^2 mean_t eps_t. The slide's formula with this mean gives eps (H+1)/2: too small by 2H/(H+1), which is
+the most it can be, as cost <= H^2 mean_t eps_t always.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ilbench import registry
-from ilbench.claims import Mode, Result, at_most, equal
+from ilbench.claims import Claim, Result, at_most, equal
+from ilbench.envs import disjoint
 from ilbench.exact import bounds, dp
-from ilbench.report.style import COLOURS, GREY, MARKS, legend_below
+from ilbench.report.style import COLOURS, GREY
 
 MODES = ("exact",)
-EPS = 0.01
-HORIZONS = (1, 2, 5, 10, 20, 50, 100)
-CLIPPED = (10, 50, 100, 200, 500, 1000)  # beyond 1/e the bound saturates
+CELLS = ((0.1, 30), (0.01, 300), (1 / 400, 400))  # (eps, longest horizon); K = 1/eps start states
+FIRST_EPS, FIRST_H = 1e-3, (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
-def _loss(name: str, H: int, eps: float) -> tuple[float, np.ndarray]:
-    """0-1 loss of the erring learner and its eps_t `[H]` on the expert's states."""
-    from ilbench.envs.disjoint import learner
+class Run(NamedTuple):
+    """`[H]`: total cost up to each horizon, and the learner's error on the expert's states at each step."""
 
-    task = registry.task(name, H, eps=eps)
-    assert task.mdp is not None
+    cost: np.ndarray
+    eps: np.ndarray
+
+
+def run(task_id: str, eps: float, H: int, **states: int) -> Run:
+    """The instance's deterministic learner by dynamic programming; every prefix is the instance of that horizon.
+
+    Raises ValueError if the learner's table is not one action per state and step.
+    """
+    task = registry.task(task_id, H, eps=eps, **states)
     mdp = task.mdp()
-    table, expert = learner(H, len(mdp.rho) - 2), np.asarray(task.expert.params)
-    return float(dp.expected_mistakes(mdp, table, expert, H).sum()), dp.expert_errors(mdp, table, expert, H)
+    table = disjoint.learner(H, len(mdp.rho) - 2)
+    if not np.issubdtype(table.dtype, np.integer):
+        raise ValueError(f"the learner must be deterministic, got a table of {table.dtype}")
+    expert = np.asarray(task.expert.params, np.int64)
+    return Run(-np.cumsum(dp.rewards(mdp, table, H)), dp.expert_errors(mdp, table, expert, H))
 
 
-def measure(mode: Mode, say: Any) -> Result:
-    """Exact: ratios of loss to the bounds over horizons on both instances."""
-    attained, steady, clipped = [], 0.0, 0.0
-    for H in HORIZONS:
-        loss, eps = _loss("disjoint", H, EPS)
-        attained.append(loss / float(bounds.b1(eps)))
-        steady = max(steady, float(np.abs(eps - EPS).max()))
-    for H in CLIPPED:
-        loss, _ = _loss("disjoint", H, EPS)
-        clipped = max(clipped, abs(loss / float(bounds.b1_clipped(np.full(H, EPS))) - 1))
-    first = {H: _loss("first_step", H, EPS) for H in HORIZONS}
-    square = max(abs(loss / float(bounds.b0(eps)) - 1) for loss, eps in first.values())
-    exceeds = {H: loss / float(bounds.b1_of_mean(eps)) for H, (loss, eps) in first.items()}
-    excess = max(abs(ratio / (2 * H / (H + 1)) - 1) for H, ratio in exceeds.items())
-    top, off = max(HORIZONS), float(np.abs(np.array(attained) - 1).max())
-    claims = (
-        at_most("disjoint: eps_t = e at every step t on the expert's states", steady, 1e-12, slack=0.0),
-        at_most("disjoint: |loss / (e H(H+1)/2) - 1| <= 1e-12, e = .01, H 1 ... 100", off, 1e-12, slack=0.0),
-        at_most("disjoint: |loss / sum_t min(1, t e) - 1| <= 1e-12, H 10 ... 1000", clipped, 1e-12, slack=0.0),
-        at_most("first step: |loss / (H^2 mean_t eps_t) - 1| <= 1e-12, H 1 ... 100", square, 1e-12, slack=0.0),
-        at_most(
-            f"first step: loss <= mean_t eps_t H(H+1)/2, H = {top}", first[top][0], float(bounds.b1_of_mean(first[top][1])),
-            expected="fails", note=f"exceeded {exceeds[top]:.4f} times",
+def ratios(r: Run) -> dict[str, np.ndarray]:
+    """Cost over each bound, at every prefix `[H]`."""
+    prefixes = [r.eps[: h + 1] for h in range(len(r.eps))]
+    names = {"b1": bounds.b1, "clipped": bounds.b1_clipped, "b0": bounds.b0, "mean": bounds.b1_of_mean}
+    return {name: r.cost / np.array([float(f(e)) for e in prefixes]) for name, f in names.items()}
+
+
+def _attained(eps: float, r: dict[str, np.ndarray]) -> list[Claim]:
+    H = len(r["b1"])
+    inside = round(1 / eps)
+    out = []
+    for text, values, note in (
+        (f"cost / (eps H(H+1)/2) = 1, H = 1 ... {min(H, inside)}", r["b1"][:inside], "eps H <= 1"),
+        (f"cost / sum_t min(1, t eps) = 1, H = 1 ... {H}", r["clipped"], "every H, saturated ones too"),
+    ):
+        worst = float(values[np.argmax(np.abs(values - 1))])
+        note = f"deterministic learner; {note}; shown: the worst H; tightness 1"
+        out.append(equal(f"disjoint, eps = {eps:g}: {text}", 1.0, worst, tolerance=1e-12, note=note))
+    return out
+
+
+def _first(r: Run, all_: dict[str, np.ndarray]) -> list[Claim]:
+    at = np.array(FIRST_H) - 1
+    worst = float(all_["b0"][at][np.argmax(np.abs(all_["b0"][at] - 1))])
+    factor = 2 * np.array(FIRST_H) / (np.array(FIRST_H) + 1)
+    off = all_["mean"][at] / factor
+    where = f"first step, eps_1 = {FIRST_EPS:g}"
+    i = 99
+    return [
+        equal(
+            f"{where}: cost / (H^2 mean_t eps_t) = 1, H = 1 ... {FIRST_H[-1]}", 1.0, worst, tolerance=1e-12,
+            note=f"deterministic learner; {len(FIRST_H)} horizons; tightness 1: Ross & Bagnell's T^2 eps_bar",
         ),
-        at_most("first step: it is exceeded by exactly 2H/(H+1), to 1e-12", excess, 1e-12, slack=0.0),
-        equal("first step: 2H/(H+1) = 1.9802 at H = 100", 1.9802, exceeds[top], tolerance=5e-5),
-    )  # fmt: skip
-    return Result(claims, {"horizons": list(HORIZONS), "attained": attained, "exceeds": list(exceeds.values())})
+        at_most(
+            f"{where}, H = 100: cost <= mean_t eps_t H(H+1)/2", float(r.cost[i]), float(bounds.b1_of_mean(r.eps[: i + 1])),
+            expected="fails", note=f"the mean in the lecture's formula: exceeded by {all_['mean'][i]:.4f} = 2H/(H+1)",
+        ),
+        equal(
+            f"{where}: cost / (mean_t eps_t H(H+1)/2) / (2H/(H+1)) = 1, H = 1 ... {FIRST_H[-1]}", 1.0,
+            float(off[np.argmax(np.abs(off - 1))]), tolerance=1e-12, note="1.9802 at H = 100, 2 in the limit; no instance exceeds it",
+        ),
+    ]  # fmt: skip
+
+
+def measure(mode: str, say: Callable[[str], None]) -> Result:
+    """Both instances at every horizon, in float64."""
+    del mode
+    out, curves = [], {}
+    for eps, H in CELLS:
+        say(f"disjoint, eps = {eps:g}")
+        r = ratios(run("disjoint", eps, H, states=round(1 / eps)))
+        out += _attained(eps, r)
+        if eps == 0.01:
+            curves = {"b1": r["b1"].tolist(), "clipped": r["clipped"].tolist()}
+    say("first step")
+    first = run("first_step", FIRST_EPS, FIRST_H[-1])
+    all_ = ratios(first)
+    out += _first(first, all_)
+    at = np.unique(np.geomspace(1, FIRST_H[-1], 60).astype(int)) - 1
+    curves |= {"horizons": (at + 1).tolist(), "b0": all_["b0"][at].tolist(), "mean": all_["mean"][at].tolist()}
+    return Result(tuple(out), {"curves": curves})
 
 
 def plot(result: Result, figure: Any) -> None:
-    """Ratio of loss to bound against H."""
-    data, axis = result.data, figure.subplots()
-    h = np.array(data["horizons"])
-    axis.plot(
-        h,
-        data["attained"],
-        f"{MARKS[0]}-",
-        color=COLOURS[0],
-        ms=4,
-        label="disjoint: loss / (max eps H(H+1)/2), attained",
-    )
-    axis.plot(
-        h, data["exceeds"], MARKS[1], color=COLOURS[1], ms=4, label="first step: loss / (mean eps H(H+1)/2), false"
-    )
-    axis.plot(h, 2 * h / (h + 1), "-", color=COLOURS[1], lw=1, label="2H/(H+1)")
-    axis.axhline(1.0, color=GREY, ls="--", lw=1)
-    axis.set(xscale="log", ylim=(0, 2.2), xlabel="horizon H (steps)", ylabel="loss / bound")
-    axis.set_title("With the largest error the bound is attained; with the mean error it is false", fontsize=9)
-    legend_below(axis, 1)
+    """Cost over its bound against H: 1 where the bound is attained, above 1 where there is none."""
+    figure.set_size_inches(8.6, 3.8)
+    left, right = figure.subplots(1, 2, sharey=True)
+    c = result.data["curves"]
+    H = np.arange(1, len(c["b1"]) + 1)
+    left.plot(H, c["clipped"], color=COLOURS[0], lw=2.5, label="over sum_t min(1, t eps)")
+    left.plot(H, c["b1"], color=COLOURS[1], lw=1.2, ls="--", label="over eps H(H+1)/2")
+    left.axvline(100, color=GREY, lw=1, ls=":", label="eps H = 1")
+    left.set(xlabel="horizon H (steps)", ylabel="cost / bound", ylim=(0, 2.15))
+    left.set_title("Disjoint errors, eps = .01: attained at every H", fontsize=9)
+    left.legend(fontsize=7, loc="upper left", frameon=False)
+    h = np.array(c["horizons"])
+    right.plot(h, c["mean"], color=COLOURS[1], lw=2.5, label="over mean_t eps_t H(H+1)/2: no bound")
+    right.plot(h, 2 * h / (h + 1), color="black", lw=1, ls=":", label="2H/(H+1)")
+    right.plot(h, c["b0"], color=COLOURS[0], lw=2.5, label="over H^2 mean_t eps_t: attained")
+    right.set(xscale="log", xlabel="horizon H (steps)")
+    right.set_title("All error at the first step: the mean fails by 2H/(H+1)", fontsize=9)
+    right.legend(fontsize=7, loc="lower right", frameon=False)

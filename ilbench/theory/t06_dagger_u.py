@@ -29,7 +29,7 @@ from ilbench.exact import closed_forms as cf
 from ilbench.exact import dp
 from ilbench.exact.mdp import MDP
 from ilbench.intervals import t_test
-from ilbench.report.style import COLOURS, MARKS
+from ilbench.report.style import COLOURS, MARKS, legend_below
 from ilbench.theory import _branch, _chains, _slopes
 
 MODES = ("exact", "monte-carlo")
@@ -150,7 +150,9 @@ def _sampled(say: Callable[[str], None]) -> tuple[list[claims.Claim], dict[str, 
         each = c.gap / (np.array(h) * c.eps_own)
         ubars[regime] = [[float(x) for x in t_test(each[:, k], 0.95)[0]] for k in range(len(h))]
     say("dialled learners")
-    return out, {"mc_horizons": list(h), "mc_ubar": ubars}
+    cliff = _chains.exact("cliff", "own", eps, h)
+    at_eps = (cliff.gap / (np.array(h) * cliff.eps_own)).tolist()
+    return out, {"mc_horizons": list(h), "mc_ubar": ubars, "mc_cliff": at_eps}
 
 
 def _robot(say: Callable[[str], None]) -> tuple[list[claims.Claim], dict[str, Any]]:
@@ -198,7 +200,7 @@ def plot(result: claims.Result, figure: Any) -> None:
     """ubar over H per regime, and on the robot what a mistake at step t costs."""
     data, robot = result.data, "steps" in result.data
     axes = figure.subplots(1, 2 if robot else 1, squeeze=False)[0]
-    figure.set_size_inches(9.0 if robot else 6.4, 4.0)
+    figure.set_size_inches(9.4 if robot else 6.4, 4.6)
     left = axes[0]
     for i, regime in enumerate(_chains.REGIMES):
         wide = (5, 1.5, 1.5)[i]  # recoverable and stable coincide
@@ -210,10 +212,13 @@ def plot(result: claims.Result, figure: Any) -> None:
                 data["mc_horizons"], value, yerr=[value - lo, hi - value], fmt=MARKS[i], color=COLOURS[i], ms=4,
                 capsize=2, label=f"{regime}, sampled (eps = {_chains.EPS:g})",
             )  # fmt: skip
+    if "mc_cliff" in data:
+        name = f"cliff, exact (eps = {_chains.EPS:g})"
+        left.loglog(data["mc_horizons"], data["mc_cliff"], "--", color=COLOURS[1], lw=1, label=name)
     left.set_xticks(data["horizons"], [str(h) for h in data["horizons"]])
     left.minorticks_off()
     left.set(xlabel="horizon H (steps)", ylabel="ubar = gap / mistakes (cost)")
-    left.legend(fontsize=7, frameon=False)
+    legend_below(left, 2)
     left.set_title("A mistake costs 1, or half of what is left", fontsize=9)
     if robot:
         ubar, branch, _ = data["branch"]

@@ -164,9 +164,10 @@ def _monte_carlo(say: Callable[[str], None]) -> claims.Result:
             where = f"{reward} reward, {SHARING[shared]}, Reset Cliff, BC on N = {_reset.N}"
             text = f"slope of gap in H, {where}, H = {h[0]} ... {h[-1]}"
             out.append(_slopes.claim(text, predicted, s, len(SEEDS), f"limit {LIMITS[shared, reward]}; "))
-            width = h[-1] if reward == "dense" else 1
-            bound = 2 * width * runs[-1, 2]
-            out.append(claims.at_most_estimated(f"gap <= R D_H^2, {where}, H = {h[-1]}", curve[:, -1], bound, width))
+            for k in (0, -1) if not shared else (-1,):  # without sharing the bound is vacuous at long horizons
+                width = h[k] if reward == "dense" else 1
+                text, bound = f"gap <= R D_H^2, {where}, H = {h[k]}", 2 * width * runs[k, 2]
+                out.append(claims.at_most_estimated(text, curve[:, k], bound, width))
             band = [stats.mean_ci(c) for c in curve.T]
             points[f"{reward}, {SHARING[shared]}"] = [[float(x) for x in b] for b in band]
         say(SHARING[shared])

@@ -16,7 +16,10 @@ between a rollout and its copy with one small kick. Networks: 2 x 64 tanh, 2,000
 defaults), 10 seeds, 512 rows. The observation normaliser is off: x_1 never varies in the data, and the normaliser's floor
 on its standard deviation would multiply an unseen direction by 1,000; the statement is about smooth learners. Networks
 predict all actions of a chunk from the state at its start; nothing makes their actions consistent with one model of the
-plant, and the theorem on chunks is about learners whose chunks are: hence kind E.
+plant, and the theorem on chunks is about learners whose chunks are: hence kind E. What decides is how much the predicted
+actions depend on the unseen direction: without weight decay that dependence stays as it was initialised and chunks of 80
+still grow; weight decay 1, added after the first run had shown this, shrinks it and they contract. No weight decay helps
+single actions: with k_11 = 0 the factors are 1.1 and -1.1.
 
 Source: Simchowitz, Pfrommer, Jadbabaie 2025, https://arxiv.org/abs/2503.09722 (the pitfall); Zhang, Pfrommer, Pan, Matni,
 Simchowitz 2025, action chunking; both instances are this project's own.
@@ -39,6 +42,7 @@ MODES = ("exact", "monte-carlo")
 SEEDS, EPISODES = 10, 4
 KICK, SMALL_KICK = 1e-3, 1e-4  # of planned chunks; of networks, whose response saturates
 NETS = (1, 8, 80)  # chunk lengths of the trained networks
+DECAY = 1.0  # AdamW, per step and unit of learning rate
 STARTS, DEMOS = 16, 32  # rows per seed: windows that begin at steps 0 ... 15 of 32 demonstrations
 SDS = {1: 0.010, 2: 0.016, 4: 0.027, 8: 0.063, 16: 0.278, 32: 5.15}  # a = 1.2, noise .01
 SCALAR = (0.9, -0.9, 0.9)  # plant, model, feedback
@@ -173,7 +177,7 @@ def _demonstrations(index: int, horizon: int) -> Any:
     )
 
 
-def _network(demos: Any, length: int) -> tuple[Any, float]:
+def _network(demos: Any, length: int, decay: float) -> tuple[Any, float]:
     """Chunked policy of networks trained on windows of the demonstrations, and their final training loss."""
     from ilbench import fit
     from ilbench.heads._parametric import NetConfig, network, squared
@@ -185,44 +189,54 @@ def _network(demos: Any, length: int) -> tuple[Any, float]:
     obs, chunks = windows(demos, length, STARTS)
     shape = obs.shape[:2]
     data = Data(np.zeros(shape, np.int32), obs, chunks, np.ones(shape, np.float32))
+    settings = fit.FitConfig(weight_decay=decay)
     params = fit.init(head, seed_keys("init", range(SEEDS)))
-    params, losses = fit.fit(head, Box(2), seed_keys("fit0", range(SEEDS)), params, data, fit.FitConfig(), 2000)
+    params, losses = fit.fit(head, Box(2), seed_keys("fit0", range(SEEDS)), params, data, settings, 2000)
     return predicted(head, params, length, 2), float(np.asarray(losses)[:, -1].mean())
 
 
-def _network_claims(say: Callable[[str], None]) -> tuple[list[Claim], dict[str, Any]]:
+def _worse_plant(policy: Any, length: int) -> np.ndarray:
+    """Growth per step `[S]` on the plant where it is larger."""
     from ilbench.theory._chunks import plant
 
+    def rate(A: Any, K: Any) -> np.ndarray:
+        return _growth(
+            lambda horizon: plant("pair", A, K, horizon, start=[0.0, 1.0]), policy, length, "t14/networks", SMALL_KICK
+        )
+
+    return np.maximum(*(rate(A, K) for A, K in zip(exact.PAIR_A, exact.PAIR_K, strict=True)))
+
+
+def _network_claims(say: Callable[[str], None]) -> tuple[list[Claim], dict[str, Any]]:
     demos = [_demonstrations(i, STARTS + max(NETS)) for i in (0, 1)]
     apart = max(float(np.abs(a - b).max()) for a, b in zip(demos[0][:3], demos[1][:3], strict=True))
     same = claims.equal("pair, 10 x 32 demonstrations on span(e2): largest difference between the two plants", 0.0, apart,
                         tolerance=0.0, note="states and actions, bit for bit")  # fmt: skip
     found = [dataclasses.replace(same, mode="monte-carlo", n=SEEDS * DEMOS)]
-    worse, loss = {}, {}
-    for length in NETS:
-        say(f"networks that predict {length} action(s)")
-        policy, loss[length] = _network(demos[0], length)
-        rates = []
-        for A, K in zip(exact.PAIR_A, exact.PAIR_K, strict=True):
-
-            def task_of(horizon: int, A: Any = A, K: Any = K) -> Any:
-                return plant("pair", A, K, horizon, start=[0.0, 1.0])
-
-            rates.append(_growth(task_of, policy, length, "t14/networks", SMALL_KICK))
-        worse[length] = np.maximum(*rates)
-    text = {n: f"mean {w.mean():+.4f}, lowest {w.min():+.4f}, training loss {loss[n]:.1g}" for n, w in worse.items()}
+    worse, text = {}, {}
+    for key in ((1, 0.0), (1, DECAY), (8, 0.0), (80, 0.0), (80, DECAY)):
+        say(f"networks that predict {key[0]} action(s), weight decay {key[1]:g}")
+        policy, loss = _network(demos[0], *key)
+        w = worse[key] = _worse_plant(policy, key[0])
+        text[key] = f"mean {w.mean():+.4f}, range {w.min():+.4f} ... {w.max():+.4f}, training loss {loss:.1g}"
+    log = float(np.log(1.1))
     found += [
-        claims.above("pair, networks (single actions): growth per step on the worse plant > 0", worse[1], 0.0, note=text[1]),
-        claims.above("pair, networks (single actions): growth per step on the worse plant > log 1.1", worse[1],
-                     float(np.log(1.1)), note=text[1]),
+        claims.above("pair, networks (single actions): growth per step on the worse plant > 0", worse[1, 0.0], 0.0,
+                     note=text[1, 0.0]),
+        claims.above("pair, networks (single actions): growth per step on the worse plant > log 1.1", worse[1, 0.0], log,
+                     note=text[1, 0.0]),
+        claims.above(f"pair, networks (single actions, weight decay {DECAY:g}): growth on the worse plant > log 1.1",
+                     worse[1, DECAY], log, note=text[1, DECAY]),
         claims.above("pair, networks: chunks of 8 grow slower per step than single actions (difference > 0)",
-                     worse[1] - worse[8], 0.0, kind="E", note=text[8]),
+                     worse[1, 0.0] - worse[8, 0.0], 0.0, kind="E", note=text[8, 0.0]),
         claims.above("pair, networks: chunks of 80 grow slower per step than chunks of 8 (difference > 0)",
-                     worse[8] - worse[80], 0.0, kind="E", note=text[80]),
-        claims.above("pair, networks: chunks of 80 contract on both plants (decay per step > 0)", -worse[80], 0.0, kind="E",
-                     note=f"{text[80]}; the planned chunks of section 10 contract from 75 on"),
+                     worse[8, 0.0] - worse[80, 0.0], 0.0, kind="E", note=text[80, 0.0]),
+        claims.above("pair, networks: chunks of 80 contract on both plants (decay per step > 0)", -worse[80, 0.0], 0.0, kind="E",
+                     note=f"{text[80, 0.0]}; planned chunks contract from 75 on"),
+        claims.above(f"pair, networks, weight decay {DECAY:g}: chunks of 80 contract on both plants (decay per step > 0)",
+                     -worse[80, DECAY], 0.0, kind="E", note=text[80, DECAY]),
     ]  # fmt: skip
-    return found, {"networks": {str(n): w.tolist() for n, w in worse.items()}}
+    return found, {"networks": [[n, d, w.tolist()] for (n, d), w in worse.items()]}
 
 
 def _monte_carlo(say: Callable[[str], None]) -> Result:
@@ -240,9 +254,13 @@ def plot(result: Result, figure: Any) -> None:
     axis = figure.subplots()
     for k, (name, rates) in enumerate(data["rates"].items()):
         axis.plot(data["lengths"], rates, color=COLOURS[k], label=f"{name}: planned with the wrong model")
-    for k, (length, rates) in enumerate(data.get("networks", {}).items()):
-        label = "networks on the worse plant, one mark per seed" if k == 0 else None
-        axis.plot([int(length)] * len(rates), rates, MARKS[0], color=COLOURS[3], mfc="none", ms=5, label=label)
+    named = set()
+    for length, decay, rates in data.get("networks", []):
+        label = f"networks, worse plant, one mark per seed{f', weight decay {decay:g}' if decay else ''}"
+        k, shift = (4, 1.08) if decay else (3, 1.0)
+        shown = None if label in named else label
+        axis.plot([length * shift] * len(rates), rates, MARKS[k - 3], color=COLOURS[k], mfc="none", ms=5, label=shown)
+        named.add(label)
     axis.axhline(0, color="black", lw=0.8)
     axis.axhline(np.log(1.1), color=GREY, ls="--", label="log 1.1: single actions cannot do better on both plants")
     for k, length in enumerate((75, 31, 7)):
@@ -250,4 +268,5 @@ def plot(result: Result, figure: Any) -> None:
     axis.set(xscale="log", xlabel="chunk length l (actions; dotted: thresholds 75, 31 and 7)", ylabel="growth of the error per step",
              title="Errors grow under short chunks, shrink once open-loop stability wins")  # fmt: skip
     axis.set_yscale("symlog", linthresh=0.02)
+    axis.set_ylim(-0.2, 1.5)
     legend_below(axis, 2)

@@ -1,0 +1,53 @@
+"""Tables per step on the Reset Cliff as the product trains them: behaviour cloning, and DAgger without demonstrations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ilbench import fit as fitting
+from ilbench import registry
+from ilbench.algorithms import bc
+from ilbench.exact.mdp import Floats
+from ilbench.fit import FitConfig
+from ilbench.heads import table
+from ilbench.lab import Lab, concatenate, rows
+from ilbench.rollout import mixed, seed_keys
+from ilbench.theory import _renewal
+from ilbench.types import PyTree
+
+
+def _lab(recoverable: bool, n: int, horizon: int, states: int, seeds: range) -> Lab:
+    name = "reset_cliff_recoverable" if recoverable else "reset_cliff"
+    task = registry.task(name, horizon, n=n, states=states)
+    head = table.make(task, table.Config(per_step=True, unseen="wrong"))
+    return Lab(task, head, tuple(seeds), n * horizon, FitConfig())
+
+
+def _gaps(params: PyTree, n: int, recoverable: bool) -> Floats:
+    """Exact gaps `[S, H]` of trained tables with counts `[S, H, states, A]`."""
+    return _renewal.gaps(np.asarray(params["counts"]).sum(-1) > 0, n, recoverable=recoverable)
+
+
+def cloned(n: int, horizon: int, states: int, seeds: range, *, recoverable: bool) -> tuple[Floats, Lab]:
+    """Gaps `[S, H]` of `bc` on n demonstrations, and the lab with its ledger."""
+    lab = _lab(recoverable, n, horizon, states, seeds)
+    policy = bc.train(lab, lab.keys("bc"), lab.task, bc.Config()).policies["last"]
+    return _gaps({"counts": np.asarray(policy.params["counts"])[:, 0]}, n, recoverable), lab
+
+
+def interactive(
+    n: int, horizon: int, states: int, seeds: range, say: Callable[[str], None], *, recoverable: bool
+) -> tuple[Floats, Lab]:
+    """Gaps `[S, H]` after n rounds of one episode of the learner (beta = 0), all labelled, refitted; and the lab."""
+    lab = _lab(recoverable, n, horizon, states, seeds)
+    params, learner = fitting.init(lab.head, seed_keys("init", lab.seeds)), mixed(lab.task.env.action, horizon)
+    parts: list[Any] = []
+    for i in range(n):
+        if i % 10 == 0:
+            say(f"{lab.task.name}, H = {horizon}: round {i + 1} of {n}")
+        parts.append(lab.collect(1, learner, lab.policy(params)))
+        params, _ = lab.fit(rows(concatenate(parts), n))
+    return _gaps(params, n, recoverable), lab
