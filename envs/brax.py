@@ -36,6 +36,7 @@ from ilbench.experts import weights
 from ilbench.types import Array, Box, Env, PyTree, Step, Task
 
 VERSION = 1
+VERSIONS: dict[str, int] = {}  # of single tasks whose numbers changed since; weights are valid for one version only
 HORIZON = 1000  # unless a robot's settings say otherwise
 TAGS = ("brax",)
 # Every robot of Brax. `absorbing_reward` is earned on every step after a fall: 0 for the robots that earn about +1 (or
@@ -85,10 +86,14 @@ def _brax() -> ModuleType:
     try:
         with contextlib.redirect_stdout(chatter), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            from brax import envs
+            from brax import envs, fluid
     finally:
         lines = chatter.getvalue().splitlines(keepends=True)
         sys.stderr.writelines(line for line in lines if "warp" not in line)
+    # brax 0.14.2's drag calls jnp.clip(x, a_min=...), a spelling that JAX dropped in 0.10: without this nothing swims.
+    mended = ModuleType("jax.numpy")
+    mended.__dict__.update(vars(jnp), clip=lambda x, a_min: jnp.maximum(x, a_min))
+    fluid.jp = mended
     return envs
 
 
@@ -100,7 +105,7 @@ def _brax_rules() -> Iterator[None]:
 
 
 def names() -> tuple[str, ...]:
-    """Names of Brax's own environments that run here (`fast` is a test double of Brax, not a robot)."""
+    """Names of all environments registered with Brax, others' included (`fast` is a test double of Brax, no robot)."""
     return tuple(sorted(set(_brax()._envs) - {"fast"}))
 
 
@@ -118,47 +123,64 @@ def _strong(tree: PyTree) -> PyTree:
     return jax.tree.map(lambda x: jnp.asarray(x, dtype=jnp.result_type(x)), tree)
 
 
-def _builds(name: str) -> list[str]:
-    """The backends that a robot can be built on."""
+def _build(name: str, backend: str) -> Any:
+    """Brax's own object, proven able to reset on this backend."""
+    with _brax_rules(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        env = _brax().get_environment(name, backend=backend)
+        return env, jax.eval_shape(env.reset, jax.random.key(0))
+
+
+_REFUSALS = (ValueError, NotImplementedError, AssertionError, AttributeError, TypeError, KeyError)
+
+
+def _backends(name: str) -> tuple[str, ...]:
+    """The backends that an environment runs on: found by building it on each, which takes seconds."""
     found = []
     for backend in BACKENDS:
-        with _brax_rules(), warnings.catch_warnings(), contextlib.suppress(Exception):
-            warnings.simplefilter("ignore")
-            _brax().get_environment(name, backend=backend)
+        with contextlib.suppress(*_REFUSALS):
+            _build(name, backend)
             found.append(backend)
-    return found
+    return tuple(found)
+
+
+def _known_backend(name: str, backend: str) -> None:
+    """ValueError naming the backends that `name` runs on, if `backend` is no backend at all."""
+    if backend not in BACKENDS:
+        _known(f"backend of brax environment {name!r}", backend, _backends(name))
 
 
 @functools.cache
 def _functions(name: str, backend: str, absorbing_reward: float) -> tuple[Callable, Callable, int, int]:
     """`(reset, step, obs dim, action dim)`, cached: functions hash by identity, and `sys` stays a baked constant.
 
-    As a pytree leaf `sys` costs 8 % of the speed. Only `pipeline_state` is carried: no Brax step reads more.
+    As a pytree leaf `sys` costs 8 % of the speed. Of Brax's own robots only `pipeline_state` is carried: no step reads
+    more. Of environments that others registered the whole state is.
     """
-    envs = _brax()
-    with _brax_rules(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            env = envs.get_environment(name, backend=backend)
-            shape = jax.eval_shape(env.reset, jax.random.key(0)).obs.shape
-        except (ValueError, NotImplementedError, AssertionError, AttributeError) as error:
-            found = ", ".join(_builds(name)) or "none of them"
-            raise ValueError(
-                f"brax cannot build {name!r} on backend {backend!r} ({error}); {name!r} runs on: {found}"
-            ) from error
+    try:
+        env, first = _build(name, backend)
+    except _REFUSALS as error:
+        found = ", ".join(_backends(name)) or "none of them"
+        raise ValueError(
+            f"brax cannot build {name!r} on backend {backend!r} ({error}); {name!r} runs on: {found}"
+        ) from error
+    whole = name not in ROBOTS  # somebody else's step may read anything of Brax's state; Brax's own read less
+    shape = first.obs.shape
 
     def reset(params: PyTree, key: Array) -> tuple[PyTree, Array]:
         del params
         with _brax_rules():
             state = env.reset(key)
-            return _strong((state.pipeline_state, state.obs.astype(jnp.float32)))
+            return _strong((state if whole else state.pipeline_state, state.obs.astype(jnp.float32)))
 
     def step(params: PyTree, key: Array, state: PyTree, action: Array) -> Step:
         del params, key
         with _brax_rules():
             zero = jnp.zeros((), jnp.float32)
-            # Fresh dicts: brax writes into `metrics` in place.
-            now = envs.State(state, jnp.zeros(shape, jnp.float32), zero, zero, {}, {})
+            if whole:  # fresh dicts: brax writes into them in place
+                now = state.replace(metrics=dict(state.metrics), info=dict(state.info))
+            else:
+                now = _brax().State(state, jnp.zeros(shape, jnp.float32), zero, zero, {}, {})
             new = env.step(now, jnp.clip(action, -1.0, 1.0))
             obs, reward = new.obs.astype(jnp.float32), jnp.asarray(new.reward, jnp.float32)
             # Physics that blew up is a fall: it ends the episode and no NaN reaches anybody.
@@ -166,7 +188,9 @@ def _functions(name: str, backend: str, absorbing_reward: float) -> tuple[Callab
             obs = jnp.where(jnp.isfinite(obs), obs, 0.0)
             reward = jnp.where(broken, jnp.float32(absorbing_reward), reward)
             terminated = (jnp.asarray(new.done, jnp.float32) > 0.5) | broken
-            return Step(*_strong((new.pipeline_state, obs, reward, terminated)))
+            if whole:  # resets and steps must have one type
+                new = jax.tree.map(lambda x, like: jnp.asarray(x, like.dtype), new, first)
+            return Step(*_strong((new if whole else new.pipeline_state, obs, reward, terminated)))
 
     # Jitted, so that Brax's Python is traced once per process and not once per shape of a rollout (3 s on hopper).
     return jax.jit(reset), jax.jit(step), int(np.prod(shape)), int(env.action_size)
@@ -184,7 +208,7 @@ def robot(name: str, backend: str = "spring") -> Any:
 def make_env(name: str, backend: str = "spring", absorbing_reward: float = 0.0) -> Env:
     """The environment alone, as training an expert needs it; ValueError for an unknown name or backend."""
     _known("brax environment", name, names())
-    _known("brax backend", backend, BACKENDS)
+    _known_backend(name, backend)
     reset, step, obs_dim, action_dim = _functions(name, backend, float(absorbing_reward))
     return Env(
         params=(),
@@ -205,10 +229,17 @@ def parse(task_id: str) -> tuple[str, str, dict[str, Any]]:
         return task_id, task_id, dict(ROBOTS[task_id])
     if not task_id.startswith(("brax:", "brax-")):
         _known("brax task", task_id, (*ROBOTS, *(f"brax:{name}/spring" for name in names() if name not in ROBOTS)))
-    name, _, backend = task_id[5:].replace("-", "/").partition("/")
+    mark = "/" if task_id.startswith("brax:") else "-"
+    name, found, backend = task_id[5:].rpartition(mark)
+    if not found or (mark == "-" and backend not in BACKENDS):  # names of others may have dashes
+        name, backend = task_id[5:], ""
     backend = backend or ROBOTS.get(name, {}).get("backend", "spring")
     _known("brax environment", name, names())
-    _known("brax backend", backend, BACKENDS)
+    _known_backend(name, backend)
+    return _named(name, backend)
+
+
+def _named(name: str, backend: str) -> tuple[str, str, dict[str, Any]]:
     if name in ROBOTS and ROBOTS[name]["backend"] == backend:
         return name, name, dict(ROBOTS[name])
     return f"brax-{name}-{backend}", name, {"backend": backend}
@@ -217,23 +248,25 @@ def parse(task_id: str) -> tuple[str, str, dict[str, Any]]:
 def untrained(task_id: str, horizon: int | None = None, **kwargs: Any) -> Task:
     """The task with an all-zero policy in the expert's place: what `ilbench expert train` starts from."""
     task_id, name, spec = parse(task_id)
+    if unknown := set(kwargs) - {"backend", "absorbing_reward"}:
+        raise ValueError(f"task {task_id!r} has no option {sorted(unknown)}; allowed: absorbing_reward, backend")
+    if "backend" in kwargs:  # another backend is another task: its weights are not this one's
+        _known_backend(name, kwargs["backend"])
+        task_id, name, spec = _named(name, kwargs["backend"])
     spec |= kwargs
-    horizon = spec.pop("horizon", HORIZON) if horizon is None else horizon
-    spec.pop("horizon", None)
+    horizon = spec.get("horizon", HORIZON) if horizon is None else horizon
     if not isinstance(horizon, int) or horizon < 1:
         raise ValueError(f"horizon {horizon!r} of task {task_id!r} must be a whole number of steps, at least 1")
-    if unknown := set(spec) - {"backend", "absorbing_reward"}:
-        raise ValueError(f"task {task_id!r} has no option {sorted(unknown)}; allowed: absorbing_reward, backend")
-    env = make_env(name, **spec)
+    env = make_env(name, spec["backend"], spec.get("absorbing_reward", 0.0))
     return Task(
         id=task_id,
-        version=VERSION,
+        version=VERSIONS.get(task_id, VERSION),
         env=env,
         expert=weights.policy(weights.zeros(env.obs.shape[0], env.action.shape[0])),
         horizon=horizon,
         deltas=DELTAS,
         reward_range=(0.0, 1.0) if name == "inverted_pendulum" else None,  # the only one known exactly
-        block=BLOCK,
+        block=spec.get("block", BLOCK),
         tags=TAGS,
     )
 

@@ -85,21 +85,17 @@ class List:
     """Print JSON."""
 
     def execute(self) -> int:
-        """Reads docstrings only: no JAX."""
+        """Reads docstrings and manifests only: no JAX."""
         from ilbench import registry
+        from ilbench.experts import manifests
 
-        rows = [{"id": e.id, "what": e.summary, "source": e.paper} for e in registry.entries(self.kind).values()]
-        if self.kind == "tasks":
-            rows = [
-                {
-                    "id": e.id,
-                    "what": e.summary,
-                    "tags": ",".join(e.tags),
-                    "expert": registry.expert_line(e),
-                    "source": e.paper,
-                }
-                for e in registry.entries("tasks").values()
-            ]
+        tasks = self.kind == "tasks"
+        rows = [
+            {"id": e.id, "what": e.summary}
+            | ({"tags": ",".join(e.tags), "expert": manifests.line(f"{e.id}@{e.version}", e.tags)} if tasks else {})
+            | {"source": e.paper}
+            for e in registry.entries(self.kind).values()
+        ]
         _emit(self.json, rows, lambda: _table(rows, f"{self.kind} ({len(rows)})"))
         return 0
 
@@ -239,10 +235,11 @@ class Theory:
 
 @dataclass(frozen=True)
 class Expert:
-    """Train an expert for a Brax task with reinforcement learning, or show the one that is there."""
+    """Train an expert for a Brax task with reinforcement learning, see whether it can be cloned, or show it."""
 
-    action: Positional[Literal["train", "show", "clone"]]
-    """train: run PPO and write weights and manifest. show: learning curve, return, survival. clone: can an MLP copy it?"""
+    action: Positional[Literal["train", "clone", "show"]]
+    """train: run PPO and write weights and manifest. clone: behaviour cloning of it, kept in the manifest. show: the
+    manifest: learning curve, return and its distribution, survival, clone."""
     task: Positional[str]
     """Task, e.g. hopper or brax:walker2d/spring."""
     steps: int | None = None
@@ -251,13 +248,15 @@ class Expert:
     """Stop after this time; the same command goes on. Ctrl-C does the same."""
     seed: int = 0
     """Seed of training."""
+    trajectories: int = 200
+    """Demonstrations to clone from."""
     out: str | None = None
     """Folder for the weights; default: the user's data folder."""
     json: bool = False
     """Print the manifest as JSON."""
 
     def execute(self) -> int:
-        """Trains or reads a manifest."""
+        """Trains, clones or reads a manifest."""
         import pathlib
 
         from ilbench.experts import page
@@ -281,7 +280,7 @@ class Expert:
         elif self.action == "clone":
             from ilbench.experts.clone import clone_expert
 
-            manifest = clone_expert(self.task)
+            manifest = clone_expert(self.task, self.trajectories)
         else:
             manifest = page.manifest_of(self.task)
         _emit(self.json, manifest, lambda: print(page.text(manifest)))

@@ -11,7 +11,6 @@ import ast
 import difflib
 import functools
 import importlib
-import json
 import pathlib
 import re
 from dataclasses import dataclass
@@ -48,6 +47,12 @@ class Entry:
     paper: str
     tags: tuple[str, ...] = ()
     literals: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def version(self) -> int:
+        """Of a task: its entry in the file's VERSIONS, else the file's VERSION."""
+        found = dict(self.literals)
+        return found.get("VERSIONS", {}).get(self.id, found.get("VERSION", 1))
 
 
 def _literals(tree: ast.Module) -> dict[str, Any]:
@@ -140,19 +145,6 @@ def entry(kind: str, name: str) -> Entry:
 def load(kind: str, name: str) -> ModuleType:
     """Imports the module of a plug-in; its own import errors propagate."""
     return importlib.import_module(entry(kind, name).module)
-
-
-def expert_line(entry: Entry) -> str:
-    """What is known of a task's expert: exact, closed form, or a trained one's return, survival and clone-ability."""
-    if "brax" not in entry.tags:
-        return "exact" if "tabular" in entry.tags else "closed form"
-    path = pathlib.Path(__file__).parent / "experts" / "data" / f"{entry.id}@{dict(entry.literals).get('VERSION')}.json"
-    if not path.is_file():
-        return "trained, no manifest ships"
-    stated = json.loads(path.read_text(encoding="utf-8"))
-    report, cloned = stated["report"], stated.get("cloned")
-    line = f"return {report['return']['mean']:.4g}, {report['survived']:.0%} survive"
-    return line + (f", cloned to {cloned['score']:.2f}" if cloned else "")
 
 
 @functools.cache

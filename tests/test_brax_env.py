@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ilbench.envs import brax
-from ilbench.experts import weights
+from ilbench.experts import manifests, weights
 
 LANES, STEPS = 16, 150  # the only hopper shape of this file: compiling it is what costs
 
@@ -118,7 +118,7 @@ def test_what_is_listed_is_literal():
                 found[target.id] = ast.literal_eval(node.value)
     assert set(found["TASKS"]) == set(found["SUMMARY"]) >= {"inverted_pendulum", "reacher", "hopper"}
     assert set(found["TASKS"]) <= set(brax.ROBOTS) == set(brax.names())
-    assert all((weights.SHIPPED / f"{robot}@1.safetensors").is_file() for robot in found["TASKS"])
+    assert all((manifests.SHIPPED / f"{robot}@1.safetensors").is_file() for robot in found["TASKS"])
     assert (found["VERSION"], found["HORIZON"], found["TAGS"]) == (1, 1000, ("brax",))
 
 
@@ -153,7 +153,7 @@ def test_one_task_has_one_name():
 
 
 def test_a_robot_without_a_trained_expert_says_how_to_get_one(monkeypatch, tmp_path):
-    monkeypatch.setenv(weights.FOLDER_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(manifests.FOLDER_VARIABLE, str(tmp_path))
     with pytest.raises(
         FileNotFoundError, match=r"expert_missing.*ilbench expert train brax-inverted_double_pendulum-mjx"
     ):
@@ -173,11 +173,66 @@ def test_shipped_experts_act_within_bounds():
 
 def test_a_registered_environment_of_somebody_else_works(monkeypatch):
     from brax import envs
-    from brax.envs.inverted_pendulum import InvertedPendulum
+    from brax.envs.base import Env, State
 
-    class Mine(InvertedPendulum):
-        pass
+    class Counter(Env):
+        """Walks on a line; its step reads observation and info, which Brax's own robots do not."""
 
-    monkeypatch.setitem(envs._envs, "mine", Mine)
-    task = brax.untrained("brax:mine/generalized", 5)
-    assert (task.id, task.horizon, task.env.obs.dim) == ("brax-mine-generalized", 5, 4)
+        def __init__(self, backend="spring"):
+            if backend != "generalized":
+                raise ValueError("no such physics")
+
+        def reset(self, rng):
+            x = jax.random.uniform(rng, (2,))
+            return State(None, x, jnp.float32(0), jnp.float32(0), {"far": jnp.float32(0)}, {"steps": jnp.int32(0)})
+
+        def step(self, state, action):
+            obs = state.obs + action
+            state.info["steps"] = state.info["steps"] + 1
+            state.metrics.update(far=jnp.abs(obs).max())
+            return state.replace(obs=obs, reward=state.info["steps"], done=state.info["steps"] >= 3)
+
+        action_size, observation_size, backend = 2, 2, "generalized"
+
+    monkeypatch.setattr(envs, "_envs", dict(envs._envs))
+    envs.register_environment("my-counter", Counter)
+    task = brax.untrained("brax:my-counter/generalized", 5)
+    assert (task.id, task.horizon, task.env.obs.dim) == ("brax-my-counter-generalized", 5, 2)
+    assert brax.parse(task.id)[:2] == (task.id, "my-counter")
+    with pytest.raises(ValueError, match="'my-counter' runs on: generalized"):
+        brax.untrained("brax:my-counter/spring")
+
+    @jax.jit
+    def roll(key):
+        state, obs = task.env.reset((), key)
+
+        def step(state, action):
+            after = task.env.step((), key, state, action)
+            return after.state, after[1:]
+
+        return obs, jax.lax.scan(step, state, jnp.full((4, 2), 0.5, jnp.float32))[1]
+
+    first, (obs, reward, terminated) = roll(jax.random.key(0))
+    np.testing.assert_allclose(obs, np.asarray(first) + 0.5 * np.arange(1, 5)[:, None], rtol=1e-6)
+    np.testing.assert_array_equal(reward, [1, 2, 3, 4])
+    np.testing.assert_array_equal(terminated, [False, False, True, True])
+    with pytest.raises(FileNotFoundError, match="ilbench expert train brax-my-counter-generalized"):
+        brax.make("brax:my-counter/generalized")
+
+
+def test_another_backend_is_another_task():
+    assert brax.untrained("hopper", backend="positional").name == "brax-hopper-positional@1"
+    assert brax.untrained("brax-hopper-positional", backend="spring").name == "hopper@1"
+    with pytest.raises(
+        ValueError, match=r"unknown backend of brax environment 'swimmer' 'warp'; supported: generalized"
+    ):
+        brax.untrained("brax:swimmer/warp")
+
+
+def test_a_version_can_belong_to_one_task(monkeypatch):
+    monkeypatch.setitem(brax.VERSIONS, "hopper", 2)
+    assert (brax.untrained("hopper").name, brax.untrained("reacher").name) == ("hopper@2", "reacher@1")
+    with pytest.raises(
+        FileNotFoundError, match=r"'hopper@2'.* There is hopper@1, but weights are valid for one version"
+    ):
+        brax.make("hopper")

@@ -9,13 +9,14 @@ from ilbench.experts import checkpoint, train, weights
 from ilbench.experts.recipes import Recipe
 from ilbench.ppo import Config
 
-RECIPE = Recipe(4096, ppo=Config(lanes=32, unroll=8, epochs=1, minibatches=4, hidden=(8,), value_hidden=(8,)))
+RECIPE = Recipe(
+    4096, every=1024, ppo=Config(lanes=32, unroll=8, epochs=1, minibatches=4, hidden=(8,), value_hidden=(8,))
+)
 TASK = "inverted_pendulum"
 
 
 @pytest.mark.slow
-def test_training_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
-    monkeypatch.setattr(train, "EVERY", 1024)
+def test_training_goes_on_from_its_checkpoint(tmp_path):
     said = []
     assert train.train_expert(TASK, seconds=0.01, out=tmp_path, recipe=RECIPE, log=said.append) is None
     resume = checkpoint.path_of(tmp_path / "inverted_pendulum@1.safetensors")
@@ -36,11 +37,13 @@ def test_training_goes_on_from_its_checkpoint(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("one", "other", "wins"),
     [
-        ([1, 100.0, 1.0], [], True),
-        ([1, 900.0, 0.5], [2, 100.0, 0.97], False),
-        ([1, 900.0, 0.96], [2, 100.0, 1.0], False),
-        ([3, 100.0, 1.0], [2, 100.0, 1.0], True),
-        ([3, float("nan"), 1.0], [], False),
+        ([1, 100.0, 1.0, 0.1], [], True),
+        ([1, 900.0, 0.5, 0.1], [2, 100.0, 0.97, 0.1], False),
+        ([1, 900.0, 0.96, 0.1], [2, 100.0, 1.0, 0.1], False),
+        ([3, 100.0, 1.0, 0.1], [2, 100.0, 1.0, 0.1], True),
+        ([3, 100.1, 1.0, 1.0], [2, 100.0, 1.0, 0.0], False),
+        ([3, -100.0, 1.0, 0.0], [2, -99.9, 1.0, 1.0], True),
+        ([3, float("nan"), 1.0, 0.1], [], False),
     ],
 )
 def test_a_checkpoint_that_survives_beats_any_that_does_not(one, other, wins):

@@ -15,10 +15,10 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as safetensors_save
 
-from ilbench.experts.weights import write_atomic
+from ilbench.experts.manifests import write_atomic
 from ilbench.types import PyTree
 
-FORMAT = "ilbench-training-1"
+FORMAT = "ilbench-training-2"
 
 
 class Training(NamedTuple):
@@ -26,7 +26,7 @@ class Training(NamedTuple):
 
     learner: PyTree
     best: PyTree  # parameters of the best checkpoint so far, in the form of `weights.zeros`; None before the first
-    best_at: list[float]  # its [env steps, mean return, fraction surviving]
+    best_at: list[float]  # its [env steps, mean return, fraction surviving, action change]
     curve: list[list[float]]
     number: int  # of calls of the RL loop: the key of the next one
     seconds: float  # spent so far, all pieces together

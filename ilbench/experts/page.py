@@ -7,7 +7,7 @@ import pathlib
 from typing import Any
 
 from ilbench import registry
-from ilbench.experts import weights
+from ilbench.experts import manifests
 from ilbench.report.tables import Table, interval, number
 from ilbench.report.tables import text as render
 
@@ -24,14 +24,14 @@ def manifest_of(task_id: str) -> dict[str, Any]:
     if task_id not in registry.entries("tasks"):
         from ilbench.envs.brax import untrained
 
-        return weights.manifest(untrained(task_id).name)
+        return manifests.manifest(untrained(task_id).name)
     entry = registry.entry("tasks", task_id)
     if "brax" not in entry.tags:
-        kind = "exact (dynamic programming)" if "tabular" in entry.tags else "in closed form"
         raise ValueError(
-            f"the expert of {task_id} is {kind} and needs no training; trained experts belong to Brax tasks"
+            f"the expert of {task_id} is {manifests.kind(entry.tags)} and needs no training; trained experts belong to "
+            "Brax tasks"
         )
-    return weights.manifest(f"{task_id}@{dict(entry.literals)['VERSION']}")
+    return manifests.manifest(f"{task_id}@{entry.version}")
 
 
 def text(manifest: dict[str, Any]) -> str:

@@ -21,6 +21,7 @@ class Recipe:
     reward: rl.Reward | None = None  # while training; None: the task's own. What is stated is always the task's own
     absorbing_reward: float | None = None  # while training; None: the task's own. A low one teaches not to fall
     ppo: ppo.Config = field(default_factory=lambda: ppo.Config(lr=1e-3, epochs=4, value_hidden=(64, 64), smooth=0.1))
+    every: int = 500_000  # env steps between validations
 
 
 def _centred(params: PyTree, obs: Array, action: Array, next_obs: Array, reward: Array) -> Array:
@@ -32,6 +33,11 @@ def _centred(params: PyTree, obs: Array, action: Array, next_obs: Array, reward:
 def _precise(params: PyTree, obs: Array, action: Array, next_obs: Array, reward: Array) -> Array:
     """A bonus within centimetres of the target, where the task's own reward hardly tells near from there."""
     return reward + 0.1 * jnp.exp(-jnp.linalg.norm(next_obs[-3:]) / 0.02)
+
+
+def _forward(params: PyTree, obs: Array, action: Array, next_obs: Array, reward: Array) -> Array:
+    """Speed counts twice: standing still, which pays 1 a step and is safe, is where walker2d otherwise ends."""
+    return reward + next_obs[8]
 
 
 RECIPES = {
@@ -71,10 +77,20 @@ RECIPES = {
     ),
     "halfcheetah": Recipe(
         8_000_000,
-        ppo=ppo.Config(lanes=256, gamma=0.95, epochs=8, lr=6e-4, entropy=1e-3, smooth=0.05, value_hidden=(128, 128)),
+        ppo=ppo.Config(
+            lanes=256, unroll=40, gamma=0.98, epochs=8, lr=8e-4, entropy=1e-3, smooth=0.05, value_hidden=(128, 128)
+        ),
+        every=1_000_000,
     ),
     "walker2d": Recipe(
-        10_000_000, None, -1.0, ppo.Config(lr=1e-3, epochs=4, value_hidden=(64, 64), smooth=0.1, entropy=1e-2)
+        8_000_000,
+        _forward,
+        -1.0,
+        # hopper's settings stand still for ever (1,017, all survive, from 3M to 4M steps)
+        ppo.Config(
+            lanes=256, unroll=40, gamma=0.995, lr=1e-3, epochs=4, value_hidden=(64, 64), smooth=0.03, entropy=1e-2
+        ),
+        every=1_000_000,
     ),
     "inverted_double_pendulum": Recipe(
         4_000_000,

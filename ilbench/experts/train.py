@@ -23,7 +23,7 @@ import jax
 import numpy as np
 
 from ilbench import ppo, registry, rl
-from ilbench.experts import checkpoint, weights
+from ilbench.experts import checkpoint, manifests, weights
 from ilbench.experts.checkpoint import Training
 from ilbench.experts.measure import REPORT, measure, references_of, report
 from ilbench.experts.recipes import RECIPES, Recipe
@@ -31,8 +31,8 @@ from ilbench.rollout import episode_keys, seed_keys
 from ilbench.types import Policy, Task
 
 SURVIVE = (0.99, 0.95)  # fractions of validation episodes that must not end early, best tier first
+CHATTER = 0.01  # fraction of the return that a mean action change of 1 (half the range, every step) is charged
 VALIDATION = 256  # episodes
-EVERY = 500_000  # env steps between validations
 CURVE_COLUMNS = ("env_steps", "return_mean", "return_sd", "mean_steps", "survived")
 
 
@@ -50,14 +50,15 @@ def untrained(task_id: str) -> Task:
 
 
 def better(one: list[float], other: list[float]) -> bool:
-    """Whether checkpoint `one` [env steps, mean return, survived] beats `other` (empty: there is none).
+    """Whether checkpoint `one` [env steps, mean return, survived, action change] beats `other` (empty: there is none).
 
-    By mean return, but one that survives beats any that does not: an expert's falls are nobody's lesson. Of equals the
-    later one wins, which has been refined for longer.
+    By mean return, but one that survives beats any that does not: an expert's falls are nobody's lesson. And a smooth
+    one is easier to clone: chatter costs one per cent of the return per unit of action change. Of equals the later one
+    wins, which has been refined for longer.
     """
     if not math.isfinite(one[1]):
         return False
-    rank = [(*(it[2] >= bar for bar in SURVIVE), it[1]) for it in (one, other) if it]
+    rank = [(*(it[2] >= bar for bar in SURVIVE), it[1] - CHATTER * abs(it[1]) * it[3]) for it in (one, other) if it]
     return not other or rank[0] >= rank[1]
 
 
@@ -96,7 +97,7 @@ def search(
         lanes = rl.restart(env, config, jax.random.fold_in(key, 10_000_000 + found.number), horizon=task.horizon)
         learner = rl.everywhere(found.learner)
     validation = episode_keys("expert-validation", [seed], VALIDATION)[0]
-    rounds = max(1, min(EVERY, recipe.steps) // (config.lanes * config.unroll))
+    rounds = max(1, min(recipe.every, recipe.steps) // (config.lanes * config.unroll))
     started, before = time.monotonic(), training.seconds
     while learner.steps < recipe.steps:
         number = training.number + 1
@@ -115,7 +116,7 @@ def search(
         mean, survived = float(seen["return"].mean()), float(seen["survived"].mean())
         at = [int(learner.steps), mean, float(seen["return"].std(ddof=1)), float(seen["steps"].mean()), survived]
         curve = [*training.curve, [round(x, 4) if math.isfinite(x) else -1e30 for x in at]]
-        rival, best, best_at = [at[0], mean, survived], training.best, training.best_at
+        rival, best, best_at = [at[0], mean, survived, float(seen["change"].mean())], training.best, training.best_at
         if better(rival, best_at):
             best, best_at = params, rival
         training = Training(learner, best, best_at, curve, number, before + time.monotonic() - started)
@@ -126,14 +127,14 @@ def search(
     return training, bool(learner.steps >= recipe.steps)
 
 
-def _to_stderr(line: str) -> None:
+def to_stderr(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
 def _manifest(task: Task, recipe: Recipe, seed: int, training: Training, policy: Policy) -> dict[str, Any]:
     by_horizon = references_of(task, policy)
     return {
-        "format": weights.FORMAT,
+        "format": manifests.FORMAT,
         "task": task.name,
         "digest": weights.digest(training.best),
         "absorbing_reward": float(task.env.absorbing_reward),
@@ -161,7 +162,7 @@ def train_expert(
     seconds: float | None = None,
     out: pathlib.Path | None = None,
     recipe: Recipe | None = None,
-    log: Callable[[str], None] = _to_stderr,
+    log: Callable[[str], None] = to_stderr,
 ) -> pathlib.Path | None:
     """Trains and writes `<task>@<version>.safetensors` with its manifest; returns the path of the weights.
 
@@ -174,7 +175,7 @@ def train_expert(
     recipe = recipe if steps is None else dataclasses.replace(recipe, steps=int(steps))
     if recipe.steps < 1:
         raise ValueError(f"an expert needs at least one step of training, got {steps}")
-    path = pathlib.Path(out or weights.user_folder()) / f"{task.name}.safetensors"
+    path = pathlib.Path(out or manifests.user_folder()) / f"{task.name}.safetensors"
     resume = checkpoint.path_of(path)
     training, done = search(task, recipe, seed, resume, log, seconds)
     if not done:
@@ -185,7 +186,7 @@ def train_expert(
     stated = _manifest(task, recipe, seed, training, weights.policy(training.best))
     content = json.dumps(stated, indent=1, allow_nan=False) + "\n"
     weights.save(path, training.best, task.name)
-    weights.write_atomic(path.with_suffix(".json"), content.encode())
+    manifests.write_atomic(path.with_suffix(".json"), content.encode())
     resume.unlink(missing_ok=True)
     told = stated["report"]
     log(
