@@ -142,6 +142,7 @@ def test_folders_are_searched_in_the_stated_order(tmp_path, monkeypatch):
 BARS = {
     "ant@1": ((27, 8), 7000, 0.95, 0.8),
     "hopper@1": ((11, 3), 1500, 0.95, 0.25),
+    "inverted_double_pendulum@1": ((8, 1), 9300, 0.95, 0.25),
     "inverted_pendulum@1": ((4, 1), 1000, 1.0, 0.25),
     "reacher@1": ((11, 2), -16, 1.0, 0.25),
 }
