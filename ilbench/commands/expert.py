@@ -1,0 +1,65 @@
+"""`ilbench expert`: train, show and clone experts."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Literal
+
+from tyro.conf import Positional
+
+from ilbench.commands.output import emit
+
+
+@dataclass(frozen=True)
+class Expert:
+    """Train an expert for a Brax task with reinforcement learning, see whether it can be cloned, or show it."""
+
+    action: Positional[Literal["train", "clone", "show"]]
+    """train: run PPO and write weights and manifest. clone: behaviour cloning of it, kept in the manifest. show: the
+    manifest: learning curve, return and its distribution, survival, clone."""
+    task: Positional[str]
+    """Task, e.g. hopper or brax:walker2d/spring."""
+    steps: int | None = None
+    """Env steps of training; default: the task's."""
+    seconds: float | None = None
+    """Stop after this time; the same command goes on. Ctrl-C does the same."""
+    seed: int = 0
+    """Seed of training."""
+    trajectories: int = 200
+    """Demonstrations to clone from."""
+    out: str | None = None
+    """Folder for the weights; default: the user's data folder."""
+    json: bool = False
+    """Print the manifest as JSON."""
+
+    def execute(self) -> int:
+        """Trains, clones or reads a manifest."""
+        import pathlib
+
+        from ilbench.experts import page
+        from ilbench.parallel import setup
+
+        setup()
+        if self.action == "train":
+            from ilbench.experts.train import train_expert
+
+            path = train_expert(
+                self.task,
+                seed=self.seed,
+                steps=self.steps,
+                seconds=self.seconds,
+                out=pathlib.Path(self.out) if self.out else None,
+            )
+            if path is None:
+                return 0
+            print(f"wrote {path}", file=sys.stderr)
+            manifest = page.read_manifest(path)
+        elif self.action == "clone":
+            from ilbench.experts.clone import clone_expert
+
+            manifest = clone_expert(self.task, self.trajectories)
+        else:
+            manifest = page.manifest_of(self.task)
+        emit(self.json, manifest, lambda: print(page.text(manifest)))
+        return 0

@@ -1,0 +1,35 @@
+"""`ilbench list`: what can be run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tyro.conf import Positional
+
+from ilbench.commands.output import emit, table
+
+
+@dataclass(frozen=True)
+class List:
+    """List what can be run, with the paper of each."""
+
+    kind: Positional[Literal["suites", "tasks", "algorithms", "heads", "measures", "checks"]]
+    """What to list."""
+    json: bool = False
+    """Print JSON."""
+
+    def execute(self) -> int:
+        """Reads docstrings and manifests only: no JAX."""
+        from ilbench import registry
+        from ilbench.experts import manifests
+
+        tasks = self.kind == "tasks"
+        rows = [
+            {"id": e.id, "what": e.summary}
+            | ({"tags": ",".join(e.tags), "expert": manifests.line(f"{e.id}@{e.version}", e.tags)} if tasks else {})
+            | {"source": e.paper}
+            for e in registry.entries(self.kind).values()
+        ]
+        emit(self.json, rows, lambda: table(rows, f"{self.kind} ({len(rows)})"))
+        return 0

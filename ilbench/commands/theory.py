@@ -1,0 +1,115 @@
+"""`ilbench theory`: checks of theorems, the sweep of a suite, certificates."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+from tyro.conf import Positional, UseAppendAction
+
+from ilbench.commands.output import emit
+
+
+@dataclass(frozen=True)
+class Theory:
+    """Hold theory against measurement: checks of theorems, the sweep of a suite, or a certificate for one policy.
+
+    ilbench theory [CHECK ...]: what each statement says, what was predicted and measured, how tight, the verdict.
+    ilbench theory SUITE: how cost grew with the horizon in its records. ilbench theory certify TASK POLICY: what held-out
+    demonstrations alone promise about a policy's deployment.
+    """
+
+    names: Positional[tuple[str, ...]] = ()
+    """Checks (T05, exponent_budget), or one suite, or `certify TASK POLICY`; nothing: every check."""
+    exact: bool = False
+    """Only the exact parts: dynamic programming and closed forms in float64, under a minute."""
+    monte_carlo: bool = False
+    """Only the parts that roll out and train, minutes."""
+    plots: str | None = None
+    """Folder for one SVG per check."""
+    out: str | None = None
+    """Folder to keep the checks in: OUT/theory@1 gets a JSON each, pictures and CHECKS.md."""
+    sigma: float | None = None
+    """certify: standard deviation of the noise that both execute; needed for continuous actions."""
+    episodes: int = 256
+    """certify: held-out expert demonstrations, and rollouts with --deploy."""
+    deploy: bool = False
+    """certify: roll the policy out and say whether the certificate held."""
+    horizon: int | None = None
+    """certify: horizon; default: the task's."""
+    seed: int = 0
+    """certify: seed of demonstrations and of a policy trained now."""
+    set: UseAppendAction[tuple[str, ...]] = ()
+    """certify: settings of a policy trained now, e.g. --set fit.updates=2000."""
+    results: str | None = None
+    """Folder of records; default: runs/ if it holds them, else results/."""
+    write: bool = False
+    """With a suite: also write THEORY.md beside its records."""
+    quiet: bool = False
+    """No progress."""
+    json: bool = False
+    """Print JSON."""
+
+    def execute(self) -> int:
+        """Runs checks, or reads records; exit code 3 where something came out against what is expected."""
+        from ilbench import registry
+
+        if self.names[:1] == ("certify",):
+            return self._certify()
+        if len(self.names) == 1 and self.names[0].rsplit("@", 1)[0] in registry.entries("suites"):
+            return self._sweep(self.names[0])
+        return self._checks()
+
+    def _checks(self) -> int:
+        import pathlib
+
+        from ilbench import checks
+        from ilbench.parallel import setup
+        from ilbench.report import checks as report
+
+        checks.select(self.names)
+        setup()
+        both = self.exact == self.monte_carlo
+        modes = [m for m, on in zip(checks.MODES, (self.exact, self.monte_carlo), strict=True) if on or both]
+        ran = checks.run(self.names, modes, quiet=self.quiet)
+        emit(self.json, [r.as_json() for r in ran], lambda: print(report.text(ran)))
+        if self.plots is not None:
+            written = report.save_plots(ran, pathlib.Path(self.plots))
+            print(f"wrote {len(written)} pictures to {self.plots}", file=sys.stderr)
+        if self.out is not None:
+            print(f"wrote {report.save(ran, pathlib.Path(self.out))}", file=sys.stderr)
+        return checks.worst(ran)
+
+    def _certify(self) -> int:
+        from ilbench import certify, plan
+        from ilbench.parallel import setup
+
+        if len(self.names) != 3:
+            raise ValueError(
+                "certify takes a task and a policy, e.g. `ilbench theory certify gridworld bc:20` (bc trained on 20 "
+                "demonstrations now) or the id of a record written with --save-policies"
+            )
+        setup()
+        certificate = certify.main_rows(
+            self.names[1],
+            self.names[2],
+            sigma=self.sigma,
+            episodes=self.episodes,
+            deploy=self.deploy,
+            results=self.results,
+            horizon=self.horizon,
+            seed=self.seed,
+            changes=plan.parse_set(self.set),
+        )
+        emit(self.json, certificate.as_json(), lambda: print(certificate.text()))
+        return 3 if certificate.exceeded else 0
+
+    def _sweep(self, suite: str) -> int:
+        from ilbench.report import source, theory
+
+        found = source.load(suite, self.results)
+        rows = theory.build(found.records, found.arrays)
+        emit(self.json, [r.as_json() for r in rows], lambda: print(theory.text(rows)))
+        if self.write:
+            print(f"wrote {source.write_page(found, 'THEORY.md', theory.page(rows, found.suite))}", file=sys.stderr)
+        return 3 if any(r.verdict == "VIOLATED" for r in rows) else 0
