@@ -207,6 +207,15 @@ def _functions(name: str, backend: str, absorbing_reward: float) -> tuple[Callab
     return jax.jit(reset), jax.jit(step), int(np.prod(shape)), int(env.action_size)
 
 
+def robot(name: str, backend: str = "spring") -> Any:
+    """Brax's own environment object, for what is no part of a task: its model (`sys`) and its `dt` in seconds."""
+    _known("brax environment", name, names())
+    _known("brax backend", backend, BACKENDS)
+    with _brax_rules(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _brax().get_environment(name, backend=backend)
+
+
 def make_env(name: str, backend: str = "spring", absorbing_reward: float = 0.0) -> Env:
     """The environment alone, as training an expert needs it; ValueError for an unknown name or backend."""
     _known("brax environment", name, names())

@@ -274,7 +274,8 @@ def above(
         reason = "too few or non-finite runs"
         return Claim(statement, kind, "monte-carlo", expected, threshold, None, None, len(x), "INCONCLUSIVE", reason)
     interval = stats.mean_ci(x)
-    evidence = stats.gap_bound(np.full(len(x), float(threshold)), x, math.inf)
+    up = 1 + abs(threshold) + float(np.abs(x).max())  # the threshold as a known number that no atom can be taken for
+    evidence = stats.gap_bound(np.full(len(x), threshold + up), x + up, 1e12 * up)
     verdict = _settled(interval.lo > threshold, kind, expected) if kind == "E" else PENDING
     text = f"finds a shortfall of {evidence.smallest_violation:.2g} with probability .9"
     return Claim(

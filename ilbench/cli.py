@@ -288,6 +288,59 @@ class Expert:
 
 
 @dataclass(frozen=True)
+class Render:
+    """See it: an episode of expert and learner from the same start, as a page that plays offline and as a GIF.
+
+    The moment of the learner's first mistake is marked on the timeline and on the picture. Brax robots, cartpole, pendulum.
+    """
+
+    task: Positional[str]
+    """Task, e.g. hopper or brax:ant/spring."""
+    policy: Positional[str]
+    """bc:20 (bc trained on 20 demonstrations now), a record's id or JSON file (with --save-policies), expert or random."""
+    out: str | None = None
+    """The page; default: TASK.html."""
+    gif: str | None = None
+    """Also a GIF."""
+    horizon: int | None = None
+    """Steps; default: the task's."""
+    seed: int = 0
+    """Seed of the start, and of a policy trained now."""
+    episode: int = 0
+    """Which of the seed's evaluation episodes; of a mixture, which iterate."""
+    set: UseAppendAction[tuple[str, ...]] = ()
+    """Settings of a policy trained now, e.g. --set fit.updates=2000."""
+    results: str | None = None
+    """Folder of records; default: runs/ if it holds them, else results/."""
+    quiet: bool = False
+    """No progress."""
+    json: bool = False
+    """Print JSON."""
+
+    def execute(self) -> int:
+        """Plays, writes, prints the written paths."""
+        from ilbench import plan
+        from ilbench.parallel import setup
+        from ilbench.render import show
+
+        setup()
+        done = show.run(
+            self.task,
+            self.policy,
+            out=self.out,
+            gif_out=self.gif,
+            quiet=self.quiet,
+            horizon=self.horizon,
+            seed=self.seed,
+            number=self.episode,
+            results=self.results,
+            changes=plan.parse_set(self.set),
+        )
+        _emit(self.json, done, lambda: print(show.text(done)))
+        return 0
+
+
+@dataclass(frozen=True)
 class Bench:
     """Measure speed on this machine: every way to step a robot, whole jobs against their floor, memory."""
 
@@ -356,6 +409,7 @@ Command = (
     | Annotated[Leaderboard, subcommand("leaderboard")]
     | Annotated[Theory, subcommand("theory")]
     | Annotated[Expert, subcommand("expert")]
+    | Annotated[Render, subcommand("render")]
     | Annotated[Bench, subcommand("bench")]
     | Annotated[Doctor, subcommand("doctor")]
 )

@@ -4,9 +4,9 @@ import pathlib
 
 import pytest
 
-from ilbench import runner, store
+from ilbench import registry, runner, store
 from ilbench.records import cell_id
-from ilbench.report import pages, source
+from ilbench.report import checks, pages, source
 
 RESULTS = pathlib.Path(__file__).parent.parent / "results"
 SUITES = sorted(p.parent.name for p in RESULTS.glob("*@*/records"))
@@ -30,6 +30,16 @@ def test_pages_are_not_stale(suite):
             assert (found.folder / name).is_file()
             continue
         assert (found.folder / name).read_text(encoding="utf-8") == content, f"{name} is stale: run `make boards`"
+
+
+def test_page_of_the_checks_is_not_stale():
+    folder = RESULTS / checks.FOLDER
+    stored = checks.load(RESULTS)
+    assert {r.id for r in stored} == set(registry.entries("checks")), "stale: run `ilbench theory --out results`"
+    pictures = [p.name for p in folder.glob("*.svg")]
+    assert (folder / "CHECKS.md").read_text(encoding="utf-8") == checks.page(stored, pictures), "run `make boards`"
+    assert not [r.id for r in stored if r.failed]
+    assert len(pictures) == len(stored)
 
 
 def test_quick_records_are_those_of_the_declared_suite():

@@ -51,7 +51,8 @@ def test_no_violation_in_400_random_mdps():
 
 
 def test_a_false_bound_is_found_out():
-    m = _ladder.Measured(*[np.linspace(1.0, 1.2, 10)] * 2, *[np.linspace(0.5, 0.6, 10)] * 4, np.full(10, 2.0), 10.0)
+    cost, bound = (np.linspace(a, b, 40).reshape(10, 4) for a, b in ((1.0, 1.2), (0.5, 0.6)))
+    m = _ladder.Measured(cost, cost, bound, bound.mean(1), bound.mean(1), bound, np.full((10, 4), 2.0), 10.0)
     verdicts = [c.verdict for c in claims.judge(t04._claims(_ladder.Instance("cliff", 10, "table", 1), m))]
     assert set(verdicts) == {"VIOLATED"}
 

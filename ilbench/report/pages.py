@@ -1,4 +1,4 @@
-"""The generated pages of a suite: LEADERBOARD.md, THEORY.md, overview.svg, and the tables that the README shows.
+"""The generated pages: LEADERBOARD.md, THEORY.md and overview.svg of a suite, CHECKS.md of the theory, the README's tables.
 
 `python -m ilbench.report.pages quick results` writes them; a test compares what is committed with what would be written.
 """
@@ -9,7 +9,7 @@ import pathlib
 import re
 import sys
 
-from ilbench.report import figures, leaderboard, source, theory
+from ilbench.report import checks, figures, leaderboard, source, theory
 
 
 def render(found: source.Found) -> dict[str, str]:
@@ -27,6 +27,7 @@ def readme(text: str, found: source.Found) -> str:
     blocks = {
         "theory": theory.text(theory.build(found.records, found.arrays)),
         "leaderboard": leaderboard.text(leaderboard.build(found.records)),
+        "checks": checks.overview(checks.load(found.folder.parent)),
     }
     for name, content in blocks.items():
         marked = re.compile(rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)", re.S)
@@ -40,6 +41,8 @@ def main() -> None:
     found = source.load(suite, folder)
     for name, content in render(found).items():
         print(source.write_page(found, name, content))
+    if (pathlib.Path(folder) / checks.FOLDER).is_dir():
+        print(checks.save(checks.load(pathlib.Path(folder)), pathlib.Path(folder)))
     page = pathlib.Path("README.md")
     if page.is_file() and suite == "quick":
         page.write_text(readme(page.read_text(encoding="utf-8"), found), encoding="utf-8")
