@@ -20,7 +20,7 @@ import numpy as np
 from ilbench import exponents, stats
 from ilbench.evidence import log_spaced
 from ilbench.records import Record
-from ilbench.report.groups import Group, group
+from ilbench.report.groups import Group, distinct, group
 from ilbench.report.predictions import TASK, ZERO_ONE
 from ilbench.report.tables import Table, interval
 
@@ -120,7 +120,7 @@ def build(records: Iterable[Record], arrays: Arrays, forms: Any, name: Any) -> l
     """Rows of all sweeps: `forms(g)` tells independent runs per horizon, `name(g)` names them, as in the first table."""
     sweeps: dict[Any, list[Group]] = defaultdict(list)
     rows: list[Row] = []
-    for g in group(records):
+    for g in distinct(group(records)):
         if forms(g):
             sweeps[(g.task, name(g), g.head)].append(g)
         elif g.records[0].cell.evaluation["prefixes"]:

@@ -64,12 +64,48 @@ def _prefix_costs(axis: Any, groups: list[Group], arrays: Mapping[str, Mapping[s
     for power, style in ((1, ":"), (2, "--")):
         axis.plot(h, base * (h / h[0]) ** power, color="#999999", lw=1, ls=style, label=f"slope {power}")
     axis.set(xscale="log", yscale="log", xlabel="horizon H (steps)", ylabel="0-1 cost up to H (steps)")
-    axis.set_title(f"{groups[0].task}: mistakes on the learner's own states", fontsize=9)
+    axis.set_title(f"{groups[0].task}, {groups[0].budget} labels: mistakes on own states", fontsize=9)
     legend_below(axis, 3)
 
 
+def _budgets(axis: Any, rows: list[dict[str, Any]]) -> None:
+    """Score against labels on one task, clean and, dashed, under noise."""
+    for i, name in enumerate(sorted({r["algorithm"] for r in rows})):
+        mine = sorted((r for r in rows if r["algorithm"] == name), key=lambda r: r["budget"])
+        n = [r["budget"] for r in mine]
+        for key, style in (("score", "-"), ("noisy_score", "--")):
+            if all(r.get(key) is not None for r in mine):
+                y, (lo, hi) = [r[key] for r in mine], zip(*(r[f"{key}_ci"] for r in mine), strict=True)
+                bars = [[a - b for a, b in zip(y, lo, strict=True)], [b - a for a, b in zip(y, hi, strict=True)]]
+                axis.errorbar(
+                    n, y, np.maximum(bars, 0), fmt=f"{MARKS[i]}{style}", ms=4, color=COLOURS[i], capsize=2,
+                    label=name if style == "-" else None,
+                )  # fmt: skip
+    axis.set(xscale="log", xlabel="expert labels", ylabel="score (0 random, 1 expert)")
+    axis.set_title(f"{rows[0]['task']}: clean (lines) and under noise (dashed), IQM, 95 %", fontsize=9)
+    legend_below(axis, 4)
+
+
+def _telling(groups: list[Group]) -> list[Group]:
+    """The groups of the task and budget on which the algorithms' costs lie furthest apart, at the longest horizon."""
+    longest = max(g.horizon for g in groups)
+    by_place: dict[Any, list[Group]] = {}
+    for g in groups:
+        if g.horizon == longest:
+            by_place.setdefault((g.task, g.budget), []).append(g)
+
+    def spread(place: list[Group]) -> float:
+        costs = [float(np.nanmean(g.values("cost"))) for g in place]
+        return max(costs) - min(costs)
+
+    return max(by_place.values(), key=spread)
+
+
 def _scores(axis: Any, board: leaderboard.Board) -> None:
-    rows = [r for r in board.rows if r["score"] is not None]
+    most: dict[str, int] = {}
+    for r in board.rows:
+        most[r["task"]] = max(r["budget"], most.get(r["task"], 0))
+    rows = [r for r in board.rows if r["score"] is not None and r["budget"] == most[r["task"]]]
     labels = sorted({r["algorithm"] for r in rows})
     tasks = sorted({r["task"] for r in rows})
     for i, label in enumerate(labels):
@@ -89,20 +125,24 @@ def _scores(axis: Any, board: leaderboard.Board) -> None:
     axis.axhline(1.0, color="#999999", lw=1, ls="--")
     axis.set_xticks(range(len(tasks)), [t.split("@")[0] for t in tasks], rotation=15)
     axis.set(ylabel="score (0 random, 1 expert)")
-    axis.set_title("Score at equal label budgets (IQM, 95 %)", fontsize=9)
+    axis.set_title("Score at equal labels, the largest budget (IQM, 95 %)", fontsize=9)
     legend_below(axis, 3)
 
 
 def overview(records: Iterable[Record], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> str:
-    """One SVG of three panels: closed forms, mistakes over the horizon on the longest task, scores."""
+    """One SVG of three panels: closed forms or score against labels, mistakes over the horizon where methods differ most, scores."""
     records = list(records)
     rows, board = theory.build(records, arrays), leaderboard.build(records)
     swept = [g for g in group(records) if not instrument(g) and g.records[0].cell.evaluation["prefixes"]]
-    longest = max((g.horizon for g in swept), default=0)
+    shown = _telling(swept) if swept else []
     canvas = figure(13.8, 4.0)
     axes = canvas.subplots(1, 3)
-    _closed_forms(axes[0], [r for r in rows if isinstance(r, theory.Row)])
-    if swept:
-        _prefix_costs(axes[1], [g for g in swept if g.horizon == longest], arrays)
+    forms = [r for r in rows if isinstance(r, theory.Row) and r.kind == "closed form"]
+    if forms:
+        _closed_forms(axes[0], forms)
+    elif shown:
+        _budgets(axes[0], [r for r in board.rows if r["task"] == shown[0].task])
+    if shown:
+        _prefix_costs(axes[1], shown, arrays)
     _scores(axes[2], board)
     return svg(canvas)

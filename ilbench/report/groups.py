@@ -18,7 +18,7 @@ class Group(NamedTuple):
     task: str
     horizon: int
     algorithm: str
-    label: str  # algorithm, and the config fields that set it apart from its namesakes on the task
+    label: str  # algorithm, and the config fields that set it apart from its namesakes at this task, horizon and budget
     head: str
     budget: int
     config: dict[str, Any]
@@ -43,7 +43,7 @@ def group(records: Iterable[Record]) -> list[Group]:
     rivals: dict[Any, list[dict[str, Any]]] = defaultdict(list)
     for rs in blocks:
         c = rs[0].cell
-        rivals[(c.task, c.algorithm)].append(c.config)
+        rivals[(c.task, c.algorithm, c.horizon, c.budget)].append(c.config)
     out = []
     for rs in blocks:
         c = rs[0].cell
@@ -52,7 +52,7 @@ def group(records: Iterable[Record]) -> list[Group]:
                 c.task,
                 c.horizon,
                 c.algorithm,
-                _label(c.algorithm, c.config, rivals[(c.task, c.algorithm)]),
+                _label(c.algorithm, c.config, rivals[(c.task, c.algorithm, c.horizon, c.budget)]),
                 c.head,
                 c.budget,
                 c.config,
@@ -62,8 +62,18 @@ def group(records: Iterable[Record]) -> list[Group]:
     return sorted(out, key=lambda g: (g.task, g.horizon, g.budget, g.algorithm, g.label))
 
 
+def distinct(groups: Iterable[Group]) -> list[Group]:
+    """The same groups, with the budget in the label of those that differ from another in nothing else."""
+    groups = list(groups)
+    names = [(g.task, g.horizon, g.label) for g in groups]
+    return [
+        g._replace(label=f"{g.label}, n = {g.budget}") if names.count(name) > 1 else g
+        for g, name in zip(groups, names, strict=True)
+    ]
+
+
 def _label(algorithm: str, config: dict[str, Any], rivals: list[dict[str, Any]]) -> str:
-    """`ccil[dynamics=true]` where another ccil on the task has other dynamics."""
+    """`ccil[dynamics=true]` where another ccil on the task, at the same horizon and budget, has other dynamics."""
     parts = []
     for key in sorted(config):
         if any(canonical(other.get(key)) != canonical(config[key]) for other in rivals):

@@ -35,8 +35,8 @@ class Board:
         return self.rows
 
 
-def _scores(g: Group) -> np.ndarray:
-    return stats.score_diverged(g.values("score"))
+def _scores(g: Group, name: str = "score") -> np.ndarray:
+    return stats.score_diverged(g.values(name))
 
 
 def _ci(x: np.ndarray, statistic: str = "mean") -> tuple[float | None, float | None, float | None]:
@@ -49,14 +49,14 @@ def _ci(x: np.ndarray, statistic: str = "mean") -> tuple[float | None, float | N
     return found.value, found.lo, found.hi
 
 
-def _difference(g: Group, base: Group | None) -> tuple[float, float, float, float] | None:
+def _difference(g: Group, base: Group | None, name: str = "score") -> tuple[float, float, float, float] | None:
     """Score minus the baseline's, paired by seed: mean, limits, two-sided p."""
     if base is None or g is base:
         return None
     common = [s for s in g.seeds if s in base.seeds]
     if len(common) < 2:
         return None
-    a, b = (_scores(x)[[x.seeds.index(s) for s in common]] for x in (g, base))
+    a, b = (_scores(x, name)[[x.seeds.index(s) for s in common]] for x in (g, base))
     return stats.paired_difference(a, b)
 
 
@@ -66,7 +66,19 @@ def _row(g: Group, base: Group | None) -> dict[str, Any]:
     cost = _ci(g.values("cost"))
     difference = _difference(g, base)
     first = g.records[0]
-    return {
+    noisy: dict[str, Any] = {}
+    if "noisy_score" in first.scores:
+        value, *limits = _ci(_scores(g, "noisy_score"), "iqm")
+        shaken = _difference(g, base, "noisy_score")
+        noisy = {
+            "noise": first.cell.evaluation["noise"],
+            "noisy_score": value,
+            "noisy_score_ci": limits,
+            "noisy_minus_baseline": None
+            if shaken is None
+            else dict(zip(("mean", "lo", "hi", "p"), shaken, strict=True)),
+        }
+    return noisy | {
         "task": g.task,
         "horizon": g.horizon,
         "budget": g.budget,
@@ -80,7 +92,7 @@ def _row(g: Group, base: Group | None) -> dict[str, Any]:
         "gap": gap[0],
         "gap_ci": list(gap[1:]),
         "cost": cost[0],
-        "cost_ci": list(cost[1:]),
+        "cost_ci": [None if x is None else float(np.clip(x, 0, g.horizon)) for x in cost[1:]],
         "survived": float(np.nanmean(g.values("survived"))),
         "labels": float(np.mean([r.cost.labels for r in g.records])),
         "gradient_steps": first.cost.gradient_steps,
@@ -101,7 +113,15 @@ def _task_table(rows: list[dict[str, Any]]) -> Table:
     first = rows[0]
     cells = []
     for r in sorted(rows, key=lambda r: -(r["score"] if r["score"] is not None else -np.inf)):
-        d = r["minus_baseline"]
+        d, shaken = r["minus_baseline"], r.get("noisy_minus_baseline")
+        noisy = (
+            ()
+            if "noise" not in r
+            else (
+                interval(r["noisy_score"], *r["noisy_score_ci"]),
+                "-" if shaken is None else interval(shaken["mean"], shaken["lo"], shaken["hi"]),
+            )
+        )
         variants = ", ".join(f"{name} {number(value)}" for name, value in r["variants"].items())
         cells.append(
             (
@@ -110,6 +130,7 @@ def _task_table(rows: list[dict[str, Any]]) -> Table:
                 str(r["seeds"]),
                 interval(r["score"], *r["score_ci"]),
                 "-" if d is None else f"{interval(d['mean'], d['lo'], d['hi'])}",
+                *noisy,
                 interval(r["gap"], *r["gap_ci"]),
                 interval(r["cost"], *r["cost_ci"]),
                 number(r["survived"]),
@@ -125,6 +146,7 @@ def _task_table(rows: list[dict[str, Any]]) -> Table:
         "seeds",
         "score, IQM [95 %]",
         f"score - {BASELINE} [95 %]",
+        *((f"under noise {first['noise']:g} [95 %]", f"- {BASELINE}, noise [95 %]") if "noise" in first else ()),
         "return gap [95 %]",
         "0-1 cost [95 %]",
         "survived",

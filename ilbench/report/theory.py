@@ -21,7 +21,7 @@ from ilbench import stats
 from ilbench.exact import closed_forms
 from ilbench.records import Record
 from ilbench.report import exponents
-from ilbench.report.groups import Group, group
+from ilbench.report.groups import Group, distinct, group
 from ilbench.report.predictions import TASK, ZERO_ONE, predict
 from ilbench.report.tables import Table, interval, markdown, number
 from ilbench.report.tables import text as render
@@ -209,7 +209,7 @@ def build(records: Iterable[Record], arrays: Mapping[str, Mapping[str, np.ndarra
     records = list(records)
     sweeps: dict[Any, list[Group]] = defaultdict(list)
     rows: list[Row] = []
-    for g in group(records):
+    for g in distinct(group(records)):
         if _forms(g):
             sweeps[(g.task, _name(g), g.head)].append(g)
         elif g.records[0].cell.evaluation["prefixes"]:
