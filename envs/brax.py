@@ -72,6 +72,7 @@ TASKS: dict[str, dict[str, Any]] = {
     "reacher": {},
     "hopper": {},
     "ant": {},
+    "halfcheetah": {},
     "inverted_double_pendulum": {},
 }
 SUMMARY = {
@@ -79,6 +80,7 @@ SUMMARY = {
     "reacher": "two-link arm reaches a random target and holds (brax, spring): errors heal, nothing terminates",
     "hopper": "one-legged robot hops forward (brax, spring): contacts, a slip is a fall",
     "inverted_double_pendulum": "balance two poles on a cart (brax, spring): short memory, falls are final",
+    "halfcheetah": "planar runner (brax, spring): fast contacts, nothing terminates",
     "ant": "four-legged robot runs forward (brax, spring): eight joints, rarely falls",
 }
 
