@@ -73,6 +73,8 @@ TASKS: dict[str, dict[str, Any]] = {
     "hopper": {},
     "ant": {},
     "halfcheetah": {},
+    "walker2d": {},
+    "swimmer": {},
     "inverted_double_pendulum": {},
 }
 SUMMARY = {
@@ -81,6 +83,8 @@ SUMMARY = {
     "hopper": "one-legged robot hops forward (brax, spring): contacts, a slip is a fall",
     "inverted_double_pendulum": "balance two poles on a cart (brax, spring): short memory, falls are final",
     "halfcheetah": "planar runner (brax, spring): fast contacts, nothing terminates",
+    "walker2d": "two-legged robot walks slowly (brax, spring): contacts, falls are final",
+    "swimmer": "three links crawl through a viscous fluid (brax, generalized): smooth dynamics, nothing terminates",
     "ant": "four-legged robot runs forward (brax, spring): eight joints, rarely falls",
 }
 

@@ -57,6 +57,8 @@ def text(manifest: dict[str, Any]) -> str:
             f"cloned by a 2x64 MLP from {c['trajectories']} trajectories to a score of "
             f"{interval(c['score'], *c['ci'])} ({c['seeds']} seeds x {c['episodes']} episodes, {c['updates']:,} updates)"
         )
+    if "notes" in manifest:
+        head.append(manifest["notes"])
     references = [
         (
             h,

@@ -72,7 +72,9 @@ def _said(task: Task, recipe: Recipe, training: Training, found: dict[str, Any],
 
 
 def _spelled(recipe: Recipe, seed: int) -> dict[str, Any]:
-    return dataclasses.asdict(recipe) | {"reward": recipe.reward.__name__ if recipe.reward else None, "seed": seed}
+    spelled = dataclasses.asdict(recipe) | {"reward": recipe.reward.__name__ if recipe.reward else None, "seed": seed}
+    del spelled["notes"]  # they say nothing about how it is trained
+    return spelled
 
 
 def search(
@@ -146,6 +148,7 @@ def _manifest(task: Task, recipe: Recipe, seed: int, training: Training, policy:
         "seconds": round(training.seconds, 1),  # compiling and validation included, all pieces together
         "devices": f"{jax.device_count()} x {jax.devices()[0].platform}",
         "packages": {name: metadata.version(name) for name in ("jax", "jaxlib", "brax", "mujoco", "optax", "flax")},
+        **({"notes": recipe.notes} if recipe.notes else {}),
         "curve_columns": list(CURVE_COLUMNS),
         "curve": training.curve,
         "report": report(task, policy, seed),
