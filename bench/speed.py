@@ -76,14 +76,15 @@ def _generate_unroll(robot: str, envs: int, steps: int) -> Case:
         wrapped = _brax().training.wrap(env, episode_length=1000, action_repeat=1)
         nets = ppo_networks.make_ppo_networks(env.observation_size, env.action_size)
         make = ppo_networks.make_inference_fn(nets)
-        state = jax.jit(wrapped.reset)(jax.random.split(jax.random.key(0), envs))
-        params = (None, nets.policy_network.init(jax.random.key(1)))
+        # Old-style keys: Brax takes the shape of the batch from all but the last axis of the keys.
+        state = jax.jit(wrapped.reset)(jax.random.split(jax.random.PRNGKey(0), envs))
+        params = (None, nets.policy_network.init(jax.random.PRNGKey(1)))
         policy = make(params, deterministic=False)
         run = jax.jit(lambda s, k: acting.generate_unroll(wrapped, s, policy, k, steps)[1].reward)
 
     def call() -> Any:
         with _brax_rules():
-            return run(state, jax.random.key(2))
+            return run(state, jax.random.PRNGKey(2))
 
     return call
 

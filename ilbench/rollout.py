@@ -16,8 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilbench import prng
+from ilbench.lanes import flat
 from ilbench.parallel import per_seed
-from ilbench.types import Array, Behaviour, Box, Choice, Demos, Discrete, Env, Policy, Space
+from ilbench.types import Array, Behaviour, Box, Choice, Demos, Discrete, Env, Policy, Space, Step
 
 COLLECT = ("obs", "action", "label", "actor", "revealed", "alive", "final_obs")
 EVIDENCE = ("obs", "label", "error", "reward", "alive")
@@ -104,6 +105,19 @@ def mixed(space: Space, horizon: int, *, beta: Any = 0.0, noise: Any = 0.0, reve
 
 
 # ------------------------------------------------------------------------------------------ one episode
+@lru_cache(maxsize=256)
+def _advance(step: Any) -> Any:
+    """A step that leaves the state of an episode that has ended as it is, on flat lanes."""
+
+    def advance(params: Any, key: Array, state: Any, obs: Array, alive: Array, action: Array) -> Step:
+        after = step(params, key, state, action)
+        # Freezing with the alive flag from before the step keeps the terminal observation.
+        kept = jax.tree.map(lambda new, old: jnp.where(alive, new, old), (after.state, after.obs), (state, obs))
+        return Step(*kept, after.reward, after.terminated)
+
+    return flat(advance)
+
+
 def imitation_error(space: Space, action: Array, label: Array) -> Array:
     """Distance of an action from the expert's, `[*action], [*action] -> []`: 1{a != a*}, or max |a - a*|; NaN counts as inf."""
     if isinstance(space, Discrete):
@@ -123,19 +137,16 @@ def episode(
     # One stream per consumer: the compiler drops those that nobody reads, which is most of them in most programs.
     streams = tuple(jax.random.split(k, horizon) for k in jax.random.split(k_steps, 4))
     steps = (jnp.arange(horizon, dtype=jnp.int32), streams)
+    advance, label_of = _advance(env.step), flat(expert.act)
 
     def step(carry: Any, at: Any) -> Any:
         state, obs, alive, m_policy, m_expert, m_behaviour = carry
         t, keys = at
         clean = obs if env.expert_obs is None else env.expert_obs(env.params, state, obs)
-        m_expert, label = expert.act(expert.params, keys[0], t, m_expert, clean)
+        m_expert, label = label_of(expert.params, keys[0], t, m_expert, clean)
         m_policy, proposal = policy.act(policy.params, keys[1], t, m_policy, obs)
         choice = behaviour.choose(behaviour.params, keys[2], t, m_behaviour, obs, proposal, label)
-        after = env.step(env.params, keys[3], state, choice.action)
-        # Freezing with the alive flag from before the step keeps the terminal observation.
-        new_state, new_obs = jax.tree.map(
-            lambda new, old: jnp.where(alive, new, old), (after.state, after.obs), (state, obs)
-        )
+        after = advance(env.params, keys[3], state, obs, alive, choice.action)
         revealed = choice.reveal & alive
         row = {
             "obs": obs,
@@ -147,7 +158,7 @@ def episode(
             "reward": jnp.where(alive, after.reward, jnp.asarray(env.absorbing_reward, jnp.float32)),
             "alive": alive,
         }
-        carry = (new_state, new_obs, alive & ~after.terminated, m_policy, m_expert, choice.memory)
+        carry = (after.state, after.obs, alive & ~after.terminated, m_policy, m_expert, choice.memory)
         return carry, {name: row[name] for name in record if name != "final_obs"}
 
     carry, rows = jax.lax.scan(step, carry, steps)
