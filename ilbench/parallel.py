@@ -43,7 +43,7 @@ def setup(devices: int | None = None, compile_cache: str = "auto") -> None:
             print(f"ilbench: no compile cache ({error}); every process compiles anew", file=sys.stderr)
             return
         jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
 
 

@@ -22,6 +22,7 @@ _PARITY = 0x1BD11BDA
 _DTYPES = {8: jnp.uint8, 16: jnp.uint16, 32: jnp.uint32, 64: jnp.uint64}
 
 
+@jax.jit  # its 100 operations are traced once for a shape, not once for a draw; the compiler inlines the call
 def _hash(key: Array, high: Array, low: Array) -> tuple[Array, Array]:
     """20 rounds on counters `high`, `low [...]` under `key [2]` uint32."""
     schedule = (key[0], key[1], key[0] ^ key[1] ^ jnp.uint32(_PARITY))
