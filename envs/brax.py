@@ -37,6 +37,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilbench.experts import weights
+from ilbench.lanes_last import last
 from ilbench.types import Array, Box, Env, PyTree, Step, Task
 
 VERSION = 1
@@ -210,7 +211,7 @@ def _functions(name: str, backend: str, absorbing_reward: float) -> tuple[Callab
             return Step(*_strong((new if whole else new.pipeline_state, obs, reward, terminated)))
 
     # Jitted, so that Brax's Python is traced once per process and not once per shape of a rollout (3 s on hopper).
-    return jax.jit(reset), jax.jit(step), int(np.prod(shape)), int(env.action_size)
+    return jax.jit(reset), last(jax.jit(step)), int(np.prod(shape)), int(env.action_size)
 
 
 def robot(name: str, backend: str = "spring") -> Any:

@@ -112,8 +112,9 @@ def _advance(step: Any) -> Any:
     def advance(params: Any, key: Array, state: Any, obs: Array, alive: Array, action: Array) -> Step:
         after = step(params, key, state, action)
         # Freezing with the alive flag from before the step keeps the terminal observation.
-        kept = jax.tree.map(lambda new, old: jnp.where(alive, new, old), (after.state, after.obs), (state, obs))
-        return Step(*kept, after.reward, after.terminated)
+        new = (after.state, after.obs)
+        state, obs = jax.tree.map(lambda new, old: jnp.where(alive, new, old), new, (state, obs))
+        return Step(state=state, obs=obs, reward=after.reward, terminated=after.terminated)
 
     return flat(advance)
 
