@@ -1,8 +1,8 @@
 """Speed of the pieces that matter, every ratio from one run: `ilbench bench speed`.
 
-Robots: bare Brax stepping (one vmap over all environments; in blocks; in blocks on all devices), Brax's own
-`acting.generate_unroll`, and the product's rollout with a 2x64 MLP, the expert's label and the full record, as data
-collection and as evaluation. Whole jobs: DAgger against its floor, and behaviour cloning on a CartPole-sized job with
+Robots: bare Brax stepping (one vmap over all environments; in blocks; in blocks on all devices), the same with the
+lanes last, Brax's own `acting.generate_unroll`, and the product's rollout with a 2x64 MLP, the expert's label and the
+full record, as data collection and as evaluation. Whole jobs: DAgger against its floor, and behaviour cloning on a CartPole-sized job with
 ten seeds. Rounds go through all cases in turn, and each case counts with its fastest, so that a machine that drifts
 drifts for all. Compiling is apart, and memory is that of a process of its own.
 """
@@ -103,22 +103,26 @@ def robot(name: str, envs: int, steps: int, rounds: int, say: Callable[[str], No
     """Env steps per second of every way to step one robot, and their ratios."""
     task = registry.task(name)
     keys = episode_keys("speed", (0,), envs)[0]
-    one = functools.partial(_raw_episode, task.env, steps=steps)
+    brax = task.env.replace(step=task.env.step.fun)  # Brax's step as jax.vmap batches it, lanes first
+    one = functools.partial(_raw_episode, brax, steps=steps)
     blocked = per_seed(_raw_episode, block=task.block, steps=steps)
     whole, in_blocks = jax.jit(jax.vmap(one)), _on_one_device(one, task.block)
     cases: dict[str, Case] = {
         "raw, one vmap": lambda: whole(keys),
         "raw, in blocks, one device": lambda: in_blocks(keys),
-        "raw, in blocks, all devices": lambda: blocked(task.env, keys),
+        "raw, in blocks, all devices": lambda: blocked(brax, keys),
+        "raw, lanes last, all devices": lambda: blocked(task.env, keys),
         "rollout, full record": _product(task, envs, steps, FULL, 0.0),
         "collection with labels": _product(task, envs, steps, COLLECT, 0.5),
         "evaluation": _product(task, envs, steps, EVIDENCE, 0.0),
         "brax generate_unroll": _generate_unroll(name, envs, steps),
     }
     rate = {k: envs * steps / seconds for k, seconds in fastest(cases, rounds, say).items()}
-    best = max(v for k, v in rate.items() if k.startswith("raw"))
+    full, best = rate["rollout, full record"], max(v for k, v in rate.items() if k.startswith("raw"))
     return rate | {
-        "rollout / best raw": rate["rollout, full record"] / best,
+        "rollout / raw in blocks of vmap": full / rate["raw, in blocks, all devices"],
+        "rollout / best raw": full / best,
+        "rollout / one vmap": full / rate["raw, one vmap"],
         "best raw / one vmap": best / rate["raw, one vmap"],
         "rollout / generate_unroll": rate["rollout, full record"] / rate["brax generate_unroll"],
     }
