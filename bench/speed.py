@@ -9,6 +9,7 @@ drifts for all. Compiling is apart, and memory is that of a process of its own.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import subprocess
@@ -103,7 +104,7 @@ def robot(name: str, envs: int, steps: int, rounds: int, say: Callable[[str], No
     """Env steps per second of every way to step one robot, and their ratios."""
     task = registry.task(name)
     keys = episode_keys("speed", (0,), envs)[0]
-    brax = task.env.replace(step=task.env.step.fun)  # Brax's step as jax.vmap batches it, lanes first
+    brax = dataclasses.replace(task.env, step=task.env.step.fun)  # type: ignore[attr-defined]  # Brax's step as jax.vmap batches it, lanes first
     one = functools.partial(_raw_episode, brax, steps=steps)
     blocked = per_seed(_raw_episode, block=task.block, steps=steps)
     whole, in_blocks = jax.jit(jax.vmap(one)), _on_one_device(one, task.block)
