@@ -2,8 +2,8 @@
 
 Robots: bare Brax stepping (one vmap over all environments; in blocks; in blocks on all devices), the same with the
 lanes last, Brax's own `acting.generate_unroll`, and the product's rollout with a 2x64 MLP, the expert's label and the
-full record, as data collection and as evaluation. Whole jobs: DAgger against its floor, and behaviour cloning on a CartPole-sized job with
-ten seeds. Rounds go through all cases in turn, and each case counts with its fastest, so that a machine that drifts
+full record, as data collection and as evaluation. Whole jobs: DAgger against its floor, and behaviour cloning on a
+CartPole-sized job with ten seeds. Rounds go through all cases in turn, and each case counts with its fastest, so that a machine that drifts
 drifts for all. Compiling is apart, and memory is that of a process of its own.
 """
 
@@ -104,7 +104,8 @@ def robot(name: str, envs: int, steps: int, rounds: int, say: Callable[[str], No
     """Env steps per second of every way to step one robot, and their ratios."""
     task = registry.task(name)
     keys = episode_keys("speed", (0,), envs)[0]
-    brax = dataclasses.replace(task.env, step=task.env.step.fun)  # type: ignore[attr-defined]  # Brax's step as jax.vmap batches it, lanes first
+    # Brax's step as jax.vmap batches it, lanes first.
+    brax = dataclasses.replace(task.env, step=task.env.step.fun)  # type: ignore[attr-defined]
     one = functools.partial(_raw_episode, brax, steps=steps)
     blocked = per_seed(_raw_episode, block=task.block, steps=steps)
     whole, in_blocks = jax.jit(jax.vmap(one)), _on_one_device(one, task.block)
@@ -125,7 +126,7 @@ def robot(name: str, envs: int, steps: int, rounds: int, say: Callable[[str], No
         "rollout / best raw": full / best,
         "rollout / one vmap": full / rate["raw, one vmap"],
         "best raw / one vmap": best / rate["raw, one vmap"],
-        "rollout / generate_unroll": rate["rollout, full record"] / rate["brax generate_unroll"],
+        "rollout / generate_unroll": full / rate["brax generate_unroll"],
     }
 
 

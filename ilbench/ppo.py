@@ -128,10 +128,12 @@ def _categorical(out: Array, log_std: Array, action: Array) -> tuple[Array, Arra
 
 
 def density(space: Space) -> Callable[[Array, Array, Array], tuple[Array, Array]]:
+    """`(out, log_std, action) -> (log density, entropy)`, both `[]`, of the policy on this action space."""
     return _categorical if isinstance(space, Discrete) else _gaussian
 
 
 def sample(space: Space, key: Array, out: Array, log_std: Array) -> Array:
+    """One action `[*action]` of the exploring policy; not clipped, the env does that."""
     if isinstance(space, Discrete):
         return jax.random.categorical(key, out).astype(jnp.int32)
     return jnp.tanh(out) + jnp.exp(log_std) * jax.random.normal(key, out.shape, out.dtype)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 from jax import lax
 
 from ilbench.lanes import flat
-from ilbench.lanes_last import RULES, last
+from ilbench.lanes_last import last
+from ilbench.lanes_rules import RULES
 
+CLOSE = {"rtol": 2e-5, "atol": 2e-6}
 ROWS = np.array([2, 0, 1, 3])
 FUNCTIONS = {
     "elementwise": lambda x, y: jnp.where(x[0] > 0, jnp.sin(x) * 2.0, x[:, :1] + jnp.arctan2(x, 1.5)),
@@ -27,6 +30,7 @@ FUNCTIONS = {
     "cond, own": lambda x, y: lax.cond(y[0] > 0, lambda z: z * 2, lambda z: z - 1, y),
     "switch, own": lambda x, y: lax.switch((y[0] * 3).astype(int), [lambda z: z, lambda z: -z, lambda z: z * z], y),
     "while": lambda x, y: lax.while_loop(lambda c: c < 3, lambda c: c + jnp.abs(y[0]) + 0.5, y[1]),
+    "constant keys": lambda x, y: y + jax.random.normal(jax.random.split(jax.random.key(0), 4)[0], (4,)),
     "sort": lambda x, y: jnp.sort(y),
 }
 
@@ -36,10 +40,6 @@ def _args(*batch: int) -> tuple[np.ndarray, np.ndarray]:
     return rng.standard_normal((*batch, 4, 3)).astype(np.float32), rng.standard_normal((*batch, 4)).astype(np.float32)
 
 
-def _equal(found: object, wanted: object) -> None:
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6), found, wanted)
-
-
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_lanes_last_is_vmap(name: str) -> None:
     def f(x: jax.Array, y: jax.Array) -> object:
@@ -47,9 +47,9 @@ def test_lanes_last_is_vmap(name: str) -> None:
             return FUNCTIONS[name](jnp.asarray(x), jnp.asarray(y))
 
     x, y = _args(5)
-    _equal(jax.vmap(last(f))(x, y), jax.vmap(f)(x, y))
-    _equal(jax.vmap(last(f), (None, 0))(x[0], y), jax.vmap(f, (None, 0))(x[0], y))
-    _equal(last(f)(x[0], y[0]), f(x[0], y[0]))
+    chex.assert_trees_all_close(jax.vmap(last(f))(x, y), jax.vmap(f)(x, y), **CLOSE)
+    chex.assert_trees_all_close(jax.vmap(last(f), (None, 0))(x[0], y), jax.vmap(f, (None, 0))(x[0], y), **CLOSE)
+    chex.assert_trees_all_close(last(f)(x[0], y[0]), f(x[0], y[0]), **CLOSE)
 
 
 def test_every_rule_is_exercised() -> None:
@@ -82,4 +82,4 @@ def test_flat_lanes_are_nested_vmaps(wrap: object) -> None:
     for outer, inner in axes:
         args = (scale if outer[0] == 0 else scale[0], x, y if outer[2] == 0 else y[0])
         nested = lambda g, i=inner, o=outer: jax.vmap(jax.vmap(g, i), o)  # noqa: E731
-        _equal(nested(wrap(f))(*args), nested(f)(*args))  # type: ignore[operator]
+        chex.assert_trees_all_close(nested(wrap(f))(*args), nested(f)(*args), **CLOSE)  # type: ignore[operator]

@@ -130,6 +130,7 @@ def search(
 
 
 def to_stderr(line: str) -> None:
+    """Progress where it does not mix with results."""
     print(line, file=sys.stderr, flush=True)
 
 
