@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import gc
 import json
+import pathlib
 import subprocess
 import sys
 import time
@@ -196,24 +198,23 @@ def cartpole(rounds: int, say: Callable[[str], None]) -> dict[str, float]:
 
 
 # ----------------------------------------------------------------------------------------- memory
+def _status(field: str) -> int:
+    """A figure of this process in bytes, `VmRSS` (now) or `VmHWM` (peak)."""
+    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
+
+
 def memory(name: str, envs: int, steps: int) -> dict[str, float]:
-    """Peak memory of a rollout with the full record above that of the same program on 8 steps, in bytes; Linux only.
-
-    For a process of its own, whose peak was never higher before.
-    """
-    import resource
-
-    task = registry.task(name)
-    peaks = []
-    for horizon in (8, steps):
-        demos = _product(task, envs, horizon, FULL, 0.0)()
-        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    """Peak memory of a compiled rollout with the full record above what the process held before, in bytes; Linux only."""
+    case = _product(registry.task(name), envs, steps, FULL, 0.0)
+    case()  # compiles
+    gc.collect()
+    pathlib.Path("/proc/self/clear_refs").write_text("5")  # the peak starts from now
+    before = _status("VmRSS")
+    demos = case()
+    peak = _status("VmHWM") - before
     size = sum(np.asarray(leaf).nbytes for leaf in jax.tree.leaves(demos))
-    return {
-        "record, bytes": float(size),
-        "peak, bytes": float(peaks[1] - peaks[0]),
-        "peak / record": (peaks[1] - peaks[0]) / size,
-    }
+    return {"record, bytes": float(size), "peak, bytes": float(peak), "peak / record": peak / size}
 
 
 def memory_apart(name: str, envs: int, steps: int) -> dict[str, float]:

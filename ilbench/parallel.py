@@ -116,6 +116,28 @@ def _program(f: Callable[..., Any], block: int, static: dict[str, Any], shared: 
     return _PROGRAMS[key]
 
 
+def to_host(tree: Any) -> Any:
+    """A pytree of device arrays as NumPy arrays; each device's part of each is let go as soon as it has been copied.
+
+    A sharded array on the host is a copy, so that converting a whole record at once would hold it twice.
+    """
+    leaves, treedef = jax.tree.flatten(tree)
+    del tree
+    for i, leaf in enumerate(leaves):
+        leaves[i] = None
+        if not isinstance(leaf, jax.Array) or len(leaf.sharding.device_set) == 1 or leaf.is_fully_replicated:
+            leaves[i] = np.asarray(leaf)
+            continue
+        shards = [(shard.index, shard.data) for shard in leaf.addressable_shards]
+        leaves[i] = np.empty(leaf.shape, leaf.dtype)
+        del leaf
+        while shards:
+            index, part = shards.pop()
+            leaves[i][index] = np.asarray(part)
+            del part
+    return jax.tree.unflatten(treedef, leaves)
+
+
 def per_seed(f: Callable[..., Any], *, block: int = 1, **static: Any) -> Callable[[Any, Any], Any]:
     """`f(shared, item, **static) -> out` for one item becomes `(shared, items [I, ...]) -> out [I, ...]`.
 
@@ -140,8 +162,10 @@ def per_seed(f: Callable[..., Any], *, block: int = 1, **static: Any) -> Callabl
             index = np.arange(total) % count
             items = jax.tree.map(lambda leaf: leaf[index], items)
         shared, items = _place(shared, PartitionSpec()), _place(items, PartitionSpec("item"))
-        out = _program(f, size, static, shared, items)(shared, items)
+        program = _program(f, size, static, shared, items)
+        if total == count:
+            return program(shared, items)
         # Cut on the host: slicing a sharded array compiles a small program for every shape.
-        return out if total == count else jax.tree.map(lambda leaf: np.asarray(leaf)[:count], out)
+        return jax.tree.map(lambda leaf: leaf[:count], to_host(program(shared, items)))
 
     return call

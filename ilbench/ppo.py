@@ -86,7 +86,7 @@ class Stats(NamedTuple):
     """One iteration in scalars."""
 
     reward: Array  # mean unscaled env reward per step
-    kl: Array
+    kl: Array  # the largest of a minibatch
     entropy: Array
     done: Array  # fraction of steps that ended an episode
     skipped: Array  # fraction of gradient steps refused by the KL guard
@@ -227,12 +227,12 @@ def improve(
     adam = optax.scale_by_adam()
 
     def minibatch(carry: Any, index: Array) -> tuple[Any, tuple[Array, Array, Array]]:
-        params, opt, stopped = carry
+        params, opt, _ = carry
         batch = jax.tree.map(lambda x: x[index], data)
         (_, (kl, entropy)), grad = loss(params, *batch)
         kl, entropy, grad = mean_over((kl, entropy, grad))
         # The guard: a policy that has already moved too far on this batch stays where it is.
-        stopped = stopped | (kl > config.max_kl) | ~jnp.isfinite(optax.global_norm(grad))
+        stopped = (kl > config.max_kl) | ~jnp.isfinite(optax.global_norm(grad))
         grad, _ = optax.clip_by_global_norm(config.max_grad).update(grad, optax.EmptyState())
         with jax.numpy_dtype_promotion("standard"):  # Adam raises its decay to an integer power
             update, new_opt = adam.update(grad, opt)
@@ -240,12 +240,16 @@ def improve(
         params, opt = jax.tree.map(lambda a, b: jnp.where(stopped, a, b), (params, opt), (new, new_opt))
         return (params, opt, stopped), (kl, entropy, stopped.astype(jnp.float32))
 
+    def unless_stopped(carry: Any, index: Array) -> tuple[Any, tuple[Array, Array, Array]]:
+        idle = (jnp.float32(0.0), jnp.float32(0.0), jnp.float32(1.0))
+        return jax.lax.cond(carry[2], lambda carry, index: (carry, idle), minibatch, carry, index)
+
     count = advantage.size
     orders = jax.vmap(lambda k: jax.random.permutation(k, count))(jax.random.split(key, config.epochs))
     orders = orders.reshape(config.epochs * config.minibatches, count // config.minibatches)
     carry = (learner.params, learner.opt, jnp.bool_(False))
-    (params, opt, _), (kl, entropy, skipped) = jax.lax.scan(minibatch, carry, orders)
+    (params, opt, _), (kl, entropy, skipped) = jax.lax.scan(unless_stopped, carry, orders)
     moments = observe(learner.norm, env.obs, data[0].obs, mean_over, devices)
     learner = Learner(params, opt, moments, learner.steps + jnp.float32(count * devices))
     earned, ended = mean_over((jnp.mean(rows.reward) / config.reward_scale, jnp.mean(rows.done.astype(jnp.float32))))
-    return learner, Stats(earned, kl[-1], entropy[-1], ended, jnp.mean(skipped))
+    return learner, Stats(earned, jnp.max(kl), entropy[0], ended, jnp.mean(skipped))

@@ -15,9 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ilbench import prng
+from ilbench import memory, prng
 from ilbench.lanes import flat
-from ilbench.parallel import per_seed
+from ilbench.parallel import per_seed, to_host
 from ilbench.types import Array, Behaviour, Box, Choice, Demos, Discrete, Env, Policy, Space, Step
 
 COLLECT = ("obs", "action", "label", "actor", "revealed", "alive", "final_obs")
@@ -192,17 +192,17 @@ def rollout(
 
     Returns Demos `[S, N, H, ...]` of NumPy arrays. The item of work is a chunk of episodes of one seed: its lanes share their weights,
     and items fill a block. With M > 1, chunk c of seed s runs iterate (s + c) mod M: a uniform mixture, balanced over
-    seeds, in the same compiled program as a plain policy's evaluation.
+    seeds, in the same compiled program as a plain policy's evaluation. Raises TooLarge, before anything is computed,
+    for a record that will not fit into memory.
     """
     seeds, episodes = keys.shape
+    memory.foresee_rollout(env, seeds, episodes, horizon, record)
     lanes, chunks = _chunks(episodes)
     raw, impl = _raw(keys)
     raw = raw[:, np.arange(chunks * lanes) % episodes]  # padded by repetition, cut off below
     items = (_per_item(policy, seeds, chunks), _per_seed_item(behaviour, chunks), raw.reshape(seeds * chunks, lanes, 2))
-    out = per_seed(_chunk, block=max(1, block // lanes), horizon=horizon, record=record, impl=impl)(
-        (env, expert), items
-    )
-    out = jax.tree.map(np.asarray, out)
+    run = per_seed(_chunk, block=max(1, block // lanes), horizon=horizon, record=record, impl=impl)
+    out = to_host(run((env, expert), items))
     return jax.tree.map(lambda leaf: leaf.reshape(seeds, chunks * lanes, *leaf.shape[2:])[:, :episodes], out)
 
 

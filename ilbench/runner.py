@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ilbench import memory, store
 from ilbench import plan as planning
-from ilbench import store
 from ilbench.plan import Block, Plan, Suite
 from ilbench.progress import reporter
 from ilbench.records import Cell, Record, cell_id, make_record, provenance, summarise_episodes
@@ -142,11 +142,17 @@ def run(
 ) -> Summary:
     """Runs what is missing of a suite and returns what was done; `changes` are `{"dagger.rounds": 10}`.
 
-    Raises ValueError (UnknownName) for names and numbers that do not fit and StoreError for a results folder that
-    cannot be written, both before any compute. A block that fails is reported and the others still run.
+    Raises ValueError (UnknownName) for names and numbers that do not fit, TooLarge for blocks that memory will not hold
+    and StoreError for a results folder that cannot be written, all before any compute. A block that fails is reported and the
+    others still run.
     """
     prepared = prepare(suite, tasks=tasks, algorithms=algorithms, horizons=horizons, seeds=seeds, changes=changes)
     return execute_plans(prepared, out=out, save_policies=save_policies, quiet=quiet)
+
+
+def _missing(out: str | pathlib.Path, suite: str, by_seed: Mapping[int, Cell]) -> tuple[int, ...]:
+    """The seeds of a block that have no record yet."""
+    return tuple(s for s, cell in by_seed.items() if not store.exists(out, cell_id(cell), suite))
 
 
 def execute_plans(
@@ -157,12 +163,24 @@ def execute_plans(
 
     wanted = [(plan, cells(plan)) for plan in prepared.plans]
     total = sum(len(c) for _, c in wanted)
+    for plan, by_seed in wanted:
+        if missing := _missing(out, prepared.suite, by_seed):
+            b = plan.block
+            memory.foresee_block(
+                plan.label,
+                plan.task.env,
+                len(missing),
+                b.labels,
+                b.protocol.episodes,
+                b.protocol.held_out,
+                plan.task.horizon,
+            )
     store.preflight(out, total * BYTES_PER_CELL)
     summary = Summary(prepared.suite, str(pathlib.Path(out) / prepared.suite), total)
     session, started = Session(), time.perf_counter()
     with reporter(total, quiet) as (counter, show):
         for plan, by_seed in wanted:
-            missing = tuple(s for s, cell in by_seed.items() if not store.exists(out, cell_id(cell), prepared.suite))
+            missing = _missing(out, prepared.suite, by_seed)
             counter.cached += len(by_seed) - len(missing)
             if not missing:
                 continue

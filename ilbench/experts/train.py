@@ -62,12 +62,13 @@ def better(one: list[float], other: list[float]) -> bool:
     return not other or rank[0] >= rank[1]
 
 
-def _said(task: Task, recipe: Recipe, training: Training, found: dict[str, Any], kl: float) -> str:
+def _said(task: Task, recipe: Recipe, training: Training, found: dict[str, Any], stats: ppo.Stats) -> str:
     steps, mean, sd, _, survived = training.curve[-1]
     best = ", best so far" if training.best_at[:1] == [steps] else ""
     return (
         f"{task.name}: {steps / 1e6:5.2f}M of {recipe.steps / 1e6:g}M steps, {training.seconds:4.0f} s, return {mean:8.1f} "
-        f"+- {sd:.1f}, {survived:4.0%} survive, action change {found['change'].mean():.3f}, kl {kl:.3f}{best}"
+        f"+- {sd:.1f}, {survived:4.0%} survive, action change {found['change'].mean():.3f}, "
+        f"kl {stats.kl.mean():.3f}, {stats.skipped.mean():.0%} of updates skipped{best}"
     )
 
 
@@ -123,7 +124,7 @@ def search(
             best, best_at = params, rival
         training = Training(learner, best, best_at, curve, number, before + time.monotonic() - started)
         checkpoint.save(path, task.name, spelled, training)
-        log(_said(task, recipe, training, seen, float(stats.kl.mean())))
+        log(_said(task, recipe, training, seen, stats))
         if seconds is not None and time.monotonic() - started >= seconds:
             break
     return training, bool(learner.steps >= recipe.steps)
