@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import sys
 from dataclasses import dataclass
 from typing import Literal
@@ -9,6 +10,8 @@ from typing import Literal
 from tyro.conf import Positional
 
 from ilbench.commands.output import emit
+
+SIZES = (32, 64, 128, 256)  # lanes per block
 
 
 @dataclass(frozen=True)
@@ -18,13 +21,15 @@ class Bench:
     what: Positional[Literal["speed", "blocks"]]
     """speed: the table. blocks: env steps/s of each robot by block size (a task's own block never changes)."""
     robots: str = "hopper,halfcheetah"
-    """Comma-separated tasks; `all` for every robot with an expert."""
+    """Comma-separated tasks; `all` for every robot with an expert, `none` for the whole jobs alone."""
     envs: int = 1024
     """Environments side by side."""
     steps: int = 200
     """Steps of each."""
     rounds: int = 5
     """Rounds through all cases; the fastest counts."""
+    out: pathlib.Path | None = None
+    """Folder to keep the table in: speed@1/speed.json and SPEED.md, rewritten after every robot."""
     json: bool = False
     """Print JSON."""
 
@@ -33,24 +38,26 @@ class Bench:
         from ilbench import registry
         from ilbench.bench import speed
         from ilbench.parallel import setup
+        from ilbench.report import speed as report
 
         every = [name for name, entry in registry.entries("tasks").items() if "brax" in entry.tags]
-        robots = tuple(every if self.robots == "all" else (r.strip() for r in self.robots.split(",")))
-        for name in robots:
+        given = {"all": every, "none": []}.get(self.robots, [r.strip() for r in self.robots.split(",")])
+        for name in given:
             if name not in every:
                 raise registry.unknown("tasks", name, every)
+        for name in ("envs", "steps", "rounds"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{name} must be at least 1, got {getattr(self, name)}")
         setup()
 
         def say(line: str) -> None:
             print(f"ilbench: {line}", file=sys.stderr, flush=True)
 
         if self.what == "blocks":
-            sizes = (32, 64, 128, 256)
-            found = {
-                n: speed.blocks(n, sizes, self.steps, self.rounds, lambda t, n=n: say(f"{n}: {t}")) for n in robots
-            }
-            found = {"devices": "", "rounds": self.rounds, **found}
-        else:
-            found = speed.everything(robots, self.envs, self.steps, self.rounds, say)
-        emit(self.json, found, lambda: print(speed.text(found)))
+            found = {n: speed.blocks(n, SIZES, self.steps, self.rounds, lambda t, n=n: say(f"{n}: {t}")) for n in given}
+            emit(self.json, found, lambda: print(report.blocks(found, self.rounds)))
+            return 0
+        keep = (lambda found: None) if self.out is None else (lambda found: report.save(found, self.out))
+        figures = speed.everything(tuple(given), self.envs, self.steps, self.rounds, say, keep)
+        emit(self.json, figures, lambda: print(report.text(figures)))
         return 0

@@ -9,7 +9,7 @@ import pathlib
 import re
 import sys
 
-from ilbench.report import checks, figures, leaderboard, source, theory
+from ilbench.report import checks, figures, leaderboard, source, speed, theory
 
 
 def render(found: source.Found) -> dict[str, str]:
@@ -28,6 +28,7 @@ def readme(text: str, found: source.Found) -> str:
         "theory": theory.text(theory.build(found.records, found.arrays)),
         "leaderboard": leaderboard.text(leaderboard.build(found.records)),
         "checks": checks.overview(checks.load(found.folder.parent)),
+        "speed": speed.text(speed.load(found.folder.parent)),
     }
     for name, content in blocks.items():
         marked = re.compile(rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)", re.S)
@@ -43,6 +44,8 @@ def main() -> None:
         print(source.write_page(found, name, content))
     if (pathlib.Path(folder) / checks.FOLDER).is_dir():
         print(checks.save(checks.load(pathlib.Path(folder)), pathlib.Path(folder)))
+    if (pathlib.Path(folder) / speed.FOLDER).is_dir():
+        print(speed.save(speed.load(pathlib.Path(folder)), pathlib.Path(folder)))
     page = pathlib.Path("README.md")
     if page.is_file() and suite == "quick":
         page.write_text(readme(page.read_text(encoding="utf-8"), found), encoding="utf-8")
