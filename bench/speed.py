@@ -72,14 +72,15 @@ def _on_one_device(one: Any, block: int) -> Any:
 
 def _generate_unroll(robot: str, envs: int, steps: int) -> Case:
     """Brax's own data collection under its defaults: its wrappers and PPO's default policy network."""
-    from ilbench.envs.brax import ROBOTS, _brax, _brax_rules
+    from ilbench.envs import _brax
+    from ilbench.envs.brax import ROBOTS
 
-    with _brax_rules():
+    with _brax.rules():
         from brax.training import acting
         from brax.training.agents.ppo import networks as ppo_networks
 
-        env = _brax().get_environment(robot, backend=ROBOTS[robot]["backend"])
-        wrapped = _brax().training.wrap(env, episode_length=1000, action_repeat=1)
+        env = _brax.envs().get_environment(robot, backend=ROBOTS[robot]["backend"])
+        wrapped = _brax.envs().training.wrap(env, episode_length=1000, action_repeat=1)
         nets = ppo_networks.make_ppo_networks(env.observation_size, env.action_size)
         make = ppo_networks.make_inference_fn(nets)
         # Old-style keys: Brax takes the shape of the batch from all but the last axis of the keys.
@@ -89,7 +90,7 @@ def _generate_unroll(robot: str, envs: int, steps: int) -> Case:
         run = jax.jit(lambda s, k: acting.generate_unroll(wrapped, s, policy, k, steps)[1].reward)
 
     def call() -> Any:
-        with _brax_rules():
+        with _brax.rules():
             return run(state, jax.random.PRNGKey(2))
 
     return call

@@ -62,7 +62,7 @@ def _experts() -> list[dict[str, Any]]:
 
 def _stdout() -> dict[str, Any]:
     """Importing Brax prints to stdout when warp is missing; through ilbench it must not, or `--json` breaks."""
-    code = "import ilbench.envs.brax as b; b.names()"
+    code = "import ilbench.envs._brax as b; b.names()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     clean = done.returncode == 0 and not done.stdout
     return _row(

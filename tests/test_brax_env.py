@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ilbench.envs import brax
+from ilbench.envs import _brax, brax
 from ilbench.experts import manifests, weights
 
 LANES, STEPS = 16, 150  # the only hopper shape of this file: compiling it is what costs
@@ -19,7 +19,7 @@ LANES, STEPS = 16, 150  # the only hopper shape of this file: compiling it is wh
 @pytest.fixture(scope="module")
 def rolled():
     """Random actions, then actions out of range, in one compiled scan: `(obs [T, L, 11], reward, terminated)`."""
-    env = brax.make_env("hopper")
+    env = _brax.make_env("hopper")
 
     @jax.jit
     def roll(key):
@@ -81,10 +81,10 @@ def test_reset_and_step_have_one_type(task_id):
 
 @pytest.mark.slow
 def test_is_brax_itself():
-    env = brax.make_env("inverted_pendulum")
-    theirs = brax._brax().get_environment("inverted_pendulum", backend="spring")
+    env = _brax.make_env("inverted_pendulum")
+    theirs = _brax.envs().get_environment("inverted_pendulum", backend="spring")
     key, action = jax.random.key(3), jnp.array([0.7], jnp.float32)
-    with brax._brax_rules():
+    with _brax.rules():
         state = jax.jit(lambda: theirs.step(theirs.reset(key), action))()
     after = jax.jit(lambda: env.step((), key, env.reset((), key)[0], action))()
     np.testing.assert_array_equal(after.obs, state.obs)
@@ -92,7 +92,7 @@ def test_is_brax_itself():
 
 
 def test_physics_that_blows_up_is_a_fall():
-    env = brax.make_env("inverted_pendulum", absorbing_reward=-3.0)
+    env = _brax.make_env("inverted_pendulum", absorbing_reward=-3.0)
     broken = lambda state: jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), state)  # noqa: E731
     after = jax.jit(lambda key: env.step((), key, broken(env.reset((), key)[0]), jnp.zeros(1)))(jax.random.key(0))
     assert bool(after.terminated)
@@ -101,7 +101,7 @@ def test_physics_that_blows_up_is_a_fall():
 
 
 def test_functions_keep_their_identity():
-    one, two = brax.make_env("inverted_pendulum"), brax.make_env("inverted_pendulum")
+    one, two = _brax.make_env("inverted_pendulum"), _brax.make_env("inverted_pendulum")
     assert one.step is two.step
     assert one.reset is two.reset
     experts = [weights.policy(weights.zeros(4, 1)) for _ in range(2)]
@@ -117,7 +117,7 @@ def test_what_is_listed_is_literal():
             if isinstance(target, ast.Name) and target.id in ("TASKS", "VERSION", "HORIZON", "TAGS", "SUMMARY"):
                 found[target.id] = ast.literal_eval(node.value)
     assert set(found["TASKS"]) == set(found["SUMMARY"]) >= {"inverted_pendulum", "reacher", "hopper"}
-    assert set(found["TASKS"]) <= set(brax.ROBOTS) == set(brax.names())
+    assert set(found["TASKS"]) <= set(brax.ROBOTS) == set(_brax.OWN) == set(_brax.names())
     assert all((manifests.SHIPPED / f"{robot}@1.safetensors").is_file() for robot in found["TASKS"])
     assert (found["VERSION"], found["HORIZON"], found["TAGS"]) == (1, 1000, ("brax",))
 

@@ -24,7 +24,7 @@ def test_an_interrupted_run_goes_on(how, tmp_path):
     while running.poll() is None and not _records(tmp_path):
         time.sleep(0.01)
     running.send_signal(how)
-    out, err = running.communicate(timeout=60)
+    _, err = running.communicate(timeout=60)
     assert running.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL), err
     assert "Traceback" not in err
     (suite,) = {path.name for path in tmp_path.iterdir() if path.is_dir()}

@@ -123,10 +123,10 @@ def _pose_brax(state: Any) -> tuple[Any, Any]:
 
 
 def _robot(task_id: str) -> Scene:
-    from ilbench.envs import brax
+    from ilbench.envs import _brax, brax
 
     _, name, spec = brax.parse(task_id)
-    env = brax.robot(name, spec["backend"])
+    env = _brax.robot(name, spec["backend"])
     model = env.sys.mj_model
     shapes, floor = [], False
     for i in range(model.ngeom):
