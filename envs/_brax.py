@@ -28,8 +28,19 @@ from ilbench.types import Array, Box, Env, PyTree, Step
 BACKENDS = ("spring", "positional", "generalized", "mjx")
 # Brax's own robots: their steps read nothing of Brax's state but the physics.
 OWN = frozenset(
-    ["inverted_pendulum", "inverted_double_pendulum", "reacher", "pusher", "hopper", "walker2d", "halfcheetah"]
-    + ["swimmer", "ant", "humanoid", "humanoidstandup"]
+    [
+        "inverted_pendulum",
+        "inverted_double_pendulum",
+        "reacher",
+        "pusher",
+        "hopper",
+        "walker2d",
+        "halfcheetah",
+        "swimmer",
+        "ant",
+        "humanoid",
+        "humanoidstandup",
+    ]
 )
 
 
