@@ -64,12 +64,14 @@ def _prefix_costs(axis: Any, groups: list[Group], arrays: Mapping[str, Mapping[s
     for power, style in ((1, ":"), (2, "--")):
         axis.plot(h, base * (h / h[0]) ** power, color="#999999", lw=1, ls=style, label=f"slope {power}")
     axis.set(xscale="log", yscale="log", xlabel="horizon H (steps)", ylabel="0-1 cost up to H (steps)")
-    axis.set_title(f"{groups[0].task}, {groups[0].budget} labels: mistakes on own states", fontsize=9)
+    axis.set_title(f"{groups[0].task}, {groups[0].budget} labels:\nmistakes on own states", fontsize=9)
     legend_below(axis, 3)
 
 
-def _budgets(axis: Any, rows: list[dict[str, Any]]) -> None:
+def _budgets(axis: Any, rows: list[dict[str, Any]], *, legend: bool = True) -> None:
     """Score against labels on one task, clean and, dashed, under noise."""
+    from matplotlib.ticker import NullFormatter
+
     for i, name in enumerate(sorted({r["algorithm"] for r in rows})):
         mine = sorted((r for r in rows if r["algorithm"] == name), key=lambda r: r["budget"])
         n = [r["budget"] for r in mine]
@@ -82,8 +84,10 @@ def _budgets(axis: Any, rows: list[dict[str, Any]]) -> None:
                     label=name if style == "-" else None,
                 )  # fmt: skip
     axis.set(xscale="log", xlabel="expert labels", ylabel="score (0 random, 1 expert)")
-    axis.set_title(f"{rows[0]['task']}: clean (lines) and under noise (dashed), IQM, 95 %", fontsize=9)
-    legend_below(axis, 4)
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.set_title(f"{rows[0]['task']}: clean (lines)\nand under noise (dashed), IQM, 95 %", fontsize=9)
+    if legend:
+        legend_below(axis, 4)
 
 
 def _telling(groups: list[Group]) -> list[Group]:
@@ -107,26 +111,48 @@ def _scores(axis: Any, board: leaderboard.Board) -> None:
         most[r["task"]] = max(r["budget"], most.get(r["task"], 0))
     rows = [r for r in board.rows if r["score"] is not None and r["budget"] == most[r["task"]]]
     labels = sorted({r["algorithm"] for r in rows})
-    tasks = sorted({r["task"] for r in rows})
+    tasks = sorted({r["task"] for r in rows}, reverse=True)
     for i, label in enumerate(labels):
-        for r in (r for r in rows if r["algorithm"] == label):
-            x = tasks.index(r["task"]) + 0.14 * (i - (len(labels) - 1) / 2)
-            lo, hi = (r["score"] if v is None else v for v in r["score_ci"])
-            axis.errorbar(
-                [x],
-                [r["score"]],
-                [[max(0.0, r["score"] - lo)], [max(0.0, hi - r["score"])]],
-                fmt=MARKS[i],
-                ms=4,
-                color=COLOURS[i],
-                capsize=2,
-            )
-        axis.plot([], [], MARKS[i], ms=4, color=COLOURS[i], label=label)
-    axis.axhline(1.0, color="#999999", lw=1, ls="--")
-    axis.set_xticks(range(len(tasks)), [t.split("@")[0] for t in tasks], rotation=15)
-    axis.set(ylabel="score (0 random, 1 expert)")
+        mine = [r for r in rows if r["algorithm"] == label]
+        x = np.array([r["score"] for r in mine])
+        y = [tasks.index(r["task"]) - 0.16 * (i - (len(labels) - 1) / 2) for r in mine]
+        limits = [[r["score"] if v is None else v for v in r["score_ci"]] for r in mine]
+        bars = np.abs(np.array(limits).reshape(-1, 2).T - x)
+        axis.errorbar(x, y, xerr=bars, fmt=MARKS[i], ms=4, color=COLOURS[i], capsize=2, label=label)
+    axis.axvline(1.0, color="#999999", lw=1, ls="--")
+    axis.set_yticks(range(len(tasks)), [t.split("@")[0] for t in tasks])
+    axis.set(xlabel="score (0 random, 1 expert)")
     axis.set_title("Score at equal labels, the largest budget (IQM, 95 %)", fontsize=9)
     legend_below(axis, 3)
+
+
+def budgets(records: Iterable[Record]) -> str | None:
+    """One SVG with a panel per task: score against labels; None for a suite that does not sweep them."""
+    by_task: dict[str, list[dict[str, Any]]] = {}
+    for row in leaderboard.build(list(records)).rows:
+        by_task.setdefault(row["task"], []).append(row)
+    swept = {task: rows for task, rows in by_task.items() if len({r["budget"] for r in rows}) >= 3}
+    if len(swept) < 2:
+        return None
+    columns = min(4, len(swept))
+    lines = -(-len(swept) // columns)
+    canvas = figure(3.4 * columns, 2.6 * lines + 0.4)
+    axes = canvas.subplots(lines, columns, squeeze=False, sharey=True).ravel()
+    for axis, (task, rows) in zip(axes, sorted(swept.items()), strict=False):
+        _budgets(axis, rows, legend=False)
+        noise = rows[0].get("noise")
+        axis.set(xlabel="", ylabel="", ylim=(-0.15, 1.15))
+        axis.set_title(task.split("@")[0] + ("" if noise is None else f", noise {noise:g}"), fontsize=9)
+    for axis in axes[len(swept) :]:
+        axis.axis("off")
+    canvas.supxlabel("expert labels", fontsize=9)
+    canvas.supylabel("score (0 random, 1 expert), IQM, 95 %", fontsize=9)
+    handles, labels = axes[0].get_legend_handles_labels()
+    title = "clean: lines; under noise: dashed"
+    canvas.legend(
+        handles, labels, loc="outside upper center", ncols=len(labels), frameon=False, fontsize=8, title=title
+    )
+    return svg(canvas)
 
 
 def overview(records: Iterable[Record], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> str:

@@ -6,7 +6,7 @@ start evaluation from the same states. Diverged seeds score min(0, the worst fin
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +21,7 @@ from ilbench.report.tables import Table, interval, markdown, number
 from ilbench.report.tables import text as render
 
 BASELINE = "bc"
+MANY = 6  # settings from which on an algorithm is also counted against the baseline
 
 
 @dataclass(frozen=True)
@@ -195,9 +196,60 @@ def _overall(groups: list[Group]) -> Table | None:
         rank = ranks[label]
         rows.append((rank.label, label, interval(ci.value, ci.lo, ci.hi), str(len(seeds))))
     note = (
-        f"over {len(common)} tasks: {', '.join(common)}. Algorithms whose paired difference is not clear share a place."
+        f"over {len(common)} {'tasks' if all(count == 1 for count in _settings(common).values()) else 'settings'}: "
+        f"{', '.join(_named(common))}. Algorithms whose paired difference is not clear share a place."
     )
     return Table("All tasks", ("rank", "algorithm", "score, IQM over seeds and tasks [95 %]", "seeds"), rows, (note,))
+
+
+def _settings(common: list[str]) -> dict[str, int]:
+    """How many budgets there are of each task and horizon, from "hopper@1 H=1000 n=6000"."""
+    return Counter(key.rsplit(" n=", 1)[0] for key in common)
+
+
+def _named(common: list[str]) -> list[str]:
+    """ "hopper@1 H=1000 n=6000", or with several budgets "hopper@1 H=1000 n=1000 ... 25000"."""
+    out = []
+    for place, count in _settings(common).items():
+        budgets = sorted(int(key.rsplit(" n=", 1)[1]) for key in common if key.rsplit(" n=", 1)[0] == place)
+        out.append(f"{place} n={budgets[0]}" + (f" ... {budgets[-1]}" if count > 1 else ""))
+    return out
+
+
+def _count(rows: list[dict[str, Any]], name: str) -> tuple[str, str, str]:
+    """How many paired differences are clearly above the baseline, clearly below and neither; in brackets what Holm leaves."""
+    found = [r[name] for r in rows if r.get(name) is not None]
+    kept = stats.holm([d["p"] for d in found]) < 0.05
+    out = []
+    for sign in (1, -1):
+        clear = [d["lo"] > 0 if sign > 0 else d["hi"] < 0 for d in found]
+        strict = sum(k and sign * d["mean"] > 0 for k, d in zip(kept, found, strict=True))
+        out.append(f"{sum(clear)} ({strict})")
+    return (*out, str(sum(d["lo"] <= 0 <= d["hi"] for d in found)))  # type: ignore[return-value]
+
+
+def _against(rows: list[dict[str, Any]]) -> Table | None:
+    """Each algorithm against the baseline over many settings, counted; None for suites with few."""
+    mine: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for r in rows:
+        if r["minus_baseline"] is not None:
+            mine[r["algorithm"]].append(r)
+    if max(map(len, mine.values()), default=0) < MANY:
+        return None
+    noise = any(r.get("noisy_minus_baseline") for rows in mine.values() for r in rows)
+    columns = ["algorithm", "settings", *(f"clean: {what}" for what in ("above", "below", "unclear"))]
+    columns += [f"noise: {what}" for what in ("above", "below", "unclear")] if noise else []
+    cells = [
+        (
+            name,
+            str(len(rows)),
+            *_count(rows, "minus_baseline"),
+            *(_count(rows, "noisy_minus_baseline") if noise else ()),
+        )
+        for name, rows in sorted(mine.items())
+    ]
+    note = f"clear: the 95 % interval of the paired difference to {BASELINE} excludes 0; in brackets: after Holm over the settings."
+    return Table(f"Against {BASELINE}, setting by setting", tuple(columns), cells, (note,))
 
 
 def build(records: Iterable[Record]) -> Board:
@@ -213,7 +265,7 @@ def build(records: Iterable[Record]) -> Board:
         rows += these
         tables.append(_task_table(these))
     overall = _overall(groups)
-    return Board(([overall] if overall else []) + tables, rows)
+    return Board([t for t in (overall, _against(rows)) if t] + tables, rows)
 
 
 LEGEND = (

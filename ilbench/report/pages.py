@@ -1,4 +1,4 @@
-"""The generated pages: LEADERBOARD.md, THEORY.md and overview.svg of a suite, CHECKS.md of the theory, the README's tables.
+"""The generated pages: LEADERBOARD.md, THEORY.md and pictures of a suite, SPEED.md, CHECKS.md of the theory, the README's tables.
 
 `python -m ilbench.report.pages quick results` writes them; a test compares what is committed with what would be written.
 """
@@ -15,10 +15,12 @@ from ilbench.report import checks, figures, leaderboard, source, speed, theory
 def render(found: source.Found) -> dict[str, str]:
     """File name -> content, for the folder of the records."""
     board, rows = leaderboard.build(found.records), theory.build(found.records, found.arrays)
+    swept = figures.budgets(found.records)
     return {
         "LEADERBOARD.md": leaderboard.page(board, found.suite),
         "THEORY.md": theory.page(rows, found.suite),
         "overview.svg": figures.overview(found.records, found.arrays),
+        **({} if swept is None else {"scores.svg": swept}),
     }
 
 
