@@ -17,6 +17,8 @@ from ilbench.nets import fit_norm
 from ilbench.parallel import per_seed
 from ilbench.types import Array, Data, Head, PyTree, Space
 
+AHEAD = 8_000_000  # rows drawn ahead of a fit at most: 32 MB, and six times that while they are made
+
 
 @dataclass(frozen=True)
 class FitConfig:
@@ -55,9 +57,16 @@ def _fit_one(shared: Any, item: Any, *, head: Head, obs: Space, updates: int, ba
     trained = {name: value for name, value in params.items() if name != "norm"}
     fixed = {name: value for name, value in params.items() if name == "norm"}
 
+    def indices(key: Array) -> Array:
+        return order[jax.random.randint(key, (batch,), 0, jnp.maximum(count, 1))]
+
+    # All draws at once, outside of the loop, unless they would fill the memory: inside it they cost a tenth of a step.
+    ahead = updates * batch <= AHEAD
+
     def update(carry: Any, at: Any) -> Any:
         weights, state = carry
-        step, index = at
+        step, drawn = at
+        index = drawn if ahead else indices(drawn)
         rows = jax.tree.map(lambda leaf: leaf[index], data)
         value, grads = jax.value_and_grad(lambda w: _loss(head, {**w, **fixed}, rows))(weights)
         with jax.numpy_dtype_promotion("standard"):  # optax mixes integer step counts with floats
@@ -65,9 +74,8 @@ def _fit_one(shared: Any, item: Any, *, head: Head, obs: Space, updates: int, ba
         rate = learning_rate * 0.5 * (1.0 + jnp.cos(jnp.pi * step / updates))
         return (jax.tree.map(lambda w, d: w - rate * d, weights, direction), state), value
 
-    # All draws at once, outside of the loop: inside it they cost a tenth of a step.
-    draw = jax.vmap(lambda key: jax.random.randint(key, (batch,), 0, jnp.maximum(count, 1)))
-    steps = (jnp.arange(updates, dtype=jnp.float32), order[draw(jax.random.split(key, updates))])
+    keys = jax.random.split(key, updates)
+    steps = (jnp.arange(updates, dtype=jnp.float32), jax.vmap(indices)(keys) if ahead else keys)
     (trained, _), losses = jax.lax.scan(update, (trained, optimiser.init(trained)), steps)
     return {**trained, **fixed}, losses[:: max(1, updates // 32)]
 

@@ -91,7 +91,9 @@ INDEX_ARITHMETIC: dict[str, Callable[..., Any]] = {
     "select_n": lambda p, which, x, y: np.where(which, y, x),
     "convert_element_type": lambda p, x: np.asarray(x).astype(p["new_dtype"]),
     "broadcast_in_dim": lambda p, x: _broadcast(x, p),
-    "iota": lambda p: _broadcast(np.arange(p["shape"][p["dimension"]]), {**p, "broadcast_dimensions": (p["dimension"],)}),
+    "iota": lambda p: _broadcast(
+        np.arange(p["shape"][p["dimension"]]), {**p, "broadcast_dimensions": (p["dimension"],)}
+    ),
     "reshape": lambda p, x: np.reshape(x, p["new_sizes"]),
     "squeeze": lambda p, x: np.squeeze(x, p["dimensions"]),
     "concatenate": lambda p, *xs: np.concatenate(xs, p["dimension"]),

@@ -70,12 +70,66 @@ def bind(eqn: Any, *args: Any, **changes: Any) -> Any:
 # ------------------------------------------------------------------------------------------- the rules
 ELEMENTWISE = frozenset(
     (
-        "abs", "acos", "acosh", "add", "and", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "ceil",
-        "clamp", "convert_element_type", "copy", "cos", "cosh", "div", "eq", "erf", "erf_inv", "erfc", "exp",
-        "exp2", "expm1", "floor", "ge", "gt", "integer_pow", "is_finite", "le", "log", "log1p", "logistic",
-        "lt", "max", "min", "mul", "ne", "neg", "nextafter", "not", "or", "pow", "rem", "round", "rsqrt",
-        "select_n", "shift_left", "shift_right_arithmetic", "shift_right_logical", "sign", "sin", "sinh",
-        "sqrt", "square", "sub", "tan", "tanh", "xor",
+        "abs",
+        "acos",
+        "acosh",
+        "add",
+        "and",
+        "asin",
+        "asinh",
+        "atan",
+        "atan2",
+        "atanh",
+        "cbrt",
+        "ceil",
+        "clamp",
+        "convert_element_type",
+        "copy",
+        "cos",
+        "cosh",
+        "div",
+        "eq",
+        "erf",
+        "erf_inv",
+        "erfc",
+        "exp",
+        "exp2",
+        "expm1",
+        "floor",
+        "ge",
+        "gt",
+        "integer_pow",
+        "is_finite",
+        "le",
+        "log",
+        "log1p",
+        "logistic",
+        "lt",
+        "max",
+        "min",
+        "mul",
+        "ne",
+        "neg",
+        "nextafter",
+        "not",
+        "or",
+        "pow",
+        "rem",
+        "round",
+        "rsqrt",
+        "select_n",
+        "shift_left",
+        "shift_right_arithmetic",
+        "shift_right_logical",
+        "sign",
+        "sin",
+        "sinh",
+        "sqrt",
+        "square",
+        "sub",
+        "tan",
+        "tanh",
+        "xor",
     )
 )
 
@@ -188,7 +242,10 @@ def _dot_general(eqn: Any, values: Sequence[Any], lanes: int) -> list[Any]:
         terms = int(np.prod([shape_of(v)[axis] for axis in contract]))
         return x.reshape(*x.shape[: len(batch) + len(free)], terms, lanes), len(free)
 
-    (a, left), (b, right) = arrange(values[0], left_batch, left_contract), arrange(values[1], right_batch, right_contract)
+    (a, left), (b, right) = (
+        arrange(values[0], left_batch, left_contract),
+        arrange(values[1], right_batch, right_contract),
+    )
     batch = len(left_batch)
     a = lax.expand_dims(a, tuple(range(batch + left, batch + left + right)))
     b = lax.expand_dims(b, tuple(range(batch, batch + left)))

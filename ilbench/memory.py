@@ -13,7 +13,7 @@ import jax
 
 from ilbench.types import Box, Env, Space
 
-PEAK = 1.5  # peak of a rollout over the size of its record; hopper, 4,096 x 1,000 steps with all fields: 1.44
+PEAK = 1.6  # peak of a rollout over the size of its record; hopper, 4,096 x 1,000 steps: 1.29 live, up to 1.55 with what malloc keeps
 ROWS = 4  # copies of its labelled rows that a training holds: demonstrations, the aggregate, its padding, the device's
 SPARE = 0.9  # of what is free may be planned for
 
@@ -42,34 +42,47 @@ def step_bytes(env: Env, record: tuple[str, ...]) -> int:
     return sum(size.get(name, 0) for name in record)
 
 
-def _read(path: str) -> int | None:
+def _number(path: pathlib.Path) -> int | None:
     try:
-        text = pathlib.Path(path).read_text().strip()
+        text = path.read_text().strip()
     except OSError:
         return None
     return int(text) if text.isdigit() else None
 
 
+def _containers(root: pathlib.Path = pathlib.Path("/sys/fs/cgroup")) -> list[int]:
+    """Bytes left under each memory limit (cgroup v2) of this process; cached files can be dropped and count as free."""
+    try:
+        own = next(x for x in pathlib.Path("/proc/self/cgroup").read_text().splitlines() if x.startswith("0::"))
+    except (OSError, StopIteration):
+        return []
+    here, left = root / own[3:].lstrip("/"), []
+    for folder in (here, *here.parents):
+        limit, used = _number(folder / "memory.max"), _number(folder / "memory.current")
+        if limit is not None and used is not None:
+            stat = (folder / "memory.stat").read_text().split()
+            cached = sum(int(stat[stat.index(name) + 1]) for name in ("active_file", "inactive_file") if name in stat)
+            left.append(limit - used + cached)
+        if folder == root:
+            break
+    return left
+
+
 def available() -> int | None:
-    """Bytes that are free on all devices together, limits of the container included; None where nobody says."""
-    devices = jax.devices()
-    if devices[0].platform != "cpu":
-        found = [device.memory_stats() or {} for device in devices]
-        free = [s["bytes_limit"] - s.get("bytes_in_use", 0) for s in found if "bytes_limit" in s]
-        return sum(free) if len(free) == len(devices) else None
+    """Bytes of the host that are free, under the limits of the container; None where the system does not say."""
     try:
         lines = pathlib.Path("/proc/meminfo").read_text().splitlines()
     except OSError:
         return None
     free = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")]
-    for limit, used in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ):
-        bound, now = _read(f"/sys/fs/cgroup/{limit}"), _read(f"/sys/fs/cgroup/{used}")
-        if bound is not None and now is not None:
-            free.append(bound - now)
-    return max(0, min(free)) if free else None
+    return max(0, min(free + _containers())) if free else None
+
+
+def on_devices() -> int | None:
+    """Bytes that are free on this process's accelerators together; None for CPUs, whose memory is the host's."""
+    found = [device.memory_stats() or {} for device in jax.local_devices() if device.platform != "cpu"]
+    free = [stats["bytes_limit"] - stats.get("bytes_in_use", 0) for stats in found if "bytes_limit" in stats]
+    return sum(free) if free else None
 
 
 def gib(size: float) -> str:
@@ -80,7 +93,8 @@ def gib(size: float) -> str:
 def foresee_rollout(env: Env, seeds: int, episodes: int, horizon: int, record: tuple[str, ...]) -> None:
     """TooLarge when the record `[S, N, H, ...]` and what making it takes do not fit; says how many episodes would."""
     each = step_bytes(env, record) * horizon * PEAK
-    need, free = each * seeds * episodes, available()
+    need = each * seeds * episodes
+    free = min((size for size in (available(), on_devices()) if size is not None), default=None)
     if free is None or need <= SPARE * free:
         return
     fits = int(SPARE * free // (each * seeds))
@@ -95,28 +109,34 @@ def foresee_rollout(env: Env, seeds: int, episodes: int, horizon: int, record: t
     )
 
 
-def block_bytes(env: Env, labels: int, episodes: int, held_out: int, horizon: int) -> float:
-    """Bytes that training on `labels` rows and an evaluation take for one seed."""
+def block_bytes(env: Env, labels: int, episodes: int, held_out: int, horizon: int, times: int = 1) -> float:
+    """Bytes that training on `labels` rows and evaluating one policy take for one seed.
+
+    `times`: rows that the algorithm makes of each label. What more an algorithm keeps is its own; every rollout is checked
+    again when it comes.
+    """
     from ilbench.rollout import COLLECT, EVIDENCE
 
     rows = labels * step_bytes(env, COLLECT)
     kept = (held_out + episodes * PEAK) * horizon * step_bytes(env, EVIDENCE)  # the expert's evidence stays
-    return max(ROWS * rows, rows + kept)
+    return max(ROWS * rows * times, rows + kept)
 
 
-def foresee_block(label: str, env: Env, seeds: int, labels: int, episodes: int, held_out: int, horizon: int) -> None:
-    """TooLarge when a block's seeds do not fit together; says how many would."""
-    each, free = block_bytes(env, labels, episodes, held_out, horizon), available()
-    need = each * seeds
+def foresee_block(
+    label: str, env: Env, seeds: tuple[int, ...], labels: int, episodes: int, held_out: int, horizon: int, times: int
+) -> None:
+    """TooLarge when a block's seeds do not fit together; says which would."""
+    each, free = block_bytes(env, labels, episodes, held_out, horizon, times), available()
+    need = each * len(seeds)
     if free is None or need <= SPARE * free:
         return
     fits = int(SPARE * free // each)
     way = (
-        f"run its seeds in blocks of at most {fits} (--seeds 0-{fits - 1}, then the next)"
+        f"run them in blocks of at most {fits}: --seeds {','.join(map(str, seeds[:fits]))}, then the others"
         if fits
         else "lower the budget (--set block.labels=N) or the evaluation (--set evaluation.episodes=N)"
     )
     raise TooLarge(
-        f"{label}: {seeds} seeds of {labels:,} labels and {episodes:,} evaluation episodes of {horizon:,} steps need about "
-        f"{gib(need)} of memory, and {gib(free)} are free: {way}"
+        f"{label}: {len(seeds)} seeds of {labels:,} labels and {episodes:,} evaluation episodes of {horizon:,} steps need "
+        f"about {gib(need)} of memory, and {gib(free)} are free: {way}"
     )

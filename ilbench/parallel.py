@@ -117,24 +117,26 @@ def _program(f: Callable[..., Any], block: int, static: dict[str, Any], shared: 
 
 
 def to_host(tree: Any) -> Any:
-    """A pytree of device arrays as NumPy arrays; each device's part of each is let go as soon as it has been copied.
+    """A pytree of device arrays as NumPy arrays; it consumes them: each device's part is deleted once it has been copied.
 
-    A sharded array on the host is a copy, so that converting a whole record at once would hold it twice.
+    A sharded array on the host is a copy, so that converting a whole record at once would hold it twice. Raises RuntimeError
+    for arrays of which other hosts hold a part.
     """
     leaves, treedef = jax.tree.flatten(tree)
     del tree
     for i, leaf in enumerate(leaves):
         leaves[i] = None
-        if not isinstance(leaf, jax.Array) or len(leaf.sharding.device_set) == 1 or leaf.is_fully_replicated:
+        whole = not isinstance(leaf, jax.Array) or leaf.is_fully_replicated or not leaf.is_fully_addressable
+        if whole or len(leaf.sharding.device_set) == 1:
             leaves[i] = np.asarray(leaf)
             continue
-        shards = [(shard.index, shard.data) for shard in leaf.addressable_shards]
+        shards = [(shard.index, shard.data) for shard in leaf.addressable_shards if shard.replica_id == 0]
         leaves[i] = np.empty(leaf.shape, leaf.dtype)
         del leaf
         while shards:
             index, part = shards.pop()
             leaves[i][index] = np.asarray(part)
-            del part
+            part.delete()
     return jax.tree.unflatten(treedef, leaves)
 
 

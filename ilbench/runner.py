@@ -165,16 +165,10 @@ def execute_plans(
     total = sum(len(c) for _, c in wanted)
     for plan, by_seed in wanted:
         if missing := _missing(out, prepared.suite, by_seed):
-            b = plan.block
-            memory.foresee_block(
-                plan.label,
-                plan.task.env,
-                len(missing),
-                b.labels,
-                b.protocol.episodes,
-                b.protocol.held_out,
-                plan.task.horizon,
-            )
+            b, horizon = plan.block, plan.task.horizon
+            made = 1 + int(getattr(plan.config, "labels_per_state", 0))  # corrective labels beside the expert's
+            episodes = b.protocol.episodes, b.protocol.held_out
+            memory.foresee_block(plan.label, plan.task.env, missing, b.labels, *episodes, horizon, made)
     store.preflight(out, total * BYTES_PER_CELL)
     summary = Summary(prepared.suite, str(pathlib.Path(out) / prepared.suite), total)
     session, started = Session(), time.perf_counter()

@@ -51,7 +51,7 @@ def test_other_programs_differ_by_rounding_only(records, devices, episodes):
 
     Contacts are chaotic: every number is compared over the first 20 steps, and beyond them the mean return.
     """
-    for name in ("obs", "action", "reward"):
+    for name in ("obs", "action", "label", "reward"):
         ours, theirs = (records[d][f"{episodes}/{name}"][:, :, :20] for d in (devices, 1))
         np.testing.assert_allclose(ours, theirs, atol=1e-3, err_msg=name)
     ours, theirs = (records[d][f"{episodes}/reward"][0].sum(-1) for d in (devices, 1))

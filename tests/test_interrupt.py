@@ -20,11 +20,21 @@ def _records(folder):
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill"])
 def test_an_interrupted_run_goes_on(how, tmp_path):
-    running = subprocess.Popen([*COMMAND, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while running.poll() is None and not _records(tmp_path):
-        time.sleep(0.01)
-    running.send_signal(how)
-    _, err = running.communicate(timeout=60)
+    running = subprocess.Popen(
+        [*COMMAND, str(tmp_path)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored in a background job of a shell
+    )
+    try:
+        deadline = time.monotonic() + 300
+        while running.poll() is None and not _records(tmp_path) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        running.send_signal(how)
+        _, err = running.communicate(timeout=60)
+    finally:
+        running.kill()
     assert running.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL), err
     assert "Traceback" not in err
     (suite,) = {path.name for path in tmp_path.iterdir() if path.is_dir()}

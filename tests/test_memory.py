@@ -1,10 +1,12 @@
 """Memory is foreseen: the estimate is the record's size, and what does not fit is refused before any compute."""
 
 import dataclasses
+import pathlib
 
 import jax
 import numpy as np
 import pytest
+from jax.sharding import NamedSharding, PartitionSpec
 
 import ilbench
 from ilbench import memory, parallel, registry
@@ -44,11 +46,31 @@ def test_a_run_that_does_not_fit_is_refused_with_how_many_seeds_would(monkeypatc
     task = registry.task("pendulum")
     each = memory.block_bytes(task.env, 10**9, 64, 64, task.horizon)
     monkeypatch.setattr(memory, "available", lambda: int(2.5 * each / memory.SPARE))
-    with pytest.raises(memory.TooLarge, match="--seeds 0-1,"):
+    with pytest.raises(memory.TooLarge, match="--seeds 0,1, then"):
         ilbench.run(tasks="pendulum", algorithms="bc", changes={"block.labels": 10**9}, out=tmp_path, quiet=True)
     assert not list(tmp_path.rglob("*.json"))
 
 
-def test_what_is_free_is_asked_of_the_machine():
-    free = memory.available()
-    assert free is None or free > 0
+def test_limits_of_every_container_around_count_and_cached_files_are_free(monkeypatch, tmp_path):
+    own = pathlib.Path("/proc/self/cgroup")
+    if not own.is_file() or "0::" not in own.read_text():
+        pytest.skip("cgroup v2 is Linux's")
+    inner = tmp_path / next(x for x in own.read_text().splitlines() if x.startswith("0::"))[3:].lstrip("/")
+    inner.mkdir(parents=True, exist_ok=True)
+    for folder, limit in ((inner, "max"), (tmp_path, "1000")):
+        (folder / "memory.max").write_text(limit)
+        (folder / "memory.current").write_text("700")
+        (folder / "memory.stat").write_text("anon 400\nactive_file 200\ninactive_file 100\n")
+    assert memory._containers(tmp_path) == [1000 - 700 + 300]
+    assert 0 < memory.available() < 2**50
+
+
+def test_arrays_reach_the_host_whole():
+    mesh = parallel.mesh()
+    x = np.arange(8 * mesh.size * 3, dtype=np.float32).reshape(-1, 3)
+    for spec in (PartitionSpec("item"), PartitionSpec()):
+        placed = jax.device_put(x, NamedSharding(mesh, spec))
+        found = parallel.to_host({"a": placed, "b": x, "c": jax.numpy.asarray(x)})
+        for leaf in found.values():
+            assert isinstance(leaf, np.ndarray)
+            np.testing.assert_array_equal(leaf, x)

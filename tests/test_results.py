@@ -6,7 +6,7 @@ import pytest
 
 from ilbench import registry, runner, store
 from ilbench.records import cell_id
-from ilbench.report import checks, pages, source
+from ilbench.report import checks, pages, source, speed
 
 RESULTS = pathlib.Path(__file__).parent.parent / "results"
 SUITES = sorted(p.parent.name for p in RESULTS.glob("*@*/records"))
@@ -40,6 +40,11 @@ def test_page_of_the_checks_is_not_stale():
     assert (folder / "CHECKS.md").read_text(encoding="utf-8") == checks.page(stored, pictures), "run `make boards`"
     assert not [r.id for r in stored if r.failed]
     assert len(pictures) == len(stored)
+
+
+def test_page_of_the_speeds_is_not_stale():
+    folder = RESULTS / speed.FOLDER
+    assert (folder / "SPEED.md").read_text(encoding="utf-8") == speed.page(speed.load(RESULTS)), "run `make boards`"
 
 
 def test_quick_records_are_those_of_the_declared_suite():

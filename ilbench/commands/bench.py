@@ -54,6 +54,10 @@ class Bench:
             print(f"ilbench: {line}", file=sys.stderr, flush=True)
 
         if self.what == "blocks":
+            if self.out is not None:
+                raise ValueError(
+                    "--out keeps the table of `bench speed`; `bench blocks` prints its own and has no file"
+                )
             found = {n: speed.blocks(n, SIZES, self.steps, self.rounds, lambda t, n=n: say(f"{n}: {t}")) for n in given}
             emit(self.json, found, lambda: print(report.blocks(found, self.rounds)))
             return 0

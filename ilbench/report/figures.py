@@ -68,25 +68,32 @@ def _prefix_costs(axis: Any, groups: list[Group], arrays: Mapping[str, Mapping[s
     legend_below(axis, 3)
 
 
-def _budgets(axis: Any, rows: list[dict[str, Any]], *, legend: bool = True) -> None:
+def _bars(rows: list[dict[str, Any]], key: str) -> tuple[list[float], np.ndarray]:
+    """Scores, and how far their intervals reach below and above, `[2, N]`; nothing where there is one seed only."""
+    values = [r[key] for r in rows]
+    limits = [[v if x is None else x for x in r[f"{key}_ci"]] for r, v in zip(rows, values, strict=True)]
+    reach = [(v - lo, hi - v) for v, (lo, hi) in zip(values, limits, strict=True)]
+    return values, np.maximum(np.array(reach).T, 0.0)
+
+
+def _budgets(axis: Any, rows: list[dict[str, Any]], names: list[str] | None = None) -> None:
     """Score against labels on one task, clean and, dashed, under noise."""
     from matplotlib.ticker import NullFormatter
 
-    for i, name in enumerate(sorted({r["algorithm"] for r in rows})):
+    for i, name in enumerate(names or sorted({r["algorithm"] for r in rows})):
         mine = sorted((r for r in rows if r["algorithm"] == name), key=lambda r: r["budget"])
         n = [r["budget"] for r in mine]
         for key, style in (("score", "-"), ("noisy_score", "--")):
-            if all(r.get(key) is not None for r in mine):
-                y, (lo, hi) = [r[key] for r in mine], zip(*(r[f"{key}_ci"] for r in mine), strict=True)
-                bars = [[a - b for a, b in zip(y, lo, strict=True)], [b - a for a, b in zip(y, hi, strict=True)]]
+            if mine and all(r.get(key) is not None for r in mine):
+                y, bars = _bars(mine, key)
                 axis.errorbar(
-                    n, y, np.maximum(bars, 0), fmt=f"{MARKS[i]}{style}", ms=4, color=COLOURS[i], capsize=2,
+                    n, y, bars, fmt=f"{MARKS[i]}{style}", ms=4, color=COLOURS[i], capsize=2,
                     label=name if style == "-" else None,
                 )  # fmt: skip
     axis.set(xscale="log", xlabel="expert labels", ylabel="score (0 random, 1 expert)")
     axis.xaxis.set_minor_formatter(NullFormatter())
     axis.set_title(f"{rows[0]['task']}: clean (lines)\nand under noise (dashed), IQM, 95 %", fontsize=9)
-    if legend:
+    if names is None:
         legend_below(axis, 4)
 
 
@@ -114,10 +121,8 @@ def _scores(axis: Any, board: leaderboard.Board) -> None:
     tasks = sorted({r["task"] for r in rows}, reverse=True)
     for i, label in enumerate(labels):
         mine = [r for r in rows if r["algorithm"] == label]
-        x = np.array([r["score"] for r in mine])
+        x, bars = _bars(mine, "score")
         y = [tasks.index(r["task"]) - 0.16 * (i - (len(labels) - 1) / 2) for r in mine]
-        limits = [[r["score"] if v is None else v for v in r["score_ci"]] for r in mine]
-        bars = np.abs(np.array(limits).reshape(-1, 2).T - x)
         axis.errorbar(x, y, xerr=bars, fmt=MARKS[i], ms=4, color=COLOURS[i], capsize=2, label=label)
     axis.axvline(1.0, color="#999999", lw=1, ls="--")
     axis.set_yticks(range(len(tasks)), [t.split("@")[0] for t in tasks])
@@ -137,21 +142,21 @@ def budgets(records: Iterable[Record]) -> str | None:
     columns = min(4, len(swept))
     lines = -(-len(swept) // columns)
     canvas = figure(3.4 * columns, 2.6 * lines + 0.4)
-    axes = canvas.subplots(lines, columns, squeeze=False, sharey=True).ravel()
+    axes = canvas.subplots(lines, columns, squeeze=False).ravel()
+    names = sorted({r["algorithm"] for rows in swept.values() for r in rows})
     for axis, (task, rows) in zip(axes, sorted(swept.items()), strict=False):
-        _budgets(axis, rows, legend=False)
+        _budgets(axis, rows, names)
         noise = rows[0].get("noise")
-        axis.set(xlabel="", ylabel="", ylim=(-0.15, 1.15))
+        axis.set(xlabel="", ylabel="")
         axis.set_title(task.split("@")[0] + ("" if noise is None else f", noise {noise:g}"), fontsize=9)
     for axis in axes[len(swept) :]:
         axis.axis("off")
     canvas.supxlabel("expert labels", fontsize=9)
     canvas.supylabel("score (0 random, 1 expert), IQM, 95 %", fontsize=9)
-    handles, labels = axes[0].get_legend_handles_labels()
+    drawn = {k: h for axis in axes for h, k in zip(*axis.get_legend_handles_labels(), strict=True)}
     title = "clean: lines; under noise: dashed"
-    canvas.legend(
-        handles, labels, loc="outside upper center", ncols=len(labels), frameon=False, fontsize=8, title=title
-    )
+    names, handles = list(drawn), list(drawn.values())
+    canvas.legend(handles, names, loc="outside upper center", ncols=len(names), frameon=False, fontsize=8, title=title)
     return svg(canvas)
 
 

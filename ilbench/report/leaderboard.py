@@ -216,16 +216,19 @@ def _named(common: list[str]) -> list[str]:
     return out
 
 
-def _count(rows: list[dict[str, Any]], name: str) -> tuple[str, str, str]:
-    """How many paired differences are clearly above the baseline, clearly below and neither; in brackets what Holm leaves."""
+def _count(rows: list[dict[str, Any]], name: str) -> tuple[str, ...]:
+    """How many paired differences there are, and clearly above the baseline, clearly below, neither; in brackets what Holm leaves."""
     found = [r[name] for r in rows if r.get(name) is not None]
+    found = [d for d in found if (d["mean"], d["lo"], d["hi"]) != (0, 0, 0)]  # the same runs: nothing to compare
+    if not found:
+        return ("0", "-", "-", "-")
     kept = stats.holm([d["p"] for d in found]) < 0.05
-    out = []
+    out = [str(len(found))]
     for sign in (1, -1):
         clear = [d["lo"] > 0 if sign > 0 else d["hi"] < 0 for d in found]
         strict = sum(k and sign * d["mean"] > 0 for k, d in zip(kept, found, strict=True))
         out.append(f"{sum(clear)} ({strict})")
-    return (*out, str(sum(d["lo"] <= 0 <= d["hi"] for d in found)))  # type: ignore[return-value]
+    return (*out, str(sum(d["lo"] <= 0 <= d["hi"] for d in found)))
 
 
 def _against(rows: list[dict[str, Any]]) -> Table | None:
@@ -237,19 +240,20 @@ def _against(rows: list[dict[str, Any]]) -> Table | None:
     if max(map(len, mine.values()), default=0) < MANY:
         return None
     noise = any(r.get("noisy_minus_baseline") for rows in mine.values() for r in rows)
-    columns = ["algorithm", "settings", *(f"clean: {what}" for what in ("above", "below", "unclear"))]
-    columns += [f"noise: {what}" for what in ("above", "below", "unclear")] if noise else []
+    columns = ["algorithm"]
+    for where in ("clean", "noise") if noise else ("clean",):
+        columns += [f"{where}: {what}" for what in ("settings", "above", "below", "unclear")]
     cells = [
         (
             name,
-            str(len(rows)),
             *_count(rows, "minus_baseline"),
             *(_count(rows, "noisy_minus_baseline") if noise else ()),
         )
         for name, rows in sorted(mine.items())
     ]
     note = f"clear: the 95 % interval of the paired difference to {BASELINE} excludes 0; in brackets: after Holm over the settings."
-    return Table(f"Against {BASELINE}, setting by setting", tuple(columns), cells, (note,))
+    same = f"Settings on which an algorithm is {BASELINE} to the last digit are left out (dagger in one round)."
+    return Table(f"Against {BASELINE}, setting by setting", tuple(columns), cells, (note, same))
 
 
 def build(records: Iterable[Record]) -> Board:

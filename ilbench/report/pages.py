@@ -26,15 +26,18 @@ def render(found: source.Found) -> dict[str, str]:
 
 def readme(text: str, found: source.Found) -> str:
     """The README with the blocks between its markers replaced by what the commands print."""
+    folder = found.folder.parent
     blocks = {
-        "theory": theory.text(theory.build(found.records, found.arrays)),
-        "leaderboard": leaderboard.text(leaderboard.build(found.records)),
-        "checks": checks.overview(checks.load(found.folder.parent)),
-        "speed": speed.text(speed.load(found.folder.parent)),
+        "theory": lambda: theory.text(theory.build(found.records, found.arrays)),
+        "leaderboard": lambda: leaderboard.text(leaderboard.build(found.records)),
+        "checks": lambda: checks.overview(checks.load(folder)),
+        "speed": lambda: speed.text(speed.load(folder)),
     }
     for name, content in blocks.items():
         marked = re.compile(rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)", re.S)
-        text = marked.sub(lambda m, c=content: f"{m[1]}```\n{c}\n```\n{m[2]}", text)  # type: ignore[misc]
+        if marked.search(text):
+            shown = f"```\n{content()}\n```\n"
+            text = marked.sub(lambda m, shown=shown: f"{m[1]}{shown}{m[2]}", text)  # type: ignore[misc]
     return text
 
 

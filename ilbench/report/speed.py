@@ -12,43 +12,50 @@ from ilbench.report.tables import text as render
 
 FOLDER = "speed@1"  # where the figures lie, beside the suites' records
 RATES = {  # what a column shows, and its key in the figures
-    "one vmap": "raw, one vmap",
+    "one vmap, 1 device": "raw, one vmap",
     "blocks, 1 device": "raw, in blocks, one device",
     "blocks": "raw, in blocks, all devices",
     "lanes last": "raw, lanes last, all devices",
     "rollout": "rollout, full record",
     "collection": "collection with labels",
     "evaluation": "evaluation",
-    "generate_unroll": "brax generate_unroll",
+    "generate_unroll, 1 device": "brax generate_unroll",
 }
 RATIOS = {
     "rollout / blocks": "rollout / raw in blocks of vmap",
-    "rollout / lanes last": "rollout / best raw",
+    "rollout / best raw": "rollout / best raw",
     "rollout / one vmap": "rollout / one vmap",
-    "lanes last / one vmap": "best raw / one vmap",
+    "best raw / one vmap": "best raw / one vmap",
     "rollout / generate_unroll": "rollout / generate_unroll",
 }
 NOTES = (
     "one vmap, blocks: Brax's own step, lanes first, in one batch or in blocks that fit the cache. lanes last: the same step,",
     "batch axis last. rollout: policy and expert (2x64 MLPs), every field recorded; collection and evaluation record less.",
-    "generate_unroll: brax.training.acting under its defaults. Compiling is apart; ratios are of one run.",
+    "generate_unroll: brax.training.acting under its defaults. It and one vmap run on one device, as Brax leaves them; what has no",
+    "number of devices runs on all. Every ratio is of one run of its robot; compiling is apart.",
 )
 
 
 def tables(found: dict[str, Any]) -> list[Table]:
     """Rates and ratios of the robots, and the whole jobs."""
-    taken = f"{found['devices']}, fastest of {found['rounds']} rounds"
+    taken = found["devices"]
     out = []
     if found["robots"]:
         robots = found["robots"].items()
         rates = [
-            (name, f"{f['envs']:,} x {f['steps']}", str(f["block"]), *(f"{f[key]:,.0f}" for key in RATES.values()))
+            (
+                name,
+                f"{f['envs']:,} x {f['steps']}",
+                str(f["block"]),
+                str(f["rounds"]),
+                *(f"{f[key]:,.0f}" for key in RATES.values()),
+            )
             for name, f in robots
         ]
         ratios = [(name, *(f"{f[key]:.2f}" for key in RATIOS.values())) for name, f in robots]
         title = f"Env steps per second ({taken})"
         out = [
-            Table(title, ("robot", "envs x steps", "block", *RATES), rates, NOTES),
+            Table(title, ("robot", "envs x steps", "block", "fastest of", *RATES), rates, NOTES),
             Table("Ratios", ("robot", *RATIOS), ratios),
         ]
     if found["jobs"]:
@@ -80,7 +87,10 @@ def text(found: dict[str, Any]) -> str:
 def page(found: dict[str, Any]) -> str:
     """SPEED.md."""
     packages = ", ".join(f"{name} {version}" for name, version in found["packages"].items())
-    return f"# Speed\n\n`ilbench bench speed --robots all --out results` ({packages}).\n\n{markdown(tables(found))}\n"
+    head = (
+        f"# Speed\n\n`ilbench bench speed --robots NAMES --out results` fills it, a robot at a time ({packages}).\n\n"
+    )
+    return head + markdown(tables(found)) + "\n"
 
 
 def load(folder: pathlib.Path) -> dict[str, Any]:
@@ -88,9 +98,19 @@ def load(folder: pathlib.Path) -> dict[str, Any]:
     return json.loads((folder / FOLDER / "speed.json").read_text(encoding="utf-8"))
 
 
+def merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """What is new in place of the same robots and jobs of old; new alone if devices or packages are others."""
+    if any(old[name] != new[name] for name in ("devices", "packages")):
+        return new
+    robots, jobs = ({**old[name], **new[name]} for name in ("robots", "jobs"))
+    return {**new, "robots": dict(sorted(robots.items())), "jobs": jobs}
+
+
 def save(found: dict[str, Any], folder: pathlib.Path) -> pathlib.Path:
-    """Writes speed.json and SPEED.md to `folder`/speed@1; the page. Raises OSError."""
+    """Writes speed.json and SPEED.md to `folder`/speed@1, keeping other robots of the same machine; the page. Raises OSError."""
     (folder / FOLDER).mkdir(parents=True, exist_ok=True)
+    if (folder / FOLDER / "speed.json").is_file():
+        found = merge(load(folder), found)
     rounded = json.loads(json.dumps(found), parse_float=lambda x: float(f"{float(x):.5g}"))
     write_atomic(folder / FOLDER / "speed.json", (json.dumps(rounded, indent=1) + "\n").encode())
     write_atomic(folder / FOLDER / "SPEED.md", page(rounded).encode())
