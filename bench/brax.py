@@ -18,7 +18,14 @@ from ilbench.plan import Block, Suite
 FIT: dict[str, Any] = {"fit.updates": 5000, "fit.batch": 64, "fit.learning_rate": 3e-3}
 TRAJECTORIES = (1, 2, 5, 10, 25)
 NOISE = {"hopper": 0.01, "walker2d": 0.03, "halfcheetah": 0.005, "ant": 1e-4}
-EPISODES = {"inverted_pendulum": 32, "reacher": 32, "hopper": 32, "inverted_double_pendulum": 32, "walker2d": 16}
+EPISODES = {
+    "pusher": 32,
+    "inverted_pendulum": 32,
+    "reacher": 32,
+    "hopper": 32,
+    "inverted_double_pendulum": 32,
+    "walker2d": 16,
+}
 PREFIXES = (10, 30, 100, 300)
 
 

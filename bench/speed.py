@@ -81,7 +81,7 @@ def _generate_unroll(robot: str, envs: int, steps: int) -> Case:
         from brax.training import acting
         from brax.training.agents.ppo import networks as ppo_networks
 
-        env = _brax.envs().get_environment(robot, backend=ROBOTS[robot]["backend"])
+        env = _brax.robot(robot, ROBOTS[robot]["backend"])
         wrapped = _brax.envs().training.wrap(env, episode_length=1000, action_repeat=1)
         nets = ppo_networks.make_ppo_networks(env.observation_size, env.action_size)
         make = ppo_networks.make_inference_fn(nets)

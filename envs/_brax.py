@@ -73,6 +73,21 @@ def rules() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Building a model complains about Brax's own XML, on stderr and in a file MUJOCO_LOG.TXT where the user works: not here."""
+    import mujoco
+
+    before = mujoco.get_mju_user_warning()
+    mujoco.set_mju_user_warning(lambda text: None)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        mujoco.set_mju_user_warning(before)
+
+
 def names() -> tuple[str, ...]:
     """Names of all environments registered with Brax, others' included (`fast` is a test double of Brax, no robot)."""
     return tuple(sorted(set(envs()._envs) - {"fast"}))
@@ -94,8 +109,7 @@ def _strong(tree: PyTree) -> PyTree:
 
 def _build(name: str, backend: str) -> Any:
     """Brax's own object, proven able to reset on this backend."""
-    with rules(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with rules(), _quiet():
         env = envs().get_environment(name, backend=backend)
         return env, jax.eval_shape(env.reset, jax.random.key(0))
 
@@ -169,8 +183,7 @@ def robot(name: str, backend: str = "spring") -> Any:
     """Brax's own environment object, for what is no part of a task: its model (`sys`) and its `dt` in seconds."""
     known("brax environment", name, names())
     known("brax backend", backend, BACKENDS)
-    with rules(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with rules(), _quiet():
         return envs().get_environment(name, backend=backend)
 
 

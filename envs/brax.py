@@ -13,6 +13,9 @@ Shipped tasks use the `spring` backend, the fastest on CPU. `brax:NAME/BACKEND` 
 - `halfcheetah`, `swimmer`: go forward; speed - a small action cost, never terminate.
 - `humanoid`: go forward on two legs; 5 + 1.25 speed - an action cost, terminates when the torso sinks below 1 m or rises above 2 m. The
   observation holds the last torques, from which a clone can copy.
+- `humanoidstandup`: raise the torso from lying down; its height divided by the time step (0.015 s), never terminates.
+- `pusher`: push an object towards a goal on a table; minus the object's distance, half the hand's distance to the object and a
+  tenth of the squared action, never terminates. H = 100 is 5 s.
 
 Source: Brax, Freeman et al. 2021, https://arxiv.org/abs/2106.13281
 """
@@ -64,6 +67,8 @@ TASKS: dict[str, dict[str, Any]] = {
     "swimmer": {},
     "inverted_double_pendulum": {},
     "humanoid": {},
+    "humanoidstandup": {},
+    "pusher": {},
 }
 SUMMARY = {
     "inverted_pendulum": "balance a pole on a cart (brax, spring): short memory, falls are final",
@@ -75,6 +80,8 @@ SUMMARY = {
     "swimmer": "three links crawl through a viscous fluid (brax, generalized): smooth dynamics, nothing terminates",
     "ant": "four-legged robot runs forward (brax, spring): eight joints, rarely falls",
     "humanoid": "a humanoid runs forward (brax, spring): 17 joints, and the observation holds its last torques",
+    "humanoidstandup": "a humanoid lies down and gets up (brax, spring): 17 joints, nothing terminates",
+    "pusher": "a seven-joint arm pushes an object to a goal (brax, spring): contacts, nothing terminates",
 }
 
 DELTAS = (0.1, 0.05, 0.2, 0.5)  # of an action range of 2: 5, 2.5, 10 and 25 per cent; the first is the headline

@@ -100,6 +100,13 @@ def test_physics_that_blows_up_is_a_fall():
     assert np.isfinite(after.obs).all()
 
 
+def test_building_a_robot_leaves_nothing_behind(monkeypatch, tmp_path, capfd):
+    monkeypatch.chdir(tmp_path)
+    _brax.robot("halfcheetah")
+    assert not list(tmp_path.iterdir())  # mujoco's log
+    assert "WARNING" not in capfd.readouterr().err
+
+
 def test_functions_keep_their_identity():
     one, two = _brax.make_env("inverted_pendulum"), _brax.make_env("inverted_pendulum")
     assert one.step is two.step

@@ -144,8 +144,10 @@ BARS = {
     "halfcheetah@1": ((17, 6), 5800, 1.0, 0.8),  # 6,000 was aimed at and not reached in 9M steps
     "hopper@1": ((11, 3), 1500, 0.95, 0.25),
     "humanoid@1": ((244, 17), 7000, 0.95, 0.4),
+    "humanoidstandup@1": ((244, 17), 40000, 1.0, 0.25),
     "inverted_double_pendulum@1": ((8, 1), 9300, 0.95, 0.25),
     "inverted_pendulum@1": ((4, 1), 1000, 1.0, 0.25),
+    "pusher@1": ((23, 7), -35, 1.0, 0.25),
     "reacher@1": ((11, 2), -16, 1.0, 0.25),
     "swimmer@1": ((8, 2), 120, 1.0, 0.25),
     "walker2d@1": ((17, 6), 1400, 0.95, 0.4),  # 2,500 was aimed at: see its notes

@@ -42,8 +42,9 @@ def _forward(params: PyTree, obs: Array, action: Array, next_obs: Array, reward:
 
 
 def _pushing(params: PyTree, obs: Array, action: Array, next_obs: Array, reward: Array) -> Array:
-    """The object's distance to the goal counts three times: an arm that only touches it earns almost as much otherwise."""
-    return reward - 2 * jnp.linalg.norm(next_obs[17:20] - next_obs[20:23])
+    """The object's distance to the goal counts five times, the hand's to the object twice, and moving costs half."""
+    hand, goal = (jnp.linalg.norm(next_obs[17:20] - x) for x in (next_obs[14:17], next_obs[20:23]))
+    return reward - 4 * goal - 0.5 * hand + 0.2 * jnp.sum(action**2)
 
 
 RECIPES = {
@@ -136,9 +137,11 @@ RECIPES = {
             initial_std=0.3,
         ),
         every=1_000_000,
+        notes="With absorbing reward 0, gamma .97 and reward scale .1 it runs as fast and falls: 8,310 with 54 % after 22M steps, 20 "
+        "% after 24M.",
     ),
     "humanoidstandup": Recipe(
-        12_000_000,
+        8_000_000,
         ppo=ppo.Config(
             lanes=1024,
             unroll=16,
@@ -154,24 +157,30 @@ RECIPES = {
             initial_std=0.3,
         ),
         every=1_000_000,
+        notes="It sits up and stays there (mean height .64 m); it does not stand, which would be worth about twice as much and takes "
+        "Brax's own settings 100M steps (75,000). Returns were flat from 4M steps on: 41,050 after 3M, 43,011 after 8M.",
     ),
     "pusher": Recipe(
-        8_000_000,
+        7_000_000,
         _pushing,
         ppo=ppo.Config(
             lanes=1024,
             unroll=25,
-            gamma=0.95,
+            gamma=0.97,
             epochs=8,
             minibatches=16,
-            lr=6e-4,
-            entropy=5e-3,
+            lr=1e-3,
+            entropy=4e-3,
             smooth=0.02,
             max_kl=0.06,
-            reward_scale=2.0,
+            reward_scale=1.0,
             value_hidden=(128, 128),
-            initial_std=0.25,
+            initial_std=0.3,
         ),
         every=500_000,
+        notes="It reaches the object, and pushes it from .22 to .13 m of the goal. The task pays the arm almost as much for touching: "
+        "trained on two extra goal distances (gamma .95) it returns -31 and leaves the object at .17 to .19; on eight (gamma "
+        ".98) -48 after 3M steps. With this reward pushing goes on improving (.097 after 7M steps) while the return falls "
+        "(-37), for it moves more.",
     ),
 }
