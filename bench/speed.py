@@ -251,8 +251,12 @@ def everything(
     rounds: int,
     say: Callable[[str], None],
     keep: Callable[[dict[str, Any]], None] = lambda found: None,
+    whole: bool = True,
 ) -> dict[str, Any]:
-    """All figures, and what they were measured on; `keep` gets what there is after every robot and job."""
+    """All figures, and what they were measured on; `keep` gets what there is after every robot and job.
+
+    `whole` also measures the jobs that are no single robot's: DAgger, behaviour cloning, memory.
+    """
     out: dict[str, Any] = {
         "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
         "packages": {name: metadata.version(name) for name in ("jax", "jaxlib", "brax")},
@@ -274,7 +278,7 @@ def everything(
         ),
         "memory, hopper, 4,096 envs x 1,000 steps, full record": lambda: memory_apart("hopper", 4096, 1000),
     }
-    for title, job in jobs.items():
+    for title, job in jobs.items() if whole else ():
         say(title)
         try:
             out["jobs"][title] = job()

@@ -28,6 +28,8 @@ class Bench:
     """Steps of each."""
     rounds: int = 5
     """Rounds through all cases; the fastest counts."""
+    jobs: bool = True
+    """Also the whole jobs (DAgger, behaviour cloning) and memory."""
     out: pathlib.Path | None = None
     """Folder to keep the table in: speed@1/speed.json and SPEED.md, rewritten after every robot."""
     json: bool = False
@@ -62,6 +64,6 @@ class Bench:
             emit(self.json, found, lambda: print(report.blocks(found, self.rounds)))
             return 0
         keep = (lambda found: None) if self.out is None else (lambda found: report.save(found, self.out))
-        figures = speed.everything(tuple(given), self.envs, self.steps, self.rounds, say, keep)
+        figures = speed.everything(tuple(given), self.envs, self.steps, self.rounds, say, keep, self.jobs)
         emit(self.json, figures, lambda: print(report.text(figures)))
         return 0
