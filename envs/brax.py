@@ -80,7 +80,7 @@ SUMMARY = {
     "swimmer": "three links crawl through a viscous fluid (brax, generalized): smooth dynamics, nothing terminates",
     "ant": "four-legged robot runs forward (brax, spring): eight joints, rarely falls",
     "humanoid": "a humanoid runs forward (brax, spring): 17 joints, and the observation holds its last torques",
-    "humanoidstandup": "a humanoid lies down and gets up (brax, spring): 17 joints, nothing terminates",
+    "humanoidstandup": "a humanoid gets up from lying; its expert sits up (brax, spring): 17 joints, nothing terminates",
     "pusher": "a seven-joint arm pushes an object to a goal (brax, spring): contacts, nothing terminates",
 }
 

@@ -102,4 +102,6 @@ def line(task: str, tags: tuple[str, ...]) -> str:
         return f"none: {str(error).split(':', 1)[0]}"
     report, cloned = stated["report"], stated.get("cloned")
     score = f", clone {cloned['score']:.2f}" if cloned else ""
-    return f"return {report['return']['mean']:,.4g}, {report['survived']:.0%} survive{score}"
+    mean = report["return"]["mean"]
+    shown = f"{mean:,.0f}" if abs(mean) >= 1000 else f"{mean:.4g}"
+    return f"return {shown}, {report['survived']:.0%} survive{score}"
