@@ -35,6 +35,7 @@ class Session:
             self.demos.clear()
             self.expert.clear()
             self.task = task
+            parallel.spare_mappings()
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ virtual device per core), and several GPUs, where a device takes all its items i
 from __future__ import annotations
 
 import functools
+import gc
 import hashlib
 import os
 import pathlib
@@ -21,6 +22,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+MAPPINGS = 30_000  # memory mappings before programs are dropped; Linux allows 65,530, which ten robots' programs fill
 COMPILE_SECONDS = [0.0]  # wall seconds spent tracing, lowering and compiling in this process; read by run.py
 
 
@@ -94,6 +96,25 @@ _PROGRAMS: dict[Any, Any] = {}
 def compiled_programs() -> int:
     """How many programs this process has compiled through per_seed: tests count it to find retraces."""
     return len(_PROGRAMS)
+
+
+def spare_mappings(limit: int = MAPPINGS) -> bool:
+    """Drops all compiled programs of this process if it holds more than `limit` memory mappings; whether it did.
+
+    Every program holds some, and where the system gives no more LLVM ends the process. They are loaded again from the
+    persistent cache.
+    """
+    try:
+        with open("/proc/self/maps", "rb") as maps:
+            held = sum(1 for _ in maps)
+    except OSError:
+        return False
+    if held <= limit:
+        return False
+    _PROGRAMS.clear()
+    jax.clear_caches()
+    gc.collect()
+    return True
 
 
 def _program(f: Callable[..., Any], block: int, static: dict[str, Any], shared: Any, items: Any) -> Any:

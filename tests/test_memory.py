@@ -15,6 +15,10 @@ from ilbench.rollout import COLLECT, episode_keys, mixed, rollout
 FULL = (*COLLECT, "error", "reward")
 
 
+def _double(shared, item):
+    return 2 * item
+
+
 def _roll(task, episodes, horizon):
     behaviour = jax.tree.map(lambda x: np.asarray(x)[None], mixed(task.env.action, horizon, beta=1.0))
     keys = episode_keys("memory", (0,), episodes)
@@ -63,6 +67,17 @@ def test_limits_of_every_container_around_count_and_cached_files_are_free(monkey
         (folder / "memory.stat").write_text("anon 400\nactive_file 200\ninactive_file 100\n")
     assert memory._containers(tmp_path) == [1000 - 700 + 300]
     assert 0 < memory.available() < 2**50
+
+
+def test_programs_are_dropped_before_the_system_gives_no_more_mappings():
+    double = parallel.per_seed(_double)
+    before = double((), np.arange(3.0))
+    assert not parallel.spare_mappings(10**9)
+    if not pathlib.Path("/proc/self/maps").is_file():
+        pytest.skip("mappings are counted on Linux")
+    assert parallel.spare_mappings(0)
+    assert parallel.compiled_programs() == 0
+    np.testing.assert_array_equal(double((), np.arange(3.0)), before)
 
 
 def test_arrays_reach_the_host_whole():
