@@ -89,7 +89,13 @@ def _generate_unroll(robot: str, envs: int, steps: int) -> Case:
         state = jax.jit(wrapped.reset)(jax.random.split(jax.random.PRNGKey(0), envs))
         params = (None, nets.policy_network.init(jax.random.PRNGKey(1)))
         policy = make(params, deterministic=False)
-        run = jax.jit(lambda s, k: acting.generate_unroll(wrapped, s, policy, k, steps)[1].reward)
+
+        # All of it is asked for: from a robot whose reward is constant the compiler would drop the physics.
+        def unroll(state: Any, key: Any) -> Any:
+            last, transitions = acting.generate_unroll(wrapped, state, policy, key, steps)
+            return last.obs, transitions.reward, transitions.observation
+
+        run = jax.jit(unroll)
 
     def call() -> Any:
         with _brax.rules():

@@ -32,7 +32,8 @@ NOTES = (
     "one vmap, blocks: Brax's own step, lanes first, in one batch or in blocks that fit the cache. lanes last: the same step,",
     "batch axis last. rollout: policy and expert (2x64 MLPs), every field recorded; collection and evaluation record less.",
     "generate_unroll: brax.training.acting under its defaults. It and one vmap run on one device, as Brax leaves them; what has no",
-    "number of devices runs on all. Every ratio is of one run of its robot; compiling is apart.",
+    "number of devices runs on all. Every ratio is of one run of its robot; compiling is apart. On the pendulums, whose step takes a",
+    "microsecond, a rollout is faster than the raw loops, which are no floor there.",
 )
 
 
