@@ -40,7 +40,7 @@ TAGS = ("brax",)
 # An expert costs millions of steps, so the backend is the fastest on CPU, `spring`: hopper takes 2.3 times as long with
 # positional, 5 to 8 times with generalized, 7 to 12 times with mjx; halfcheetah makes 11.6 thousand steps per CPU second
 # with spring, 3.9 with generalized; pusher 3.2 and 2.1. Swimmer exists for generalized only (its drag).
-# `block` lanes of one device keep their state in cache. Thousand steps per CPU second with 32, 64, 128, 256 lanes, random
+# `block` lanes of one device keep their state in cache. Thousand steps per CPU second, lanes first, with 32, 64, 128, 256 lanes, random
 # actions, one core: inverted_double_pendulum 162, 189, 213, 206; walker2d 50, 57, 49, 43; ant 20.8, 20.6, 20.2, 13.2;
 # halfcheetah 11.2, 11.6, 11.5, 10.0; swimmer 13.3, 12.9, 14.0, 14.0; humanoid -, 16.4, 15.1, -.
 ROBOTS: dict[str, dict[str, Any]] = {

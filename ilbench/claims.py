@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -68,7 +68,7 @@ class Result:
     data: dict[str, Any] = field(default_factory=dict)
 
 
-def _settled(ok: bool, kind: Kind, expected: Expected) -> str:
+def settled(ok: bool, kind: Kind, expected: Expected) -> str:
     if kind == "E":
         return "REPLICATED" if ok else "NOT REPLICATED"
     if expected == "fails":
@@ -97,7 +97,7 @@ def equal(
         float(measured),
         None,
         0,
-        _settled(ok, kind, expected) if math.isfinite(measured) else "INCONCLUSIVE",
+        settled(ok, kind, expected) if math.isfinite(measured) else "INCONCLUSIVE",
         note if math.isfinite(measured) else f"measured {measured}; {note}".rstrip("; "),
     )
 
@@ -115,7 +115,7 @@ def at_most(
 ) -> Claim:
     """An exact inequality measured <= bound; VACUOUS where the bound is no smaller than the largest value possible."""
     ok = bool(measured <= bound + slack * max(1.0, abs(bound)))
-    verdict = "VACUOUS" if ok and bound >= trivial and expected == "holds" else _settled(ok, kind, expected)
+    verdict = "VACUOUS" if ok and bound >= trivial and expected == "holds" else settled(ok, kind, expected)
     if not math.isfinite(measured) or math.isnan(bound):
         verdict, note = "INCONCLUSIVE", f"measured {measured}, bound {bound}; {note}".rstrip("; ")
     return Claim(statement, kind, "exact", expected, float(bound), float(measured), None, 0, verdict, note)
@@ -203,9 +203,7 @@ def equivalent(
             statement, kind, mode, expected, predicted, None, None, n, "INCONCLUSIVE", f"{said}; {note}".rstrip("; ")
         )
     inside, outside = stats.tost(lo, hi, predicted, margin), hi < predicted - margin or lo > predicted + margin
-    verdict = (
-        _settled(True, kind, expected) if inside else _settled(False, kind, expected) if outside else "INCONCLUSIVE"
-    )
+    verdict = settled(True, kind, expected) if inside else settled(False, kind, expected) if outside else "INCONCLUSIVE"
     note = note or f"within +-{margin:g}"
     if verdict == "INCONCLUSIVE" and n:  # half the interval is 1.645 standard errors; 1.28 more for probability .9
         room = abs(margin - abs(measured - predicted))
@@ -242,7 +240,7 @@ def judge(claims: Sequence[Claim]) -> list[Claim]:
         if raw in ("INCONCLUSIVE", "VACUOUS") and not (raw == "VACUOUS" and c.expected == "fails"):
             verdict = raw
         else:
-            verdict = _settled(raw != "VIOLATED", c.kind, c.expected)
+            verdict = settled(raw != "VIOLATED", c.kind, c.expected)
         said = [c.note, c.evidence.caution]
         if verdict == "INCONCLUSIVE":
             said.append(_needs(c.evidence.n_needed))
@@ -276,52 +274,9 @@ def above(
     interval = stats.mean_ci(x)
     up = 1 + abs(threshold) + float(np.abs(x).max())  # the threshold as a known number that no atom can be taken for
     evidence = stats.gap_bound(np.full(len(x), threshold + up), x + up, 1e12 * up)
-    verdict = _settled(interval.lo > threshold, kind, expected) if kind == "E" else PENDING
+    verdict = settled(interval.lo > threshold, kind, expected) if kind == "E" else PENDING
     text = f"finds a shortfall of {evidence.smallest_violation:.2g} with probability .9"
     return Claim(
         statement, kind, "monte-carlo", expected, float(threshold), float(x.mean()), (interval.lo, interval.hi), len(x),
         verdict, f"{note}; {text}" if note and kind != "E" else note or text, None if kind == "E" else evidence,
-    )  # fmt: skip
-
-
-# ------------------------------------------------------------------------- simultaneous over a curve
-Band = Callable[[float], tuple[Any, Any]]  # level -> limits [K], [K] that hold at all K points at once
-
-
-def along(
-    statement: str,
-    measured: Any,
-    band: Band,
-    low: Any,
-    high: Any,
-    margin: Any,
-    n: int,
-    *,
-    kind: Kind = "T",
-    expected: Expected = "holds",
-    note: str = "",
-) -> Claim:
-    """low <= E measured <= high at all K points `[K]` at once; low = high is a predicted curve, low = -inf a bound.
-
-    HOLDS: no limit of the 95 % band is further than `margin` from [low, high], and no interval misses it.
-    Violated: an interval of the 99.9 % band misses it. The claim shows the point that is worst in units of its margin.
-    """
-    measured = np.asarray(measured, np.float64)
-    low, high, margin = (np.broadcast_to(np.asarray(x, np.float64), measured.shape) for x in (low, high, margin))
-
-    def apart(lo: Any, hi: Any) -> Any:  # how far an interval is from [low, high]
-        return np.maximum(np.maximum(lo - high, low - hi), 0)
-
-    (lo, hi), (wide_lo, wide_hi) = band(0.95), band(0.999)
-    reach = np.maximum(hi - high, low - lo) / margin
-    at = int(np.argmax(np.maximum(measured - high, low - measured) / margin))
-    verdict = "INCONCLUSIVE"
-    if (apart(wide_lo, wide_hi) > 0).any():
-        verdict = _settled(False, kind, expected)
-    elif reach.max() <= 1 and not (apart(lo, hi) > 0).any():
-        verdict = _settled(True, kind, expected)
-    predicted, value, limits = float(high[at]), float(measured[at]), (float(lo[at]), float(hi[at]))
-    said = f"shown: point {at + 1} of {len(measured)}; widest limit at {reach.max():.2f} of the margin"
-    return Claim(
-        statement, kind, "monte-carlo", expected, predicted, value, limits, n, verdict, f"{note}; {said}".lstrip("; ")
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The Record: what one Cell leaves behind. Schema, identity, provenance and queries; ilbench/store.py puts it on disk.
+"""The Record: what one Cell leaves behind. Schema, identity and provenance; ilbench/store.py puts it on disk.
 
 A Cell's id is the sha256 of its canonical JSON and of nothing else: hardware, versions and times decide whether a
 record is stale, never which record it is.
@@ -16,16 +16,12 @@ import pathlib
 import platform
 import re
 import subprocess
-import sys
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
 import ilbench
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 SCHEMA = "ilbench.record/1"
 MAX_EPISODES = 256  # above this the per-episode lists give way to their mean and sd
@@ -276,35 +272,3 @@ def _git(root: pathlib.Path) -> tuple[str | None, bool | None]:
         return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--", *code))
     except (OSError, subprocess.SubprocessError):
         return None, None
-
-
-# ------------------------------------------------------------------------------------------- queries
-def row(record: Record) -> dict[str, Any]:
-    """One flat row: id, suite, status, the Cell's fields, config.*, evaluation.*, score.*, episodes.*, cost.*, ..."""
-    out: dict[str, Any] = {"id": record.id, "suite": record.suite}
-    cell = record.cell.model_dump()
-    out |= {k: cell[k] for k in ("task", "expert", "algorithm", "head", "horizon", "budget", "seed")}
-    out |= {"status": record.status, "reason": record.reason}
-    out |= {f"score.{k}": v for k, v in record.scores.items()}
-    out |= {f"episodes.{k}": v for k, v in record.episodes.model_dump(exclude={"returns", "costs"}).items()}
-    out |= {f"cost.{k}": v for k, v in record.cost.model_dump().items()}
-    out |= {f"reference.{name}": ref.mean for name, ref in record.references.items()}
-    out |= {f"variant.{name}.{k}": v for name, scores in record.variants.items() for k, v in scores.items()}
-    out |= {f"{part}.{k}": v for part in ("config", "evaluation") for k, v in cell[part].items()}
-    return out
-
-
-def load_records(path: str | pathlib.Path | None = None, suite: str | None = None) -> pd.DataFrame:
-    """One row per record under `path` (of one `name@version` suite, or of all), sorted; files that are no valid
-    record are named on stderr and left out. Without a path: runs/ if it is there, else results/. Raises StoreError
-    when there is no such folder or suite."""
-    import pandas as pd
-
-    from ilbench import store
-
-    where = path if path is not None else "runs" if os.path.isdir("runs") else "results"
-    records, problems = store.read_all(where, suite)
-    for problem in problems:
-        print(f"ilbench: left out {problem.path}: {problem.reason}", file=sys.stderr)
-    frame = pd.DataFrame([row(r) for r in records])
-    return frame if len(frame) else pd.DataFrame(columns=["id", "suite", "task", "algorithm", "head", "seed", "status"])

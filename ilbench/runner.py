@@ -166,7 +166,7 @@ def execute_plans(
     for plan, by_seed in wanted:
         if missing := _missing(out, prepared.suite, by_seed):
             b, horizon = plan.block, plan.task.horizon
-            made = 1 + int(getattr(plan.config, "labels_per_state", 0))  # corrective labels beside the expert's
+            made = getattr(plan.algorithm, "rows_per_label", lambda config: 1)(plan.config)
             episodes = b.protocol.episodes, b.protocol.held_out
             memory.foresee_block(plan.label, plan.task.env, missing, b.labels, *episodes, horizon, made)
     store.preflight(out, total * BYTES_PER_CELL)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ilbench.claims import along
+from ilbench.claims_along import along
 
 UP, DOWN = np.inf, -np.inf
 

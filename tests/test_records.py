@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ilbench import records, store
+from ilbench import queries, records, store
 from ilbench.records import Cell, cell_id, make_record, summarise_episodes
 
 SUITE = "quick@1"
@@ -395,12 +395,12 @@ def test_preflight(tmp_path):
 def test_load_records(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(store.StoreError, match="run `ilbench run` first"):
-        records.load_records()
+        queries.load_records()
     for seed in range(3):
         store.write("results", record(seed))
     bad = store.write("results", record(3)).path
     bad.write_bytes(b"{")
-    frame = records.load_records()
+    frame = queries.load_records()
     assert str(bad) in capsys.readouterr().err
     assert sorted(frame["seed"]) == [0, 1, 2]
     assert set(frame["score.score"]) == {0.5}
@@ -409,6 +409,6 @@ def test_load_records(tmp_path, monkeypatch, capsys):
     assert {"task", "algorithm", "head", "horizon", "budget", "status"} <= set(frame)
     assert {"cost.labels", "variant.last.score", "reference.expert", "evaluation.episodes"} <= set(frame)
     with pytest.raises(store.StoreError, match="there are: quick@1"):
-        records.load_records(suite="core@1")
+        queries.load_records(suite="core@1")
     (tmp_path / "results" / "core@1" / "records").mkdir(parents=True)
-    assert len(records.load_records(suite="core@1")) == 0
+    assert len(queries.load_records(suite="core@1")) == 0

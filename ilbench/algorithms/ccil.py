@@ -65,6 +65,11 @@ class Config:
             raise ValueError(f"ccil.disturbance is a standard deviation and cannot be negative, got {self.disturbance}")
 
 
+def rows_per_label(config: Config) -> int:
+    """The expert's label and the corrective ones made from it: what a run's memory is foreseen by."""
+    return 1 + config.labels_per_state
+
+
 def skip(task: Task) -> str | None:
     """Needs observations that are vectors."""
     return None if isinstance(task.env.obs, Box) else "corrective labels need continuous observations"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -19,6 +20,11 @@ REPORT, REFERENCE = 256, 1024  # episodes
 CHUNK = 256  # episodes measured at a time: one shape, so that the physics is compiled once
 PREFIXES = (10, 20, 50, 100, 200, 500, 1000)  # horizons whose reference returns come from prefixes
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)  # of the return, for its distribution
+# What separates a robot from its goal, from observations `[N, obs]`: the return hides how close it gets.
+LEFT: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "reacher": lambda obs: obs[:, -3:],  # fingertip - target
+    "pusher": lambda obs: obs[:, 17:20] - obs[:, 20:23],  # object - goal
+}
 
 
 def _score(shared: Any, key: Array, *, horizon: int, prefixes: tuple[int, ...]) -> dict[str, Array]:
@@ -76,8 +82,8 @@ def report(task: Task, policy: Policy, seed: int) -> dict[str, Any]:
         "mean_steps": float(found["steps"].mean()),
         "mean_action_change": float(found["change"].mean()),
     }
-    if task.id == "reacher":  # its return hides how close it gets: the last three entries are fingertip - target
-        stated["final_distance"] = _interval(np.linalg.norm(found["final_obs"][:, -3:], axis=-1))
+    if task.id in LEFT:
+        stated["final_distance"] = _interval(np.linalg.norm(LEFT[task.id](found["final_obs"]), axis=-1))
     return stated
 
 

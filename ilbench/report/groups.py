@@ -11,6 +11,8 @@ import numpy as np
 from ilbench import registry
 from ilbench.records import Record, canonical
 
+BASELINE = "bc"  # what the others are compared with
+
 
 class Group(NamedTuple):
     """All seeds of one block, in the order of their seeds."""

@@ -16,12 +16,10 @@ from scipy.stats import trim_mean
 
 from ilbench import stats
 from ilbench.records import Record
-from ilbench.report.groups import Group, group, instrument
+from ilbench.report import settings
+from ilbench.report.groups import BASELINE, Group, group, instrument
 from ilbench.report.tables import Table, interval, markdown, number
 from ilbench.report.tables import text as render
-
-BASELINE = "bc"
-MANY = 6  # settings from which on an algorithm is also counted against the baseline
 
 
 @dataclass(frozen=True)
@@ -216,46 +214,6 @@ def _named(common: list[str]) -> list[str]:
     return out
 
 
-def _count(rows: list[dict[str, Any]], name: str) -> tuple[str, ...]:
-    """How many paired differences there are, and clearly above the baseline, clearly below, neither; in brackets what Holm leaves."""
-    found = [r[name] for r in rows if r.get(name) is not None]
-    found = [d for d in found if (d["mean"], d["lo"], d["hi"]) != (0, 0, 0)]  # the same runs: nothing to compare
-    if not found:
-        return ("0", "-", "-", "-")
-    kept = stats.holm([d["p"] for d in found]) < 0.05
-    out = [str(len(found))]
-    for sign in (1, -1):
-        clear = [d["lo"] > 0 if sign > 0 else d["hi"] < 0 for d in found]
-        strict = sum(k and sign * d["mean"] > 0 for k, d in zip(kept, found, strict=True))
-        out.append(f"{sum(clear)} ({strict})")
-    return (*out, str(sum(d["lo"] <= 0 <= d["hi"] for d in found)))
-
-
-def _against(rows: list[dict[str, Any]]) -> Table | None:
-    """Each algorithm against the baseline over many settings, counted; None for suites with few."""
-    mine: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for r in rows:
-        if r["minus_baseline"] is not None:
-            mine[r["algorithm"]].append(r)
-    if max(map(len, mine.values()), default=0) < MANY:
-        return None
-    noise = any(r.get("noisy_minus_baseline") for rows in mine.values() for r in rows)
-    columns = ["algorithm"]
-    for where in ("clean", "noise") if noise else ("clean",):
-        columns += [f"{where}: {what}" for what in ("settings", "above", "below", "unclear")]
-    cells = [
-        (
-            name,
-            *_count(rows, "minus_baseline"),
-            *(_count(rows, "noisy_minus_baseline") if noise else ()),
-        )
-        for name, rows in sorted(mine.items())
-    ]
-    note = f"clear: the 95 % interval of the paired difference to {BASELINE} excludes 0; in brackets: after Holm over the settings."
-    same = f"Settings on which an algorithm is {BASELINE} to the last digit are left out (dagger in one round)."
-    return Table(f"Against {BASELINE}, setting by setting", tuple(columns), cells, (note, same))
-
-
 def build(records: Iterable[Record]) -> Board:
     """The board of a suite's records; instruments are left out."""
     groups = [g for g in group(records) if not instrument(g)]
@@ -269,7 +227,7 @@ def build(records: Iterable[Record]) -> Board:
         rows += these
         tables.append(_task_table(these))
     overall = _overall(groups)
-    return Board([t for t in (overall, _against(rows)) if t] + tables, rows)
+    return Board([t for t in (overall, settings.against(rows), settings.relative(groups)) if t] + tables, rows)
 
 
 LEGEND = (

@@ -28,7 +28,8 @@ import numpy as np
 from scipy import special
 
 from ilbench import registry
-from ilbench.claims import Claim, Result, along, at_most, equal
+from ilbench.claims import Claim, Result, at_most, equal
+from ilbench.claims_along import along
 from ilbench.envs import disjoint
 from ilbench.exact import dp
 from ilbench.report.style import COLOURS, GREY, legend_below

@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 
 from ilbench import registry, stats
-from ilbench.claims import Claim, Kind, Result, along, equal, equivalent
+from ilbench.claims import Claim, Kind, Result, equal, equivalent
+from ilbench.claims_along import along
 from ilbench.envs import copy_chain
 from ilbench.exact import bounds, dp
 from ilbench.exact import closed_forms as cf

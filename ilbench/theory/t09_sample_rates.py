@@ -24,7 +24,8 @@ from typing import Any
 import numpy as np
 
 from ilbench import stats
-from ilbench.claims import Result, along, at_most, at_most_estimated, equal, equivalent
+from ilbench.claims import Result, at_most, at_most_estimated, equal, equivalent
+from ilbench.claims_along import along
 from ilbench.exact import closed_forms as cf
 from ilbench.exact import dp
 from ilbench.theory._axes import log_ticks

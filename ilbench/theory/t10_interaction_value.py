@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from ilbench import stats
-from ilbench.claims import Claim, Result, along, at_most, at_most_estimated, equal, equivalent
+from ilbench.claims import Claim, Result, at_most, at_most_estimated, equal, equivalent
+from ilbench.claims_along import along
 from ilbench.exact import closed_forms as cf
 from ilbench.exact import dp
 from ilbench.exact.reset_cliff import Interaction, interaction
