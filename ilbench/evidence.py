@@ -74,10 +74,9 @@ def roll(task: Task, policy: Policy, seeds: tuple[int, ...], episodes: int, *, b
     # One stream per task: algorithms are paired on it, and what chance does on one task says nothing of another.
     keys = episode_keys(f"evaluation/{task.name}", seeds, episodes)
     behaviour = _broadcast(mixed(task.env.action, task.horizon, beta=beta), len(seeds))
-    demos = rollout(
+    return rollout(
         task.env, task.expert, policy, behaviour, keys, horizon=task.horizon, record=EVIDENCE, block=task.block
     )
-    return jax.tree.map(np.asarray, demos)
 
 
 def held_out_errors(task: Task, policy: Policy, seeds: tuple[int, ...], expert: Demos) -> np.ndarray:
