@@ -1,13 +1,17 @@
-"""Progress on stderr: a bar on a terminal, plain lines elsewhere; silence on request. stdout stays clean."""
+"""Progress on stderr: a bar on a terminal, plain lines elsewhere; silence on request. stdout stays clean.
+
+Between two units of work is also where a Ctrl-C that was swallowed is raised again (ilbench/interrupt.py).
+"""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+
+from ilbench import interrupt
 
 EVERY = 10.0  # seconds between plain lines
 
@@ -37,11 +41,25 @@ class Counter:
 
 
 @contextmanager
-def reporter(total: int, quiet: bool = False, unit: str = "cells") -> Iterator[tuple[Counter, Any]]:
-    """Yields `(counter, show)`; `show(label)` prints where the run is, as a bar where stderr is a terminal."""
+def reporter(total: int, quiet: bool = False, unit: str = "cells") -> Iterator[tuple[Counter, Callable[[str], None]]]:
+    """Yields `(counter, show)`; `show(label)` prints where the run is, as a bar where stderr is a terminal.
+
+    `show` raises KeyboardInterrupt where one was asked for and got lost in the work before it.
+    """
     counter = Counter(total, unit=unit)
+    with interrupt.remembered() as check, _display(counter, quiet) as display:
+
+        def show(label: str) -> None:
+            check()
+            display(label)
+
+        yield counter, show
+
+
+@contextmanager
+def _display(counter: Counter, quiet: bool) -> Iterator[Callable[[str], None]]:
     if quiet:
-        yield counter, lambda label: None
+        yield lambda label: None
         return
     if not sys.stderr.isatty():
         last = [0.0]
@@ -51,17 +69,17 @@ def reporter(total: int, quiet: bool = False, unit: str = "cells") -> Iterator[t
                 last[0] = time.monotonic()
                 print(f"ilbench: {counter.text(label)}", file=sys.stderr, flush=True)
 
-        yield counter, line
+        yield line
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
     console = Console(stderr=True)
     with Progress(BarColumn(bar_width=24), TextColumn("{task.description}"), console=console, transient=True) as bar:
-        task = bar.add_task("starting", total=total)
+        task = bar.add_task("starting", total=counter.total)
 
         def update(label: str) -> None:
             finished = counter.done + counter.cached + counter.failed
             bar.update(task, completed=finished, description=counter.text(label))
 
-        yield counter, update
+        yield update

@@ -1,5 +1,6 @@
 """Ctrl-C and kill lose at most the block in flight: what was committed is sound, and the same command goes on."""
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import time
 import pytest
 
 from ilbench import store
+from ilbench.progress import reporter
 
 # Blocks of a second or more, so that the signal lands in the middle of one.
 COMMAND = [sys.executable, "-m", "ilbench", "run", "quick", "--tasks", "pendulum", "--seeds", "0-2", "--json", "--out"]
@@ -46,3 +48,26 @@ def test_an_interrupted_run_goes_on(how, tmp_path):
     assert told["cached"] >= len(records)
     assert told["done"] + told["cached"] == told["cells"] == len(store.read_all(tmp_path, suite)[0])
     assert not told["failed"]
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_an_interrupt_that_was_swallowed_is_raised_between_units(quiet):
+    with reporter(2, quiet) as (_, show):
+        show("the first unit")
+        with contextlib.suppress(KeyboardInterrupt):  # as pydantic's serializer does with an error of a callback
+            signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            show("the second unit")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_handler_of_the_caller_is_left_alone():
+    heard = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: heard.append(number))
+    try:
+        with reporter(1, quiet=True) as (_, show):
+            signal.raise_signal(signal.SIGINT)
+            show("the unit")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert heard == [signal.SIGINT]
