@@ -15,8 +15,8 @@ quick: $(VENV)/.run
 	@echo
 	@echo "records: runs/   the same tables, from the records shipped with this version: results/"
 
-test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+test: $(VENV)/.dev  # two at a time: most of it is compiling, which keeps one core busy
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
