@@ -119,7 +119,7 @@ def _repeat(x: np.ndarray, times: int) -> np.ndarray:
     return np.tile(x, (1, times, *([1] * (x.ndim - 2))))
 
 
-def _labels(
+def corrective_labels(
     lab: Lab, task: Task, config: Config, seen: dynamics.Transitions, data: Data
 ) -> tuple[Data, dict[str, Any]]:
     """Generated rows `[S, K*R, ...]` with weight 0 where they were filtered, and what is reported."""
@@ -167,7 +167,7 @@ def train(lab: Lab, keys: Array, task: Task, config: Config) -> Trained:
     demos = lab.demonstrate(lab.episodes)
     data = rows(demos)
     seen = dynamics.transitions(demos, task.env.action.n if isinstance(task.env.action, Discrete) else None)
-    extra, report = _labels(lab, task, config, seen, data)
+    extra, report = corrective_labels(lab, task, config, seen, data)
     union = Data(*(np.concatenate([np.asarray(a), np.asarray(b)], axis=1) for a, b in zip(data, extra, strict=True)))
     params, losses = lab.fit(union)
     return Trained({"last": lab.policy(params)}, "last", {"loss": losses, **report})

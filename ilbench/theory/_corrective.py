@@ -44,7 +44,7 @@ def observed(task_id: str) -> Observed:
     lab = Lab(task, mse.make(task, mse.Config()), tuple(range(SEEDS)), EPISODES * task.horizon, FitConfig())
     demos = lab.demonstrate(EPISODES)
     seen, data = dynamics.transitions(demos, None), rows(demos)
-    labels, _ = ccil._labels(lab, task, ccil.Config(width=64), seen, data)
+    labels, _ = ccil.corrective_labels(lab, task, ccil.Config(width=64), seen, data)
     kept = np.asarray(labels.weight) > 0
     at, following, start, action = (np.asarray(v)[kept] for v in (seen.obs, seen.next_obs, labels.obs, labels.action))
 
