@@ -76,7 +76,7 @@ SUMMARY = {
     "hopper": "one-legged robot hops forward (brax, spring): contacts, a slip is a fall",
     "inverted_double_pendulum": "balance two poles on a cart (brax, spring): short memory, falls are final",
     "halfcheetah": "planar runner (brax, spring): fast contacts, nothing terminates",
-    "walker2d": "two-legged robot walks slowly (brax, spring): contacts, falls are final",
+    "walker2d": "two-legged robot walks forward (brax, spring): contacts, falls are final",
     "swimmer": "three links crawl through a viscous fluid (brax, generalized): smooth dynamics, nothing terminates",
     "ant": "four-legged robot runs forward (brax, spring): eight joints, rarely falls",
     "humanoid": "a humanoid runs forward (brax, spring): 17 joints, and the observation holds its last torques",
