@@ -23,6 +23,7 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 
 boards: $(VENV)/.run  # regenerate the pages beside the shipped records, and the README's tables
+	$(BIN)/python -m ilbench.report.pages brax results
 	$(BIN)/python -m ilbench.report.pages quick results
 
 $(VENV)/bin/python:

@@ -1,7 +1,7 @@
 """The Record: what one Cell leaves behind. Schema, identity and provenance; ilbench/store.py puts it on disk.
 
-A Cell's id is the sha256 of its canonical JSON and of nothing else: hardware, versions and times decide whether a
-record is stale, never which record it is.
+A Cell's id is the sha256 of its canonical JSON and of nothing else: hardware, versions and times are stated, and are
+never part of which record it is. What changes results changes a cell: a task's version, an expert's digest, a setting.
 """
 
 from __future__ import annotations
@@ -117,7 +117,10 @@ class Episodes(_Model):
 
 
 class Cost(_Model):
-    """What the cell was charged: counts, and seconds with compiling apart (of the block divided by its seeds)."""
+    """What the cell was charged: counts, and seconds with compiling apart (of the block divided by its seeds).
+
+    `gradient_steps` are the policy's; `eval_steps` those of the clean evaluation, and a noisy one takes as many again.
+    """
 
     labels: Count = 0
     env_steps: Count = 0
@@ -128,7 +131,7 @@ class Cost(_Model):
 
 
 class Provenance(_Model):
-    """Where the numbers come from; decides staleness."""
+    """Where the numbers come from. No part of what a cell is: records of other code count as present."""
 
     ilbench: str
     python: str

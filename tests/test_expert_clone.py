@@ -38,7 +38,7 @@ def test_a_linear_expert_is_cloned_from_few_trajectories():
         clone.clone(task, known, 0)
 
 
-def test_the_clone_is_kept_in_the_manifest_and_shown(tmp_path, monkeypatch):
+def test_the_clone_is_kept_in_the_manifest_if_asked_and_shown(tmp_path, monkeypatch):
     for path in manifests.SHIPPED.glob("inverted_pendulum@1.*"):
         shutil.copy(path, tmp_path)
     monkeypatch.setenv(manifests.FOLDER_VARIABLE, str(tmp_path))
@@ -46,7 +46,11 @@ def test_the_clone_is_kept_in_the_manifest_and_shown(tmp_path, monkeypatch):
     found |= {"trajectories": 7, "labels": 7000, "updates": 10, "batch": 8, "learning_rate": 1e-3, "seconds": 0.0}
     monkeypatch.setattr(clone, "clone", lambda task, references, trajectories: found)
     before = (tmp_path / "inverted_pendulum@1.safetensors").read_bytes()
+    untouched = (tmp_path / "inverted_pendulum@1.json").read_bytes()
     stated = clone.clone_expert("inverted_pendulum", 7, log=lambda line: None)
+    assert stated["cloned"] == found
+    assert (tmp_path / "inverted_pendulum@1.json").read_bytes() == untouched
+    stated = clone.clone_expert("inverted_pendulum", 7, keep=True, log=lambda line: None)
     kept = json.loads((tmp_path / "inverted_pendulum@1.json").read_text())
     assert kept == stated == manifests.manifest("inverted_pendulum@1")
     assert kept["cloned"] == found

@@ -47,9 +47,10 @@ def test_page_of_the_speeds_is_not_stale():
     assert (folder / "SPEED.md").read_text(encoding="utf-8") == speed.page(speed.load(RESULTS)), "run `make boards`"
 
 
-def test_quick_records_are_those_of_the_declared_suite():
+@pytest.mark.parametrize("suite", ["quick", "brax"])
+def test_records_are_those_of_the_declared_suite(suite):
     """A changed suite, task version, expert or default makes the shipped records stale."""
-    prepared = runner.prepare("quick")
+    prepared = runner.prepare(suite)
     declared = {cell_id(c) for p in prepared.plans for c in runner.cells(p).values()}
     shipped = {r.id for r in store.read_all(RESULTS, prepared.suite)[0]}
-    assert declared == shipped, "stale: rerun `ilbench run quick --out results` and `make boards`"
+    assert declared == shipped, f"stale: rerun `ilbench run {suite} --out results` and `make boards`"

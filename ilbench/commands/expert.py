@@ -16,7 +16,7 @@ class Expert:
     """Train an expert for a Brax task with reinforcement learning, see whether it can be cloned, or show it."""
 
     action: Positional[Literal["train", "clone", "show"]]
-    """train: run PPO and write weights and manifest. clone: behaviour cloning of it, kept in the manifest. show: the
+    """train: run PPO and write weights and manifest. clone: behaviour cloning of it. show: the
     manifest: learning curve, return and its distribution, survival, clone."""
     task: Positional[str]
     """Task, e.g. hopper or brax:walker2d/spring."""
@@ -28,6 +28,8 @@ class Expert:
     """Seed of training."""
     trajectories: int = 200
     """Demonstrations to clone from."""
+    keep: bool = False
+    """Write what cloning found into the expert's manifest."""
     out: str | None = None
     """Folder for the weights; default: the user's data folder."""
     json: bool = False
@@ -58,7 +60,7 @@ class Expert:
         elif self.action == "clone":
             from ilbench.experts.clone import clone_expert
 
-            manifest = clone_expert(self.task, self.trajectories)
+            manifest = clone_expert(self.task, self.trajectories, self.keep)
         else:
             manifest = page.manifest_of(self.task)
         emit(self.json, manifest, lambda: print(page.text(manifest)))

@@ -62,16 +62,17 @@ def clone(
 
 
 def clone_expert(
-    task_id: str, trajectories: int = TRAJECTORIES, log: Callable[[str], None] = to_stderr
+    task_id: str, trajectories: int = TRAJECTORIES, keep: bool = False, log: Callable[[str], None] = to_stderr
 ) -> dict[str, Any]:
-    """Clones the expert of a task and writes the result into its manifest, which it returns; the weights stay as they are.
+    """Clones the expert of a task; its manifest with the result, written back where `keep`; the weights stay as they are.
 
     FileNotFoundError where there is no expert, ValueError for a task whose expert is not trained.
     """
     name = untrained(task_id).name
     stated, path = manifests.manifest(name), manifests.find(name).with_suffix(".json")
     stated["cloned"] = found = clone(registry.task(task_id), stated["references"], trajectories)
-    manifests.write_atomic(path, (json.dumps(stated, indent=1, allow_nan=False) + "\n").encode())
+    if keep:
+        manifests.write_atomic(path, (json.dumps(stated, indent=1, allow_nan=False) + "\n").encode())
     log(
         f"{name}: cloned from {trajectories} trajectories to a score of {found['score']:.3f} "
         f"[{found['ci'][0]:.3f}, {found['ci'][1]:.3f}], {found['survived']:.0%} survive, {found['seconds']:.0f} s"

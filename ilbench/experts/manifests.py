@@ -65,10 +65,6 @@ def write_atomic(path: pathlib.Path, content: bytes) -> None:
         raise
 
 
-def _refuse(path: pathlib.Path, found: str, expected: str) -> ValueError:
-    return ValueError(f"refused expert weights {path.name}: found {found}, expected {expected}")
-
-
 def refuse(path: pathlib.Path, found: str, expected: str) -> ValueError:
     """The error for a file that is not what it should be."""
     return ValueError(f"refused expert weights {path.name}: found {found}, expected {expected}")

@@ -115,10 +115,10 @@ RECIPES = {
         ppo.Config(
             lanes=512, unroll=40, gamma=0.997, lr=8e-4, epochs=8, value_hidden=(128, 128), smooth=0.05, entropy=1e-2
         ),
-        notes="It walks at 1.5 m/s. Training does not settle: the checkpoint is of 6.9M steps, and between 10M and 30M returns of 2,300 to 2,670 "
-        "come with 23 to 92 % survival. Without paying speed twice it stands still (1,017, all survive). gamma .99 lunges and falls "
-        "(none survive after 14M steps). Four epochs a batch walk at .7 m/s and do not fall (1,750 after 12M). Absorbing -4: 1,570 after "
-        "8M with 99 %, and with reward scale .1 the same. The same settings over 14M steps, so that the rate decays sooner: 1,760.",
+        notes="It walks at 1.5 m/s. Training does not settle: the checkpoint is of 6.9M steps, and between 10M and 30M returns of 2,300 "
+        "to 2,670 come with 23 to 92 % survival. Without paying speed twice it stands still (1,017, all survive). gamma .99 lunges and "
+        "falls (none survive after 14M steps). Four epochs a batch walk at .7 m/s and do not fall (1,750 after 12M). Absorbing -4: 1,570 "
+        "after 8M with 99 %, and with reward scale .1 the same. The same settings over 14M steps, so that the rate decays sooner: 1,760.",
     ),
     "inverted_double_pendulum": Recipe(
         3_000_000,

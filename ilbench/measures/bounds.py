@@ -10,8 +10,6 @@ from typing import Any
 from ilbench.evidence import Evidence, mistakes
 from ilbench.exact import bounds
 
-NEEDS = ("learner", "expert")
-
 
 def measure(evidence: Evidence) -> dict[str, Any]:
     """`bound_b1`, `bound_b0`, `bound_b2` (each at most H), and `bound_ratio` = cost / B2 (the tightest of them)."""

@@ -11,8 +11,6 @@ import numpy as np
 
 from ilbench.evidence import Evidence, log_spaced, mistakes
 
-NEEDS = ("learner",)
-
 
 def measure(evidence: Evidence) -> dict[str, Any]:
     """`cost` = E sum_t 1{error > delta} (1 on every step after a fall), `eps_on` = cost / H; `cost_t [K]`, `prefix_cost [N, P]`."""

@@ -11,8 +11,6 @@ import numpy as np
 
 from ilbench.evidence import Evidence, log_spaced, mistakes
 
-NEEDS = ("expert",)
-
 
 def measure(evidence: Evidence) -> dict[str, Any]:
     """`eps_bar`, `eps_max` (biased upward by the maximum over noisy steps) and the metric error.

@@ -11,8 +11,6 @@ import numpy as np
 
 from ilbench.evidence import Evidence
 
-NEEDS = ("noisy learner",)
-
 
 def measure(evidence: Evidence) -> dict[str, Any]:
     """`noisy_return`, `noisy_score` on the clean references, `noisy_survived`; nothing where no noise was asked for."""

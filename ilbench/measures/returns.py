@@ -11,8 +11,6 @@ import numpy as np
 
 from ilbench.evidence import Evidence
 
-NEEDS = ("learner", "expert")
-
 
 def measure(evidence: Evidence) -> dict[str, Any]:
     """`return`, `score`, `gap` = J(expert) - J(learner), paired on the held-out keys; `prefix_gap [P]`, `prefix_return [N, P]`."""

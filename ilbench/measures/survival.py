@@ -11,8 +11,6 @@ import numpy as np
 
 from ilbench.evidence import Evidence, log_spaced, mistakes
 
-NEEDS = ("learner", "expert")
-
 
 def measure(evidence: Evidence) -> dict[str, Any]:
     """`survived` (alive at H), `faultless` (no mistake in H steps); curves `faultless_t`, `union_bound_t`, `alive_t [K]`."""

@@ -37,24 +37,29 @@ class Group(NamedTuple):
 
 
 def group(records: Iterable[Record]) -> list[Group]:
-    """Groups in the order task, horizon, budget, algorithm, label."""
+    """Groups in the order task, horizon, budget, algorithm, label.
+
+    Records made with another expert are of another task: where a folder holds several, the task's name says which.
+    """
     by_block: dict[str, list[Record]] = defaultdict(list)
+    experts: dict[tuple[str, int], set[str]] = defaultdict(set)
     for record in records:
         by_block[canonical(record.cell.model_dump(exclude={"seed"}))].append(record)
+        experts[record.cell.task, record.cell.horizon].add(record.cell.expert)
     blocks = [sorted(rs, key=lambda r: r.cell.seed) for rs in by_block.values()]
     rivals: dict[Any, list[dict[str, Any]]] = defaultdict(list)
     for rs in blocks:
         c = rs[0].cell
-        rivals[(c.task, c.algorithm, c.horizon, c.budget)].append(c.config)
+        rivals[(c.task, c.expert, c.algorithm, c.horizon, c.budget)].append(c.config)
     out = []
     for rs in blocks:
         c = rs[0].cell
         out.append(
             Group(
-                c.task,
+                f"{c.task} (expert {c.expert[:8]})" if len(experts[c.task, c.horizon]) > 1 else c.task,
                 c.horizon,
                 c.algorithm,
-                _label(c.algorithm, c.config, rivals[(c.task, c.algorithm, c.horizon, c.budget)]),
+                _label(c.algorithm, c.config, rivals[(c.task, c.expert, c.algorithm, c.horizon, c.budget)]),
                 c.head,
                 c.budget,
                 c.config,

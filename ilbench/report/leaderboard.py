@@ -1,4 +1,4 @@
-"""The leaderboard: a table per task, and one over the tasks that every algorithm ran on.
+"""The leaderboard: a table per task, after those over many tasks (overall.py, settings.py).
 
 Score 0 is a random policy, 1 the expert. Intervals are 95 %; differences are paired by seed, because all algorithms
 start evaluation from the same states. Diverged seeds score min(0, the worst finite seed).
@@ -6,17 +6,16 @@ start evaluation from the same states. Diverged seeds score min(0, the worst fin
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import trim_mean
 
 from ilbench import stats
 from ilbench.records import Record
-from ilbench.report import settings
+from ilbench.report import overall, settings
 from ilbench.report.groups import BASELINE, Group, group, instrument
 from ilbench.report.tables import Table, interval, markdown, number
 from ilbench.report.tables import text as render
@@ -36,6 +35,13 @@ class Board:
 
 def _scores(g: Group, name: str = "score") -> np.ndarray:
     return stats.score_diverged(g.values(name))
+
+
+def _at_worst(g: Group, name: str, worst: float) -> np.ndarray:
+    """Values `[S]` of what is better when small; a diverged seed has the larger of `worst` and the worst finite one."""
+    x = g.values(name)
+    diverged = np.array([r.status == "diverged" for r in g.records]) & ~np.isfinite(x)
+    return np.where(diverged, max([worst, *x[np.isfinite(x)]]), x)
 
 
 def _ci(x: np.ndarray, statistic: str = "mean") -> tuple[float | None, float | None, float | None]:
@@ -61,10 +67,11 @@ def _difference(g: Group, base: Group | None, name: str = "score") -> tuple[floa
 
 def _row(g: Group, base: Group | None) -> dict[str, Any]:
     score, lo, hi = _ci(_scores(g), "iqm")
-    gap = _ci(g.values("gap"))
-    cost = _ci(g.values("cost"))
-    difference = _difference(g, base)
     first = g.records[0]
+    means = {name: reference.mean or 0.0 for name, reference in first.references.items()}
+    gap = _ci(_at_worst(g, "gap", means.get("expert", 0.0) - means.get("random", 0.0)))
+    cost = _ci(_at_worst(g, "cost", g.horizon))
+    difference = _difference(g, base)
     noisy: dict[str, Any] = {}
     if "noisy_score" in first.scores:
         value, *limits = _ci(_scores(g, "noisy_score"), "iqm")
@@ -92,7 +99,7 @@ def _row(g: Group, base: Group | None) -> dict[str, Any]:
         "gap_ci": list(gap[1:]),
         "cost": cost[0],
         "cost_ci": [None if x is None else float(np.clip(x, 0, g.horizon)) for x in cost[1:]],
-        "survived": float(np.nanmean(g.values("survived"))),
+        "survived": float(np.mean(np.nan_to_num(g.values("survived")))),  # 0 where a seed diverged
         "labels": float(np.mean([r.cost.labels for r in g.records])),
         "gradient_steps": first.cost.gradient_steps,
         "seconds": float(np.mean([r.cost.run_s or 0.0 for r in g.records])),
@@ -161,59 +168,6 @@ def _task_table(rows: list[dict[str, Any]]) -> Table:
     )
 
 
-def _pooled_iqm(x: np.ndarray) -> np.ndarray:
-    # Given as a function, so that the interval is the expanded percentile: a task on which every seed has the same
-    # score makes the studentised one explode.
-    return np.asarray(trim_mean(x.reshape(len(x), -1), 0.25, axis=1))
-
-
-def _overall(groups: list[Group]) -> Table | None:
-    """Over the tasks that all of the most widely run algorithms share, equally weighted."""
-    tasks_of: dict[str, dict[str, Group]] = defaultdict(dict)
-    for g in groups:
-        tasks_of[g.label][f"{g.task} H={g.horizon} n={g.budget}"] = g
-    ranked = {label: tasks for label, tasks in tasks_of.items() if len(tasks) >= 2}
-    if len(ranked) < 2:
-        return None
-    common = sorted(set.intersection(*(set(t) for t in ranked.values())))
-    seeds = (
-        sorted(set.intersection(*(set(g.seeds) for t in ranked.values() for k, g in t.items() if k in common)))
-        if common
-        else []
-    )
-    if not common or len(seeds) < 2:
-        return None
-    matrix = {
-        label: np.stack([_scores(t[k])[[t[k].seeds.index(s) for s in seeds]] for k in common], axis=1)
-        for label, t in ranked.items()
-    }
-    ranks = stats.rank_intervals(matrix)
-    rows = []
-    for label, x in sorted(matrix.items(), key=lambda item: -stats.iqm(item[1])):
-        ci = stats.bootstrap_ci(x, _pooled_iqm)
-        rank = ranks[label]
-        rows.append((rank.label, label, interval(ci.value, ci.lo, ci.hi), str(len(seeds))))
-    note = (
-        f"over {len(common)} {'tasks' if all(count == 1 for count in _settings(common).values()) else 'settings'}: "
-        f"{', '.join(_named(common))}. Algorithms whose paired difference is not clear share a place."
-    )
-    return Table("All tasks", ("rank", "algorithm", "score, IQM over seeds and tasks [95 %]", "seeds"), rows, (note,))
-
-
-def _settings(common: list[str]) -> dict[str, int]:
-    """How many budgets there are of each task and horizon, from "hopper@1 H=1000 n=6000"."""
-    return Counter(key.rsplit(" n=", 1)[0] for key in common)
-
-
-def _named(common: list[str]) -> list[str]:
-    """ "hopper@1 H=1000 n=6000", or with several budgets "hopper@1 H=1000 n=1000 ... 25000"."""
-    out = []
-    for place, count in _settings(common).items():
-        budgets = sorted(int(key.rsplit(" n=", 1)[1]) for key in common if key.rsplit(" n=", 1)[0] == place)
-        out.append(f"{place} n={budgets[0]}" + (f" ... {budgets[-1]}" if count > 1 else ""))
-    return out
-
-
 def build(records: Iterable[Record]) -> Board:
     """The board of a suite's records; instruments are left out."""
     groups = [g for g in group(records) if not instrument(g)]
@@ -226,14 +180,17 @@ def build(records: Iterable[Record]) -> Board:
         these = [_row(g, base) for g in gs]
         rows += these
         tables.append(_task_table(these))
-    overall = _overall(groups)
-    return Board([t for t in (overall, settings.against(rows), settings.relative(groups)) if t] + tables, rows)
+    wide = [*overall.tables(groups), settings.against(rows), settings.relative(groups)]
+    return Board([t for t in wide if t] + tables, rows)
 
 
 LEGEND = (
-    "score: 0 = random policy, 1 = expert. 0-1 cost: expected number of steps, of H, at which the action differs from the "
-    "expert's by more than the task's tolerance (every step after a fall counts). labels: expert labels revealed, demonstrations "
-    "and validation included. s/seed: wall seconds without compiling. IQM: interquartile mean."
+    "score: 0 = random policy, 1 = expert; IQM: interquartile mean over seeds. score - bc: the mean, not the IQM, of the differences "
+    "paired by seed. gap and costs are means. 0-1 cost: expected number of steps, of H, at which the action differs from the "
+    "expert's by more than the task's tolerance (every step after a fall counts). A seed that diverged has the score min(0, the worst), "
+    "the gap of a random policy or the worst, and errs at every step. labels: expert labels revealed, demonstrations and validation "
+    "included; the budget is what could be spent. updates: gradient steps of the policy. s/seed: wall seconds without compiling; the first "
+    "algorithm that a run takes up on a task also pays for the expert's rollouts that all of them share."
 )
 
 
