@@ -228,8 +228,9 @@ def main_rows(
     smoothed expert; a saved policy is taken as it is.
     Raises ValueError (UnknownName with the closest match) or StoreError, before any compute where that is possible.
     """
-    from ilbench import policies
+    from ilbench import plan, policies
 
+    plan.check_seeds((seed,))
     found = policies.find(policy, task, results=results, seed=seed, horizon=horizon, changes=changes)
     check(policies.task_of(found), sigma, episodes)
     loaded: Loaded = policies.build(found, sigma=sigma)

@@ -59,19 +59,24 @@ def _names(entry: Entry) -> set[str]:
     return {entry.id, short(entry.id), short(entry.id).lower(), entry.id.split("_", 1)[-1]}
 
 
+def known() -> set[str]:
+    """Every name that `select` takes."""
+    return {name for entry in registry.entries("checks").values() for name in _names(entry)}
+
+
 def select(names: Sequence[str]) -> list[Entry]:
     """Checks by id, number (`T05`) or name without number (`exponent_budget`); all of them for no names.
 
     Raises UnknownName with the close matches.
     """
-    known = dict(sorted(registry.entries("checks").items(), key=lambda item: (short(item[0]) == item[0], item[0])))
+    every = dict(sorted(registry.entries("checks").items(), key=lambda item: (short(item[0]) == item[0], item[0])))
     if not names:
-        return list(known.values())
+        return list(every.values())
     out = []
     for name in names:
-        found = [entry for entry in known.values() if name in _names(entry)]
+        found = [entry for entry in every.values() if name in _names(entry)]
         if not found:
-            raise registry.unknown("checks", name, sorted({n for e in known.values() for n in (e.id, short(e.id))}))
+            raise registry.unknown("checks", name, sorted({n for e in every.values() for n in (e.id, short(e.id))}))
         out += [entry for entry in found if entry not in out]
     return out
 

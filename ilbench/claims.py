@@ -2,7 +2,8 @@
 
 Three kinds (T theorem, R rate, E empirical) and two expectations: `holds`, or `fails` for counterexamples. A check
 makes claims with the constructors below and leaves the verdict of estimated inequalities open (PENDING), because
-Holm's correction runs over all claims of a report: `judge` closes them.
+Holm's correction runs over all claims of a report: `judge` closes them. A number that is not finite is no evidence for
+anything, so a claim that rests on one fails whatever was expected.
 """
 
 from __future__ import annotations
@@ -76,6 +77,16 @@ def settled(ok: bool, kind: Kind, expected: Expected) -> str:
     return "HOLDS" if ok else "VIOLATED"
 
 
+def not_finite(
+    statement: str, said: str, note: str = "", *, kind: Kind, mode: Mode, expected: Expected, n: int = 0
+) -> Claim:
+    """A claim on numbers that are not finite: it fails, VIOLATED, or NOT REFUTED where a refutation was expected."""
+    verdict = "NOT REFUTED" if expected == "fails" else "VIOLATED"
+    return Claim(
+        statement, kind, mode, expected, None, None, None, n, verdict, f"not finite: {said}; {note}".rstrip("; ")
+    )
+
+
 def equal(
     statement: str,
     predicted: float,
@@ -86,20 +97,13 @@ def equal(
     expected: Expected = "holds",
     note: str = "",
 ) -> Claim:
-    """An exact identity: |measured - predicted| <= tolerance (absolute); not finite: INCONCLUSIVE."""
+    """An exact identity: |measured - predicted| <= tolerance (absolute); it fails where a number is not finite."""
+    if not all(map(math.isfinite, (predicted, measured, tolerance))):
+        said = f"predicted {predicted}, measured {measured}, tolerance {tolerance}"
+        return not_finite(statement, said, note, kind=kind, mode="exact", expected=expected)
     ok = bool(abs(measured - predicted) <= tolerance)
-    return Claim(
-        statement,
-        kind,
-        "exact",
-        expected,
-        float(predicted),
-        float(measured),
-        None,
-        0,
-        settled(ok, kind, expected) if math.isfinite(measured) else "INCONCLUSIVE",
-        note if math.isfinite(measured) else f"measured {measured}; {note}".rstrip("; "),
-    )
+    verdict = settled(ok, kind, expected)
+    return Claim(statement, kind, "exact", expected, float(predicted), float(measured), None, 0, verdict, note)
 
 
 def at_most(
@@ -113,11 +117,15 @@ def at_most(
     expected: Expected = "holds",
     note: str = "",
 ) -> Claim:
-    """An exact inequality measured <= bound; VACUOUS where the bound is no smaller than the largest value possible."""
+    """An exact inequality measured <= bound; VACUOUS where the bound is no smaller than the largest value possible.
+
+    It fails where `measured` is not finite or the bound is NaN or -inf; a bound of +inf is an honest one that says nothing.
+    """
+    if not math.isfinite(measured) or not bound > -math.inf:
+        said = f"measured {measured}, bound {bound}"
+        return not_finite(statement, said, note, kind=kind, mode="exact", expected=expected)
     ok = bool(measured <= bound + slack * max(1.0, abs(bound)))
     verdict = "VACUOUS" if ok and bound >= trivial and expected == "holds" else settled(ok, kind, expected)
-    if not math.isfinite(measured) or math.isnan(bound):
-        verdict, note = "INCONCLUSIVE", f"measured {measured}, bound {bound}; {note}".rstrip("; ")
     return Claim(statement, kind, "exact", expected, float(bound), float(measured), None, 0, verdict, note)
 
 
@@ -141,8 +149,11 @@ def at_most_estimated(
     whole = len(g)
     if not (np.isfinite(g).all() and np.isfinite(b).all()):
         whole = sum(bool(np.isfinite(x).all() and np.isfinite(y).all()) for x, y in zip(g, b, strict=True))
-    if len(g) < 2 or whole < len(g):
-        said = f"{whole} of {len(g)} runs are finite: no verdict; needs n = {max(MIN_RUNS, len(g))} finite runs"
+    if whole < len(g):
+        said = f"{len(g) - whole} of {len(g)} runs"
+        return not_finite(statement, said, note, kind=kind, mode="monte-carlo", expected=expected, n=len(g))
+    if len(g) < 2:
+        said = f"too few runs: no verdict; needs n = {MIN_RUNS}"
         return Claim(
             statement, kind, "monte-carlo", expected, None, None, None, len(g), "INCONCLUSIVE",
             f"{said}; {note}".rstrip("; "),
@@ -150,19 +161,9 @@ def at_most_estimated(
     evidence = stats.gap_bound(g, b, trivial, may_hold=may_hold, may_fail=may_fail)
     _, lo, hi, _ = stats.paired_difference(*((x.mean(1) if x.ndim == 2 else x) for x in (g, b)))
     return Claim(
-        statement,
-        kind,
-        "monte-carlo",
-        expected,
-        float(b.mean()),
-        float(g.mean()),
-        (lo, hi),
-        evidence.n,
-        PENDING,
-        "; ".join(filter(None, (note, _power(evidence)))),
-        evidence,
-        "G - B",
-    )
+        statement, kind, "monte-carlo", expected, float(b.mean()), float(g.mean()), (lo, hi), evidence.n, PENDING,
+        "; ".join(filter(None, (note, _power(evidence)))), evidence, "G - B",
+    )  # fmt: skip
 
 
 def _power(evidence: stats.GapBound) -> str:
@@ -195,10 +196,17 @@ def equivalent(
     mode: Mode = "monte-carlo",
     note: str = "",
 ) -> Claim:
-    """Equivalence (TOST): the 90 % interval lies inside predicted +- margin; wholly outside is a violation."""
+    """Equivalence (TOST): the 90 % interval lies inside predicted +- margin; wholly outside is a violation.
+
+    It fails where a number is not finite; an interval without end, or none from a single run, gives no verdict.
+    """
     lo, hi = interval90
-    if not all(map(math.isfinite, (lo, hi, measured))):
-        said = f"no finite interval from n = {n}: no verdict; needs n = {max(MIN_RUNS, n)} with finite values"
+    unknown = n != 1 and (math.isnan(lo) or math.isnan(hi))
+    if unknown or not all(map(math.isfinite, (predicted, measured, margin))):
+        said = f"predicted {predicted} +- {margin}, measured {measured} [{lo}, {hi}]"
+        return not_finite(statement, said, note, kind=kind, mode=mode, expected=expected, n=n)
+    if not (math.isfinite(lo) and math.isfinite(hi)):
+        said = f"no finite interval from n = {n}: no verdict; needs n = {max(MIN_RUNS, n)}"
         return Claim(
             statement, kind, mode, expected, predicted, None, None, n, "INCONCLUSIVE", f"{said}; {note}".rstrip("; ")
         )
@@ -208,18 +216,7 @@ def equivalent(
     if verdict == "INCONCLUSIVE" and n:  # half the interval is 1.645 standard errors; 1.28 more for probability .9
         room = abs(margin - abs(measured - predicted))
         note += "; " + _needs(math.ceil(n * (0.89 * (hi - lo) / room) ** 2) if room else math.inf)
-    return Claim(
-        statement,
-        kind,
-        mode,
-        expected,
-        float(predicted),
-        float(measured),
-        (lo, hi),
-        n,
-        verdict,
-        note,
-    )
+    return Claim(statement, kind, mode, expected, float(predicted), float(measured), (lo, hi), n, verdict, note)
 
 
 def not_run(statement: str, reason: str, *, kind: Kind = "T", mode: Mode = "monte-carlo") -> Claim:
@@ -249,7 +246,10 @@ def judge(claims: Sequence[Claim]) -> list[Claim]:
 
 
 def failed(claims: Iterable[Claim]) -> list[Claim]:
-    """Claims that make a report fail: expected to hold and VIOLATED, or expected to fail and NOT REFUTED."""
+    """Claims that make a report fail: expected to hold and VIOLATED, or expected to fail and NOT REFUTED.
+
+    An empirical claim that did not replicate is no failure: it is published about other tasks and nets.
+    """
     return [c for c in claims if c.verdict in ("VIOLATED", "NOT REFUTED")]
 
 
@@ -268,8 +268,11 @@ def above(
     Kind E is settled here: REPLICATED iff the lower limit exceeds the threshold. Kinds T and R are judged with the report.
     """
     x = np.asarray(values, np.float64)
-    if len(x) < 2 or not np.isfinite(x).all():
-        reason = "too few or non-finite runs"
+    if not (np.isfinite(x).all() and math.isfinite(threshold)):
+        said = f"{int((~np.isfinite(x)).sum())} of {len(x)} runs, threshold {threshold}"
+        return not_finite(statement, said, note, kind=kind, mode="monte-carlo", expected=expected, n=len(x))
+    if len(x) < 2:
+        reason = f"too few runs: no verdict; needs n = {MIN_RUNS}"
         return Claim(statement, kind, "monte-carlo", expected, threshold, None, None, len(x), "INCONCLUSIVE", reason)
     interval = stats.mean_ci(x)
     up = 1 + abs(threshold) + float(np.abs(x).max())  # the threshold as a known number that no atom can be taken for

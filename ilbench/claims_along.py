@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ilbench.claims import Claim, Expected, Kind, settled
+from ilbench.claims import Claim, Expected, Kind, not_finite, settled
 
 Band = Callable[[float], tuple[Any, Any]]  # level -> limits [K], [K] that hold at all K points at once
 
@@ -28,7 +28,8 @@ def along(
     """low <= E measured <= high at all K points `[K]` at once; low = high is a predicted curve, low = -inf a bound.
 
     HOLDS: no limit of the 95 % band is further than `margin` from [low, high], and no interval misses it.
-    Violated: an interval of the 99.9 % band misses it. The claim shows the point that is worst in units of its margin.
+    Violated: an interval of the 99.9 % band misses it, or a point or a limit is not a number. The claim shows the point that
+    is worst in units of its margin.
     """
     measured = np.asarray(measured, np.float64)
     low, high, margin = (np.broadcast_to(np.asarray(x, np.float64), measured.shape) for x in (low, high, margin))
@@ -37,6 +38,13 @@ def along(
         return np.maximum(np.maximum(lo - high, low - hi), 0)
 
     (lo, hi), (wide_lo, wide_hi) = band(0.95), band(0.999)
+    numbers = np.stack([np.broadcast_to(x, measured.shape) for x in (lo, hi, wide_lo, wide_hi, low, high, margin)])
+    bad = ~np.isfinite(measured) | np.isnan(numbers).any(
+        0
+    )  # limits without end are honest ones: too wide for a verdict
+    if bad.any():
+        said = f"{int(bad.sum())} of {len(measured)} points"
+        return not_finite(statement, said, note, kind=kind, mode="monte-carlo", expected=expected, n=n)
     reach = np.maximum(hi - high, low - lo) / margin
     at = int(np.argmax(np.maximum(measured - high, low - measured) / margin))
     verdict = "INCONCLUSIVE"

@@ -34,6 +34,17 @@ Command = (
 )
 
 
+def _line(error: Exception) -> str:
+    """What is printed of an error: of the operating system's its reason and path, of pydantic's the first of its list."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename!r}" if error.filename is not None else error.strerror
+    listed = getattr(error, "errors", None)
+    if callable(listed):
+        first, what = listed(include_url=False, include_input=False)[0], getattr(error, "title", "")
+        return f"{'.'.join(map(str, (what, *first['loc'])))}: {first['msg']}"
+    return str(error)
+
+
 def main() -> None:
     """Entry point of the `ilbench` command."""
     from ilbench.store import StoreError
@@ -53,9 +64,9 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except (ValueError, FileNotFoundError) as error:
-        print(f"ilbench: {error}", file=sys.stderr)
+        print(f"ilbench: {_line(error)}", file=sys.stderr)
         code = 2
-    except StoreError as error:
-        print(f"ilbench: {error}", file=sys.stderr)
+    except (StoreError, OSError) as error:
+        print(f"ilbench: {_line(error)}", file=sys.stderr)
         code = 1
     raise SystemExit(code)

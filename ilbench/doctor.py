@@ -79,7 +79,9 @@ def _records(results: str) -> dict[str, Any]:
 
 
 def examine(results: str) -> list[dict[str, Any]]:
-    """All checks as rows `{check, ok, found}`."""
+    """All checks as rows `{check, ok, found}`; raises ValueError, before any of them, for results that are a file."""
+    if os.path.exists(results) and not os.path.isdir(results):
+        raise ValueError(f"--results {results!r} is not a folder; give the folder of records, e.g. runs or results")
     from ilbench.parallel import setup
 
     setup()

@@ -63,6 +63,10 @@ class Protocol:
                 raise ValueError(f"evaluation.{name} must be at least 1, got {getattr(self, name)}")
         if not 0 <= self.noise <= 1:
             raise ValueError(f"evaluation.noise is a fraction and must lie in [0, 1], got {self.noise}")
+        # One beyond a task's own horizon is no error: a suite reads the same prefixes off tasks of several lengths.
+        for h in self.prefixes:
+            if not isinstance(h, int) or isinstance(h, bool) or h < 1:
+                raise ValueError(f"evaluation.prefixes are horizons, integers of at least 1, got {h!r}")
 
 
 def _broadcast(tree: Any, seeds: int) -> Any:

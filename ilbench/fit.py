@@ -6,6 +6,7 @@ retraces. All seeds run at once through per_seed.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,8 +32,10 @@ class FitConfig:
 
     def __post_init__(self) -> None:
         for name in ("updates", "batch", "learning_rate"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"fit.{name} must be positive, got {getattr(self, name)}")
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"fit.{name} must be positive and finite, got {getattr(self, name)}")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ValueError(f"fit.weight_decay must be finite and at least 0, got {self.weight_decay}")
 
 
 def _rows(data: Data) -> tuple[Array, Array]:

@@ -30,8 +30,11 @@ def setup(devices: int | None = None, compile_cache: str = "auto") -> None:
     """Prepares this process as the command line does: one virtual CPU device per core and a persistent compile cache.
 
     `devices` overrides the number of CPU devices. `compile_cache` is `auto`, `off` or a directory. Call it before
-    the first JAX operation; it raises RuntimeError when JAX has already started with another device count.
+    the first JAX operation; it raises RuntimeError when JAX has already started with another device count, and
+    ValueError for fewer than one device.
     """
+    if devices is not None and devices < 1:
+        raise ValueError(f"--devices must be at least 1, got {devices}; leave it out for one per core")
     count = (
         devices or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else devices or os.cpu_count() or 1
     )

@@ -10,6 +10,8 @@ import dataclasses
 import difflib
 import fnmatch
 import json
+import math
+import re
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -20,7 +22,10 @@ from ilbench import registry
 from ilbench.evidence import Protocol
 from ilbench.fit import FitConfig
 from ilbench.noise import unfit
+from ilbench.rollout import SEEDS
 from ilbench.types import Head, Task
+
+NUMBERS = 100_000  # of seeds or horizons in one run at most
 
 
 @dataclass(frozen=True)
@@ -66,22 +71,39 @@ class Plan:
 
 
 # ------------------------------------------------------------------------------------------ configs
+def _read(value: Any) -> Any:
+    """What the text of a `--set` means: JSON where it is some, else the text itself."""
+    if isinstance(value, str):
+        with contextlib.suppress(json.JSONDecodeError):
+            return json.loads(value.lower() if value in ("True", "False") else value)
+    return value
+
+
 def _cast(prefix: str, name: str, kind: Any, value: Any) -> Any:
     """`value` as the type a config field declares; raises ValueError that names the field, the value and the type."""
-    if isinstance(value, str) and kind is not str:
-        with contextlib.suppress(json.JSONDecodeError):
-            value = json.loads(value.lower() if value in ("True", "False") else value)
-    if typing.get_origin(kind) in (typing.Union, types.UnionType) and value is None:
-        return None
+    given = value
+    if kind is not str:
+        value = _read(value)
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        if value is None or (isinstance(value, str) and value.lower() == "none"):
+            return None
+        kinds = [k for k in typing.get_args(kind) if k is not types.NoneType]
+        return _cast(prefix, name, kinds[0], given) if len(kinds) == 1 else value
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if typing.get_origin(kind) is tuple and isinstance(value, list):
-        return tuple(value)
+        value = float(value) if abs(value) < 1e300 else math.inf
+    if typing.get_origin(kind) is tuple:
+        item = typing.get_args(kind)[0]
+        if not isinstance(value, (list, tuple)):
+            what = getattr(item, "__name__", str(item))
+            raise ValueError(f"{prefix}.{name} must be a list of {what}, in brackets, got {value!r}")
+        return tuple(_cast(prefix, f"{name}[{i}]", item, v) for i, v in enumerate(value))
     plain = kind if isinstance(kind, type) else None
     if plain in (int, float, bool, str) and (
         not isinstance(value, plain) or (plain is int and isinstance(value, bool))
     ):
         raise ValueError(f"{prefix}.{name} must be {plain.__name__}, got {value!r}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{prefix}.{name} must be a finite number, got {given!r}")
     return value
 
 
@@ -101,6 +123,28 @@ def _part(config: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     return {key.split(".", 1)[1]: value for key, value in config.items() if key.split(".", 1)[0] == prefix}
 
 
+def _task_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """A task's options as the types that its maker declares; unknown ones stay, for the registry to refuse."""
+    kinds = registry.task_options(name) if given else None
+    if kinds is not None:
+        return {key: _cast("task", key, kinds[key], value) if key in kinds else value for key, value in given.items()}
+    read = {key: _read(value) for key, value in given.items()}
+    for key, value in read.items():
+        if isinstance(value, (list, dict)):
+            raise ValueError(f"task.{key} must be a number or a word, got {value!r}")
+    return read
+
+
+def check_seeds(seeds: Iterable[int]) -> None:
+    """Raises ValueError unless there are seeds and each fits into one word of a key."""
+    given = tuple(seeds)
+    if not given:
+        raise ValueError("no seeds; give at least one, e.g. --seeds 0-9")
+    for seed in given:
+        if not 0 <= seed < SEEDS:
+            raise ValueError(f"seeds must lie in 0 ... {SEEDS - 1}, got {seed}")
+
+
 def _spelled(prefix: str, config: Any) -> dict[str, Any]:
     return {
         f"{prefix}.{name}": list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(config).items()
@@ -113,9 +157,8 @@ def resolve(block: Block) -> Plan:
     for key in block.config:
         if key.split(".", 1)[0] not in (block.algorithm, block.head, "fit", "task") or "." not in key:
             raise ValueError(f"{block.task}: config key {key!r} is of no use to {block.algorithm}/{block.head}")
-    if not block.seeds:
-        raise ValueError(f"{block.task}: no seeds; give at least one, e.g. --seeds 0-9")
-    task_config = _part(block.config, "task")
+    check_seeds(block.seeds)
+    task_config = _task_options(block.task, _part(block.config, "task"))
     task = registry.task(block.task, block.horizon, **task_config)
     for module, what in ((head_module, block.head), (algorithm, block.algorithm)):
         reason = getattr(module, "skip", lambda task: None)(task)
@@ -138,8 +181,14 @@ def resolve(block: Block) -> Plan:
 
 # -------------------------------------------------------------------------------- overrides and filters
 def load_suite(name: str) -> Suite:
-    """The suite of that name; raises UnknownName with the close matches."""
-    return registry.load("suites", name).suite()
+    """The suite `quick`, or `quick@1` if that is its version; raises UnknownName with what there is."""
+    stem, at, version = name.partition("@")
+    suite: Suite = registry.load("suites", stem).suite()
+    if at and version != str(suite.version):
+        raise registry.UnknownName(
+            f"suite {stem!r} has no version {version!r}; this ilbench runs {stem}@{suite.version} (ilbench list suites)"
+        )
+    return suite
 
 
 def parse_set(items: Iterable[str]) -> dict[str, str]:
@@ -156,7 +205,7 @@ def parse_set(items: Iterable[str]) -> dict[str, str]:
 def override(blocks: Iterable[Block], changes: Mapping[str, Any]) -> tuple[Block, ...]:
     """Blocks with config fields changed where the prefix applies.
 
-    Prefixes are algorithm and head ids, `fit`, `task`, `evaluation` (episodes, held_out) and `block` (labels).
+    Prefixes are algorithm and head ids, `fit`, `task`, `evaluation` (all of Protocol but its name) and `block` (labels).
     Raises ValueError for a change that applies to no block.
     """
     out = tuple(blocks)
@@ -174,6 +223,12 @@ def override(blocks: Iterable[Block], changes: Mapping[str, Any]) -> tuple[Block
 
 def _changed(block: Block, prefix: str, name: str, value: Any) -> Block:
     if prefix == "evaluation":
+        # The protocol's name says how this ilbench evaluates: changing the word would not change what is done.
+        fields = [f.name for f in dataclasses.fields(Protocol) if f.name != "name"]
+        if name not in fields:
+            close = difflib.get_close_matches(name, fields, n=1)
+            hint = f"Did you mean evaluation.{close[0]}?" if close else f"There are: {', '.join(fields)}."
+            raise ValueError(f"evaluation has no field {name!r} that --set may change. {hint}")
         protocol = dataclasses.asdict(block.protocol) | {name: value}
         return dataclasses.replace(block, protocol=build_config("evaluation", Protocol, protocol))
     if prefix == "block":
@@ -193,14 +248,18 @@ def select(
 ) -> tuple[Block, ...]:
     """Blocks that match comma-separated globs, with horizons and seeds replaced where given.
 
-    A block whose own horizon is set keeps the horizons asked for that the suite has; a prefix sweep gets H = max
-    and reads the others off. Raises UnknownName when a glob matches nothing, ValueError for horizons below 1.
+    Where a suite reads prefixes off one rollout, or leaves the horizon to the task, a block gets H = max and reads the
+    others off; where it has a block per horizon, there is one for each of those asked for. Raises UnknownName when a
+    glob matches nothing, ValueError for horizons below 1, for seeds out of range and for an empty selection.
     """
     out = tuple(blocks)
     for kind, globs, attribute in (("tasks", tasks, "task"), ("algorithms", algorithms, "algorithm")):
         if globs is None:
             continue
         patterns = [p.strip() for p in globs.split(",") if p.strip()]
+        if not patterns:
+            there = ", ".join(sorted({getattr(b, attribute) for b in out}))
+            raise ValueError(f"--{kind} {globs!r} selects nothing; leave it out for all, or choose from: {there}")
         for pattern in patterns:
             allowed = sorted({getattr(b, attribute) for b in out})
             if not fnmatch.filter(allowed, pattern):
@@ -211,37 +270,50 @@ def select(
             raise ValueError(f"horizons must be at least 1, got {horizons}")
         out = _with_horizons(out, horizons)
     if seeds is not None:
-        if not seeds:
-            raise ValueError("no seeds; give at least one, e.g. --seeds 0-9")
+        check_seeds(seeds)
         out = tuple(dataclasses.replace(b, seeds=seeds) for b in out)
     return out
 
 
 def _with_horizons(blocks: tuple[Block, ...], horizons: tuple[int, ...]) -> tuple[Block, ...]:
-    out: dict[Any, Block] = {}
+    longest, prefixes = max(horizons), tuple(sorted(h for h in set(horizons) if h < max(horizons)))
+    out: dict[str, Block] = {}
     for b in blocks:
         if b.horizon is None or b.protocol.prefixes:  # a prefix sweep: one rollout of the longest gives the others
             steps = b.horizon or registry.task(b.task).horizon
-            protocol = dataclasses.replace(b.protocol, prefixes=tuple(h for h in horizons if h < max(horizons)))
-            episodes = max(1, b.labels // steps)
-            new = dataclasses.replace(b, horizon=max(horizons), protocol=protocol, labels=episodes * max(horizons))
-            out[(b, max(horizons))] = new
+            protocol = dataclasses.replace(b.protocol, prefixes=prefixes)
+            episodes = max(1, b.labels // steps) if b.labels else 0
+            new = dataclasses.replace(b, horizon=longest, protocol=protocol, labels=episodes * longest)
+            out.setdefault(_key(new), new)
         else:  # independent runs per horizon at an equal step budget
             for h in horizons:
                 scaled = dataclasses.replace(b.protocol, episodes=max(1, b.protocol.episodes * b.horizon // h))
                 episodes = max(1, b.labels // b.horizon) if b.labels else 0
                 new = dataclasses.replace(b, horizon=h, protocol=scaled, labels=episodes * h)
-                out.setdefault((b.task, b.algorithm, b.head, str(dict(b.config)), h), new)
+                out.setdefault(_key(new), new)
     return tuple(out.values())
 
 
+def _key(block: Block) -> str:
+    """What a block is, but for its evaluation episodes: an equal step budget is not equal after rounding."""
+    fields = dataclasses.asdict(dataclasses.replace(block, protocol=dataclasses.replace(block.protocol, episodes=1)))
+    return json.dumps(fields, sort_keys=True, default=str)
+
+
 def parse_numbers(text: str, what: str) -> tuple[int, ...]:
-    """`"0-9"` or `"16,32,64"` to integers; raises ValueError that says the form."""
-    out: list[int] = []
-    try:
-        for part in text.split(","):
-            first, dash, last = part.strip().partition("-")
-            out += range(int(first), int(last) + 1) if dash else [int(first)]
-    except ValueError:
-        raise ValueError(f"--{what} takes numbers and ranges such as 0-9 or 16,32,64; got {text!r}") from None
-    return tuple(dict.fromkeys(out))
+    """`"0-9"` or `"16,32,64"` to integers; raises ValueError that says the form, and for more than NUMBERS of them."""
+    ranges: list[range] = []
+    for part in text.split(","):
+        found = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", part.strip(), re.ASCII)
+        if found is None:
+            raise ValueError(f"--{what} takes numbers and ranges such as 0-9 or 16,32,64; got {text!r}")
+        first, last = int(found[1]), int(found[2] or found[1])
+        if last < first:
+            raise ValueError(f"--{what} {part.strip()!r} runs backwards; write {last}-{first}")
+        if what == "seeds":
+            check_seeds((first, last))
+        ranges.append(range(first, last + 1))
+    # Counted before they are written out: a slip in the last digit must not fill the memory.
+    if (count := sum(r.stop - r.start for r in ranges)) > NUMBERS:
+        raise ValueError(f"--{what} {text!r} are {count} numbers; give at most {NUMBERS}")
+    return tuple(dict.fromkeys(n for r in ranges for n in r))

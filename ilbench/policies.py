@@ -149,8 +149,8 @@ def _spelled(task: str) -> str:
 
 def _unsaved(record: Record) -> str:
     return (
-        f"record {record.id[:8]} holds no policy; `ilbench run {record.suite.split('@')[0]} --save-policies` keeps them "
-        "(into a new folder with --out, for records that are there are not run again)"
+        f"record {record.id[:8]} holds no policy; `ilbench run {record.suite.split('@')[0]} --save-policies --out ...` into its "
+        "folder runs it again and keeps it"
     )
 
 

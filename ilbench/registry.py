@@ -11,8 +11,11 @@ import ast
 import difflib
 import functools
 import importlib
+import inspect
 import pathlib
 import re
+import typing
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
@@ -147,17 +150,40 @@ def load(kind: str, name: str) -> ModuleType:
     return importlib.import_module(entry(kind, name).module)
 
 
+def task_maker(name: str) -> Callable[..., Any]:
+    """The function that makes the task `name`; raises UnknownName."""
+    if name.startswith("brax:"):
+        maker: Callable[..., Any] = importlib.import_module("ilbench.envs.brax").make_any
+    else:
+        maker = load("tasks", name).make
+    return maker
+
+
+def task_options(name: str) -> dict[str, Any] | None:
+    """The options of the task `name` with their types; None where its maker takes any and checks them itself."""
+    maker = task_maker(name)
+    parameters = list(inspect.signature(maker).parameters.values())
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return None
+    hints = typing.get_type_hints(maker)
+    return {p.name: hints.get(p.name, Any) for p in parameters[1:] if p.name != "horizon"}
+
+
 @functools.cache
 def _make_task(name: str, horizon: int | None, kwargs: tuple[tuple[str, Any], ...]) -> Any:
-    if name.startswith("brax:"):
-        return importlib.import_module("ilbench.envs.brax").make_any(name, horizon)
-    return load("tasks", name).make(name, horizon=horizon, **dict(kwargs))
+    options = task_options(name) if kwargs else None
+    for option, _ in kwargs:
+        if options is not None and option not in options:
+            close = difflib.get_close_matches(option, options, n=1)
+            hint = f"Did you mean task.{close[0]}?" if close else f"There are: {', '.join(options) or 'none'}."
+            raise ValueError(f"task {name!r} has no option {option!r}. {hint}")
+    return task_maker(name)(name, horizon=horizon, **dict(kwargs))
 
 
 def task(name: str, horizon: int | None = None, **kwargs: Any) -> Any:
     """Makes the task `name` (`brax:NAME/BACKEND` for any registered Brax env); the same call gives the same object.
 
-    Raises UnknownName, and ValueError for a horizon below 1.
+    Raises UnknownName, and ValueError for a horizon below 1 and for options that the task does not have.
     """
     if horizon is not None and horizon < 1:
         raise ValueError(f"horizon must be at least 1, got {horizon}")

@@ -21,6 +21,7 @@ from ilbench.parallel import per_seed, to_host
 from ilbench.types import Array, Behaviour, Box, Choice, Demos, Discrete, Env, Policy, Space, Step
 
 COLLECT = ("obs", "action", "label", "actor", "revealed", "alive", "final_obs")
+SEEDS = 2**32  # a seed is one word of a key
 EVIDENCE = ("obs", "label", "error", "reward", "alive")
 
 
@@ -32,8 +33,15 @@ def _seed_keys(stream: Array, seeds: Array) -> Array:
 
 
 def seed_keys(stream: str, seeds: Any) -> Array:
-    """Keys `[S]` of a named stream; streams are disjoint, and a key depends on (stream, seed) alone."""
-    return _seed_keys(np.uint32(zlib.crc32(stream.encode())), np.asarray(seeds, np.uint32))
+    """Keys `[S]` of a named stream; streams are disjoint, and a key depends on (stream, seed) alone.
+
+    Raises ValueError for a seed outside 0 ... 2**32 - 1.
+    """
+    given = np.asarray(seeds)
+    for seed in (given.min(), given.max()) if given.size else ():
+        if not 0 <= seed < SEEDS:
+            raise ValueError(f"seeds must lie in 0 ... {SEEDS - 1}, got {seed}")
+    return _seed_keys(np.uint32(zlib.crc32(stream.encode())), given.astype(np.uint32))
 
 
 @jax.jit

@@ -150,9 +150,20 @@ def run(
     return execute_plans(prepared, out=out, save_policies=save_policies, quiet=quiet)
 
 
-def _missing(out: str | pathlib.Path, suite: str, by_seed: Mapping[int, Cell]) -> tuple[int, ...]:
-    """The seeds of a block that have no record yet."""
-    return tuple(s for s, cell in by_seed.items() if not store.exists(out, cell_id(cell), suite))
+def _there(out: str | pathlib.Path, suite: str, cell: Cell, policy: bool) -> bool:
+    """Whether the cell has a sound record, and with `policy` one that holds the scored policy."""
+    record = store.read(out, suite, cell_id(cell))
+    if record is None or not policy:
+        return record is not None
+    try:
+        return any(name.startswith("policy/") for name in store.read_sidecar(out, record))
+    except store.StoreError:  # lost or damaged arrays hold no policy
+        return False
+
+
+def _missing(out: str | pathlib.Path, suite: str, by_seed: Mapping[int, Cell], policy: bool = False) -> tuple[int, ...]:
+    """The seeds of a block that have no record yet, or with `policy` none that holds one."""
+    return tuple(s for s, cell in by_seed.items() if not _there(out, suite, cell, policy))
 
 
 def execute_plans(
@@ -164,7 +175,7 @@ def execute_plans(
     wanted = [(plan, cells(plan)) for plan in prepared.plans]
     total = sum(len(c) for _, c in wanted)
     for plan, by_seed in wanted:
-        if missing := _missing(out, prepared.suite, by_seed):
+        if missing := _missing(out, prepared.suite, by_seed, save_policies):
             b, horizon = plan.block, plan.task.horizon
             made = getattr(plan.algorithm, "rows_per_label", lambda config: 1)(plan.config)
             episodes = b.protocol.episodes, b.protocol.held_out
@@ -174,7 +185,7 @@ def execute_plans(
     session, started = Session(), time.perf_counter()
     with reporter(total, quiet) as (counter, show):
         for plan, by_seed in wanted:
-            missing = _missing(out, prepared.suite, by_seed)
+            missing = _missing(out, prepared.suite, by_seed, save_policies)
             counter.cached += len(by_seed) - len(missing)
             if not missing:
                 continue
@@ -192,7 +203,8 @@ def execute_plans(
                 arrays = dict(outcome.curves)
                 if save_policies:
                     arrays |= _policy_arrays(executed.policy, missing.index(outcome.seed))
-                store.write(out, record, arrays)
+                # A record that is there was judged to lack its policy: the one that has it takes its place.
+                store.write(out, record, arrays, replace=save_policies)
             counter.done += len(missing)
             summary.compile_s += executed.compile_s
         show("finished")
@@ -210,12 +222,12 @@ def _policy_arrays(policy: Any, s: int) -> dict[str, Any]:
     return {f"policy/{jax.tree_util.keystr(p, simple=True, separator='/')}": np.asarray(leaf)[s] for p, leaf in leaves}
 
 
-def describe(prepared: Prepared, out: str | pathlib.Path) -> list[dict[str, Any]]:
-    """One row per block: what it is and how many of its cells have records."""
+def describe(prepared: Prepared, out: str | pathlib.Path, *, save_policies: bool = False) -> list[dict[str, Any]]:
+    """One row per block: what it is and how many of its cells have records (with `save_policies`, that hold policies)."""
     rows = []
     for plan in prepared.plans:
         by_seed = cells(plan)
-        have = sum(store.exists(out, cell_id(cell), prepared.suite) for cell in by_seed.values())
+        have = len(by_seed) - len(_missing(out, prepared.suite, by_seed, save_policies))
         b: Block = plan.block
         rows.append(
             {

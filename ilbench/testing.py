@@ -193,7 +193,7 @@ def check_check(name: str) -> None:
     import json
 
     from ilbench import checks
-    from ilbench.claims import VERDICTS
+    from ilbench.claims import VERDICTS, failed
     from ilbench.report import style
 
     entry = registry.entry("checks", name)
@@ -204,11 +204,13 @@ def check_check(name: str) -> None:
         return
     (ran,) = checks.run([name], ["exact"])
     assert ran.error is None, ran.error
-    assert not ran.failed, [c for c in ran.claims if c.verdict in ("VIOLATED", "NOT REFUTED")]
+    assert not ran.failed, failed(ran.claims)
     assert ran.claims, f"{name} makes no claim"
     for claim in ran.claims:
         assert claim.verdict in VERDICTS, f"{claim.verdict!r} is not a verdict"
         assert claim.mode == "exact", f"{claim.statement}: mode {claim.mode} out of an exact measure"
+        for value in (claim.measured, claim.predicted):
+            assert value is None or not np.isnan(value), f"{claim.statement}: {value} is no number, yet {claim.verdict}"
     stored = json.loads(json.dumps({**ran.as_json(), "data": ran.data}, allow_nan=False))
     again = checks.from_json(stored, stored["data"])
     first, second = (checks.figure(r) for r in (ran, again))

@@ -36,3 +36,18 @@ def test_verdict(measured, half, low, high, expected, verdict):
     )
     assert claim.verdict == verdict
     assert claim.interval[0] <= claim.measured <= claim.interval[1]
+
+
+@pytest.mark.parametrize(("expected", "verdict"), [("holds", "VIOLATED"), ("fails", "NOT REFUTED")])
+@pytest.mark.parametrize("broken", ["measured", "band", "curve"])
+def test_a_point_that_is_not_a_number_fails_whatever_was_expected(broken, expected, verdict):
+    hole = np.array([1.0, np.nan])
+    m, limits, curve = (hole if broken == name else np.array([1.0, 2.0]) for name in ("measured", "band", "curve"))
+    claim = along("x", m, lambda level: (limits - 0.05, limits + 0.05), curve, curve, 0.1, 9, expected=expected)
+    assert claim.verdict == verdict
+    assert claim.note.startswith("not finite: 1 of 2 points")
+
+
+def test_limits_without_end_give_no_verdict():
+    m = np.array([1.0, 2.0])
+    assert along("x", m, lambda level: (m - np.inf, m + np.inf), m, m, 0.1, 9).verdict == "INCONCLUSIVE"

@@ -86,4 +86,4 @@ def test_above_settles_empirical_claims_and_leaves_theorems_to_the_report():
         "INCONCLUSIVE",
         "VIOLATED",
     ]
-    assert claims.above("x", [1.0, np.nan], 0.0).verdict == "INCONCLUSIVE"
+    assert claims.above("x", [1.0], 0.0).verdict == "INCONCLUSIVE"

@@ -5,7 +5,7 @@ import pytest
 
 from ilbench.claims import failed, judge
 from ilbench.exact import divergences as div
-from ilbench.theory import _peg
+from ilbench.theory import _factorial, _peg
 from ilbench.theory import t15_divergences_mip as check
 
 
@@ -104,3 +104,50 @@ def test_losses_are_the_five_formulas():
     assert still == pytest.approx(loss["residual regression (C3)"], rel=1e-5)
     w1, w2, _, scale, noise = _peg.METHODS["MIP, released (C2+C3)"]
     assert (round(w1, 2), round(w2), scale, round(noise, 1)) == (1.23, 100, 1.0, 0.1)
+
+
+def factorial_of(**success):
+    """Both variants of the factorial with the given mean success per method, and a little noise that all share."""
+    noise = np.random.default_rng(0).normal(size=check.SEEDS) * 1e-3
+    names = dict(zip(("regression", "c2", "c3", "paper", "released"), _peg.METHODS, strict=True))
+    one = {
+        method: {
+            "success": np.clip(success[short] + noise * k, 0, 1) if success[short] else np.zeros(check.SEEDS),
+            "off_axis": np.full(check.SEEDS, 0.01 * k) + noise,
+            "validation": np.full(check.SEEDS, 0.1 * k),
+        }
+        for k, (short, method) in enumerate(names.items(), 1)
+    }
+    return {2: one, 1: one}
+
+
+def verdicts_of(results, which):
+    return [c.verdict for c in _factorial.claims_of(results) if f"one-sided: MIP ({which}) succeeds" in c.statement]
+
+
+@pytest.mark.parametrize(
+    ("success", "verdicts"),
+    [
+        ({"regression": 0.5, "c2": 0.4, "c3": 0.6, "paper": 0.8}, ["REPLICATED", "REPLICATED"]),
+        ({"regression": 0.806, "c2": 0.266, "c3": 0.737, "paper": 0.801}, ["NOT REPLICATED", "NOT REPLICATED"]),
+        ({"regression": 0.5, "c2": 0.4, "c3": 0.9, "paper": 0.8}, ["NOT REPLICATED", "REPLICATED"]),
+        ({"regression": 0.0, "c2": 0.0, "c3": 0.0, "paper": 0.2}, ["REPLICATED", "REPLICATED"]),
+        ({"regression": 0.0, "c2": 0.0, "c3": 0.0, "paper": 0.0}, ["VACUOUS", "VACUOUS"]),
+        ({"regression": 0.0, "c2": 0.3, "c3": 0.0, "paper": 0.0}, ["NOT REPLICATED", "VACUOUS"]),
+    ],
+)
+def test_mip_must_beat_its_parts_and_regression_where_anything_succeeds_at_all(success, verdicts):
+    assert verdicts_of(factorial_of(**success, released=0.3), "paper") == verdicts
+
+
+def test_a_broken_run_of_the_factorial_fails():
+    results = factorial_of(regression=0.5, c2=0.4, c3=0.6, paper=0.8, released=0.3)
+    results[1]["regression"]["success"][0] = np.nan
+    assert verdicts_of(results, "paper") == ["VIOLATED", "VIOLATED"]
+
+
+def test_where_nothing_succeeds_the_claims_on_success_say_so():
+    floored = _factorial.claims_of(factorial_of(regression=0.0, c2=0.0, c3=0.0, paper=0.0, released=0.0))
+    said = [c for c in floored if c.verdict == "VACUOUS"]
+    assert len(said) == 9  # 4 per variant and the ranking; distances from the slot's axis still speak
+    assert all("success 0 on every seed" in c.note for c in said)

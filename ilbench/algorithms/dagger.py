@@ -15,6 +15,7 @@ from ilbench.lab import Lab, choose, concatenate, rows
 from ilbench.rollout import mixed
 from ilbench.types import Array, Task, Trained
 
+RATE = "<= 1"  # upper rate of the cost in H at fixed eps: O(u eps H)
 SCHEDULES = ("first", "geometric", "linear")
 SELECTED = ("last", "best", "mixture")
 

@@ -15,6 +15,8 @@ import numpy as np
 from ilbench.lab import Lab, rows
 from ilbench.types import Array, Box, Data, Task, Trained
 
+RATE = "<= 2"  # upper rate of the cost in H at fixed eps: O(eps H^2); it trains on expert states only
+
 
 @dataclass(frozen=True)
 class Config:

@@ -37,7 +37,7 @@ class Bench:
 
     def execute(self) -> int:
         """Runs the benchmark; every ratio comes from this one run."""
-        from ilbench import registry
+        from ilbench import registry, store
         from ilbench.bench import speed
         from ilbench.parallel import setup
         from ilbench.report import speed as report
@@ -50,16 +50,16 @@ class Bench:
         for name in ("envs", "steps", "rounds"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name} must be at least 1, got {getattr(self, name)}")
+        if self.out is not None and self.what == "blocks":
+            raise ValueError("--out keeps the table of `bench speed`; `bench blocks` prints its own and has no file")
+        if self.out is not None:
+            store.preflight(self.out)
         setup()
 
         def say(line: str) -> None:
             print(f"ilbench: {line}", file=sys.stderr, flush=True)
 
         if self.what == "blocks":
-            if self.out is not None:
-                raise ValueError(
-                    "--out keeps the table of `bench speed`; `bench blocks` prints its own and has no file"
-                )
             found = {n: speed.blocks(n, SIZES, self.steps, self.rounds, lambda t, n=n: say(f"{n}: {t}")) for n in given}
             emit(self.json, found, lambda: print(report.blocks(found, self.rounds)))
             return 0

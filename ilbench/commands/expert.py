@@ -39,9 +39,11 @@ class Expert:
         """Trains, clones or reads a manifest."""
         import pathlib
 
+        from ilbench import plan
         from ilbench.experts import page
         from ilbench.parallel import setup
 
+        plan.check_seeds((self.seed,))
         setup()
         if self.action == "train":
             from ilbench.experts.train import train_expert

@@ -45,6 +45,7 @@ class Render:
         from ilbench.parallel import setup
         from ilbench.render import show
 
+        plan.check_seeds((self.seed,))
         setup()
         done = show.run(
             self.task,

@@ -16,7 +16,7 @@ class Run:
     """Train and evaluate every cell of a suite; repeat the command and only what is missing runs."""
 
     suite: Positional[str] = "quick"
-    """Suite to run (ilbench list suites)."""
+    """Suite to run, e.g. quick or quick@1 (ilbench list suites)."""
     tasks: str | None = None
     """Only tasks that match these comma-separated globs, e.g. 'hopper,scalar_*'."""
     algorithms: str | None = None
@@ -30,7 +30,7 @@ class Run:
     out: str = "runs"
     """Folder that records go to."""
     save_policies: bool = False
-    """Keep the scored policies in the records' sidecars."""
+    """Keep the scored policies in the records' sidecars; cells whose records lack theirs run again."""
     dry_run: bool = False
     """Print what would run and stop."""
     devices: int | None = None
@@ -57,7 +57,7 @@ class Run:
             changes=plan.parse_set(self.set),
         )
         if self.dry_run:
-            rows = runner.describe(prepared, self.out)
+            rows = runner.describe(prepared, self.out, save_policies=self.save_policies)
             emit(
                 self.json,
                 rows,

@@ -52,22 +52,30 @@ class Theory:
 
     def execute(self) -> int:
         """Runs checks, or reads records; exit code 3 where something came out against what is expected."""
-        from ilbench import registry
+        from ilbench import checks, registry
 
         if self.names[:1] == ("certify",):
             return self._certify()
-        if len(self.names) == 1 and self.names[0].rsplit("@", 1)[0] in registry.entries("suites"):
-            return self._sweep(self.names[0])
-        return self._checks()
+        suites = set(registry.entries("suites")) | _stored(self.results)
+        others = [name for name in self.names if name not in checks.known()]
+        unknown = [name for name in others if not {_stem(name), _stem(name).removesuffix("+custom")} & suites]
+        if unknown:
+            raise _unknown(unknown[0], suites)
+        if others and len(self.names) > 1:
+            raise ValueError(f"{others[0]!r} is a suite; give one suite alone, or checks")
+        return self._sweep(others[0]) if others else self._checks()
 
     def _checks(self) -> int:
         import pathlib
 
-        from ilbench import checks
+        from ilbench import checks, store
         from ilbench.parallel import setup
         from ilbench.report import checks as report
 
         checks.select(self.names)
+        for folder in (self.plots, self.out and pathlib.Path(self.out, report.FOLDER)):
+            if folder:
+                store.preflight(folder)
         setup()
         both = self.exact == self.monte_carlo
         modes = [m for m, on in zip(checks.MODES, (self.exact, self.monte_carlo), strict=True) if on or both]
@@ -75,7 +83,7 @@ class Theory:
         emit(self.json, [r.as_json() for r in ran], lambda: print(report.text(ran)))
         if self.plots is not None:
             written = report.save_plots(ran, pathlib.Path(self.plots))
-            print(f"wrote {len(written)} pictures to {self.plots}", file=sys.stderr)
+            print(f"wrote {len(written)} picture{'' if len(written) == 1 else 's'} to {self.plots}", file=sys.stderr)
         if self.out is not None:
             print(f"wrote {report.save(ran, pathlib.Path(self.out))}", file=sys.stderr)
         return checks.worst(ran)
@@ -113,3 +121,31 @@ class Theory:
         if self.write:
             print(f"wrote {source.write_page(found, 'THEORY.md', theory.page(rows, found.suite))}", file=sys.stderr)
         return 3 if any(r.verdict == "VIOLATED" for r in rows) else 0
+
+
+def _stem(suite: str) -> str:
+    """`quick+custom@1` -> `quick+custom`."""
+    return suite.rsplit("@", 1)[0]
+
+
+def _stored(results: str | None) -> set[str]:
+    """Names of the suites that have records, in the folder given or in those that reports read by default."""
+    import pathlib
+
+    from ilbench.report import source
+
+    folders = source.FOLDERS if results is None else (results,)
+    return {_stem(p.parent.name) for folder in folders for p in pathlib.Path(folder).glob("*@*/records")}
+
+
+def _unknown(name: str, suites: set[str]) -> ValueError:
+    """The error for a name that is neither a check nor a suite, with the closest of both."""
+    import difflib
+
+    from ilbench import checks, registry
+
+    # Without numbers a check's name reads like a suite's; `select` takes it, but the hint names what `list` shows.
+    shown = sorted({n for e in registry.entries("checks").values() for n in (e.id, checks.short(e.id))})
+    close = difflib.get_close_matches(_stem(name), [*shown, *sorted(suites), "certify"], n=3, cutoff=0.5)
+    hint = f"Did you mean {' or '.join(close)}?" if close else f"There are: {', '.join([*shown, *sorted(suites)])}."
+    return registry.UnknownName(f"unknown check or suite {name!r}. {hint} (ilbench list checks, ilbench list suites)")

@@ -22,7 +22,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ilbench import ppo, registry, rl
+from ilbench import ppo, registry, rl, store
 from ilbench.experts import checkpoint, manifests, weights
 from ilbench.experts.checkpoint import Training
 from ilbench.experts.measure import REPORT, measure, references_of, report
@@ -173,7 +173,8 @@ def train_expert(
 
     `out` is a folder (default: the user's experts). Stopped by Ctrl-C or after `seconds`, it leaves a checkpoint there
     and the same call goes on; None means that steps are left. Virtual CPU devices must have been set up before.
-    Raises ValueError for a task that is not trained, for fewer than one step, and for a checkpoint of other settings.
+    Raises ValueError for a task that is not trained, for fewer than one step, and for a checkpoint of other settings;
+    StoreError, before any training, for a folder that cannot be written.
     """
     task = untrained(task_id)
     recipe = recipe or RECIPES.get(task.id, Recipe())
@@ -181,6 +182,7 @@ def train_expert(
     if recipe.steps < 1:
         raise ValueError(f"an expert needs at least one step of training, got {steps}")
     path = pathlib.Path(out or manifests.user_folder()) / f"{task.name}.safetensors"
+    store.preflight(path.parent)
     resume = checkpoint.path_of(path)
     training, done = search(task, recipe, seed, resume, log, seconds)
     if not done:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ilbench.nets import features, identity_norm, mlp, width_of
+from ilbench.nets import ACTIVATIONS, features, identity_norm, mlp, width_of
 from ilbench.types import Array, Discrete, Head, Space
 
 
@@ -20,6 +21,17 @@ class NetConfig:
     width: int = 64  # units per hidden layer
     depth: int = 2  # hidden layers
     activation: str = "tanh"  # tanh, relu or silu
+
+
+def check_net(head: str, config: Any) -> None:
+    """Raises ValueError for a width below 1, a negative depth and an unknown activation, as settings of `head`."""
+    for name, least in (("width", 1), ("depth", 0)):
+        if getattr(config, name) < least:
+            raise ValueError(f"{head}.{name} must be at least {least}, got {getattr(config, name)}")
+    if config.activation not in ACTIVATIONS:
+        close = difflib.get_close_matches(config.activation, ACTIVATIONS, n=1)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        raise ValueError(f"{head}.activation must be one of {', '.join(ACTIVATIONS)}, got {config.activation!r}.{hint}")
 
 
 def network(obs: Space, config: Any, size: int) -> tuple[Callable[..., Any], Callable[..., Any]]:

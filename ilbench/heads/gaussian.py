@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ilbench.heads._parametric import actions_of, network
+from ilbench.heads._parametric import actions_of, check_net, network
 from ilbench.types import Array, Box, Head, Space, Task
 
 
@@ -24,6 +24,10 @@ class Config:
     depth: int = 2  # hidden layers
     activation: str = "tanh"  # tanh, relu or silu
     min_std: float = 1e-2  # floor: a deterministic expert would drive the width to 0 and the density to infinity
+
+    def __post_init__(self) -> None:
+        if not self.min_std > 0:
+            raise ValueError(f"gaussian.min_std must be positive, got {self.min_std}")
 
 
 def skip(task: Task) -> str | None:
@@ -63,4 +67,5 @@ def _head(obs: Space, action: Space, config: Config) -> Head:
 
 def make(task: Task, config: Config) -> Head:
     """Means and widths `[A]` from observations `[*obs]`; the mean is deployed."""
+    check_net("gaussian", config)
     return _head(task.env.obs, task.env.action, config)

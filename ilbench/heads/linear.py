@@ -23,6 +23,10 @@ class Config:
 
     ridge: float = 1e-6  # added to the diagonal of the normal equations, per row (continuous actions only)
 
+    def __post_init__(self) -> None:
+        if not self.ridge >= 0:
+            raise ValueError(f"linear.ridge must be at least 0, got {self.ridge}")
+
 
 def skip(task: Task) -> str | None:
     """Fits every task."""

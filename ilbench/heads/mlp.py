@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from ilbench.heads._parametric import NetConfig as Config
-from ilbench.heads._parametric import actions_of, categorical, network
+from ilbench.heads._parametric import actions_of, categorical, check_net, network
 from ilbench.types import Discrete, Head, Space, Task
 
 
@@ -28,4 +28,5 @@ def _head(obs: Space, action: Space, config: Config) -> Head:
 
 def make(task: Task, config: Config) -> Head:
     """Logits `[n]` from observations `[*obs]`."""
+    check_net("mlp", config)
     return _head(task.env.obs, task.env.action, config)

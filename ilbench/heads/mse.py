@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from ilbench.heads._parametric import NetConfig as Config
-from ilbench.heads._parametric import actions_of, network, squared
+from ilbench.heads._parametric import actions_of, check_net, network, squared
 from ilbench.types import Box, Head, Space, Task
 
 
@@ -28,4 +28,5 @@ def _head(obs: Space, action: Space, config: Config) -> Head:
 
 def make(task: Task, config: Config) -> Head:
     """Actions `[A]` from observations `[*obs]`."""
+    check_net("mse", config)
     return _head(task.env.obs, task.env.action, config)

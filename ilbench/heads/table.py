@@ -31,6 +31,8 @@ class Config:
     def __post_init__(self) -> None:
         if self.unseen not in RULES:
             raise ValueError(f"table.unseen must be one of {', '.join(RULES)}, got {self.unseen!r}")
+        if not self.smoothing >= 0:
+            raise ValueError(f"table.smoothing must be at least 0, got {self.smoothing}")
 
 
 def skip(task: Task) -> str | None:

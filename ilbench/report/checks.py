@@ -20,7 +20,8 @@ FOLDER = "theory@1"  # where the records of checks lie, beside the suites'
 NOTES = (
     "kind: T theorem (a violation is a bug or a broken assumption), R rate, E empirical claim. n = 0: exact, float64.",
     "G <= B: interval of the paired difference. tau = G/B is tightness, v = B / largest gap possible. Verdicts: Holm over the report.",
-    "VACUOUS: the bound is no smaller than the largest gap there is. REFUTED AS EXPECTED: a counterexample did its work.",
+    "VACUOUS: the bound is no smaller than the largest gap there is; kind E: no method ever succeeds.",
+    "REFUTED AS EXPECTED: a counterexample did its work.",
 )
 
 
@@ -49,6 +50,17 @@ def counts(ran: Sequence[Ran]) -> dict[str, int]:
     return {v: found[v] for v in VERDICTS if found[v]}
 
 
+def _closing(ran: Sequence[Ran]) -> str:
+    """Which checks came out against what is expected, and how many claims of papers did not replicate: no failure, but said."""
+    wrong = [r.short for r in ran if r.failed]
+    said = f"Against what is expected: {', '.join(wrong)}" if wrong else "No theorem came out against what is expected"
+    n = counts(ran).get("NOT REPLICATED", 0)
+    if n:
+        where = ", ".join(r.short for r in ran if "NOT REPLICATED" in counts([r]))
+        said += f"; {n} published empirical claim{'' if n == 1 else 's'} did not replicate ({where})"
+    return f"{said}."
+
+
 def _overview(ran: Sequence[Ran]) -> Table:
     rows = []
     for r in ran:
@@ -59,12 +71,8 @@ def _overview(ran: Sequence[Ran]) -> Table:
             (r.short if r.short != r.id else "-", about, verdicts if r.error is None else f"BROKE: {r.error}", took)
         )
     said = ", ".join(f"{n} {v}" for v, n in counts(ran).items())
-    wrong = [r.short for r in ran if r.failed]
-    closing = (
-        f"Against what is expected: {', '.join(wrong)}." if wrong else "Nothing came out against what is expected."
-    )
     title = f"{len(ran)} checks, {sum(len(r.claims) for r in ran)} claims: {said or 'none'}"
-    return Table(title, ("check", "about", "claims", "took"), rows, (closing,))
+    return Table(title, ("check", "about", "claims", "took"), rows, (_closing(ran),))
 
 
 def text(ran: Sequence[Ran]) -> str:

@@ -60,6 +60,13 @@ def diagnosis(budget: exponents.Budget) -> str:
     return CAUSES["p_eps"] if terms["p_eps"].slope < -MATERIAL and terms["p_eps"].hi < 0 else "none"
 
 
+def diverged(records: Iterable[Record]) -> tuple[int, str]:
+    """How many runs have no numbers, and what to say about it: `2 of 10 diverged`, or nothing."""
+    ok = [r.status == "ok" for r in records]
+    lost = len(ok) - sum(ok)
+    return lost, f"{lost} of {len(ok)} diverged" if lost else ""
+
+
 def prefix_eps(curves: Mapping[str, np.ndarray], horizons: list[int]) -> np.ndarray:
     """Mean of eps_t over t <= H at every H `[K]`; interpolated between log-spaced steps in records without `prefix_eps`."""
     if "prefix_eps" in curves:
@@ -69,8 +76,13 @@ def prefix_eps(curves: Mapping[str, np.ndarray], horizons: list[int]) -> np.ndar
     return (np.cumsum(eps) / np.arange(1, horizons[-1] + 1))[np.asarray(horizons) - 1]
 
 
-def _rows(g: Group, label: str, horizons: list[int], eps: Any, own: Any, gap: Any, note: str = "") -> list[Row]:
-    """Rows from curves `[S, K]`, over the horizons at which every mean is positive and rests on more than one seed."""
+def _rows(
+    g: Group, label: str, horizons: list[int], eps: Any, own: Any, gap: Any, note: str = "", lost: str = ""
+) -> list[Row]:
+    """Rows from curves `[S, K]`, over the horizons at which every mean is positive and rests on more than one seed.
+
+    Seeds that diverged may be those that compound, so with `lost` ones a row has numbers and no diagnosis.
+    """
     rows = []
     h = np.asarray(horizons)
     for cost, value in ((ZERO_ONE, own * h), (TASK, gap)):
@@ -83,29 +95,38 @@ def _rows(g: Group, label: str, horizons: list[int], eps: Any, own: Any, gap: An
         found = exponents.budget(h[used], value[:, used], eps[:, used], own[:, used])
         said = "u = 1 by construction" if cost == ZERO_ONE else ""
         rows.append(
-            Row(g.task, label, cost, tuple(int(x) for x in h[used]), len(eps), found, diagnosis(found),
-                "; ".join(filter(None, (said, note))))
+            Row(g.task, label, cost, tuple(int(x) for x in h[used]), len(eps), found,
+                "unknown" if lost else diagnosis(found), "; ".join(filter(None, (said, note, lost))))
         )  # fmt: skip
     return rows
 
 
+def _blank(g: Group, label: str, horizons: list[int], seeds: int, lost: str) -> list[Row]:
+    """A row without numbers, where so many seeds diverged that fewer than two are left; none where none diverged."""
+    nothing = stats.Slope(None, reason="too few seeds")
+    budget = exponents.Budget(*[nothing] * len(exponents.Budget._fields))
+    return [Row(g.task, label, ZERO_ONE, tuple(horizons), seeds, budget, "unknown", lost)] if lost else []
+
+
 def _prefixes(g: Group, arrays: Arrays) -> list[Row]:
     kept = [arrays[r.id] for r in g.records if r.status == "ok" and r.id in arrays]
-    if len(kept) < 2:
-        return []
+    _, lost = diverged(g.records)
     listed: Any = g.records[0].cell.evaluation["prefixes"]
     horizons = [*sorted(h for h in listed if h < g.horizon), g.horizon]
+    if len(kept) < 2:
+        return _blank(g, g.label, horizons, len(kept), lost)
     eps = np.stack([prefix_eps(c, horizons) for c in kept])
     own = np.stack([np.asarray(c["prefix_cost"], float).mean(0) for c in kept]) / np.asarray(horizons)
     gap = np.stack([np.asarray(c["prefix_gap"], float) for c in kept])
-    return _rows(g, g.label, horizons, eps, own, gap, "" if "prefix_eps" in kept[0] else "eps interpolated")
+    return _rows(g, g.label, horizons, eps, own, gap, "" if "prefix_eps" in kept[0] else "eps interpolated", lost)
 
 
 def _independent(sweep: list[Group], label: str) -> list[Row]:
     """Runs of their own per horizon; seeds that ran at all of them."""
     seeds = sorted(set.intersection(*({r.cell.seed for r in g.records if r.status == "ok"} for g in sweep)))
+    _, lost = diverged(r for g in sweep for r in g.records)
     if len(seeds) < 2:
-        return []
+        return _blank(sweep[0], label, [g.horizon for g in sweep], len(seeds), lost)
 
     def curve(name: str) -> np.ndarray:
         return np.stack([g.values(name)[[g.seeds.index(s) for s in seeds]] for g in sweep], axis=1)
@@ -113,7 +134,7 @@ def _independent(sweep: list[Group], label: str) -> list[Row]:
     eps, note, c = curve("eps_bar"), "", sweep[0].config
     if c.get("dialled.schedule") == "iid":  # known, where a few held-out episodes would show no error at all
         eps, note = np.full_like(eps, c["dialled.eps"]), "eps as dialled"
-    return _rows(sweep[0], label, [g.horizon for g in sweep], eps, curve("eps_on"), curve("gap"), note)
+    return _rows(sweep[0], label, [g.horizon for g in sweep], eps, curve("eps_on"), curve("gap"), note, lost)
 
 
 def build(records: Iterable[Record], arrays: Arrays, forms: Any, name: Any) -> list[Row]:

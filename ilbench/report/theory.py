@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ilbench import stats
+from ilbench import registry, stats
 from ilbench.exact import closed_forms
 from ilbench.records import Record
 from ilbench.report import exponents
@@ -26,7 +26,7 @@ from ilbench.report.predictions import TASK, ZERO_ONE, predict
 from ilbench.report.tables import Table, interval, markdown, number
 from ilbench.report.tables import text as render
 
-RATES = {"bc": "<= 2", "ccil": "<= 2", "dagger": "<= 1"}  # O(eps H^2), O(eps H): upper rates at fixed eps
+DIVERGED = "A seed that diverged is in no number of its row, and such a row has no verdict."
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class Row:
     verdict: str
     note: str = ""
     points: list[dict[str, Any]] = field(default_factory=list)
+    diverged: int = 0  # seeds that are in no number of this row, which then has no verdict
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -78,6 +79,11 @@ def _forms(g: Group) -> dict[str, Any]:
 def _closed_form_rows(sweep: list[Group], family: int) -> list[Row]:
     """Rows of one algorithm on one task over independent horizons, one per cost that has a form; `family` rows in all."""
     rows = []
+    diverged, lost = exponents.diverged([r for g in sweep for r in g.records])
+    sweep = [g._replace(records=tuple(r for r in g.records if r.status == "ok")) for g in sweep]
+    needed = 1 if sweep[0].algorithm == "dialled" else 2  # its seeds are one policy: episodes give the interval
+    if any(len(g.records) < needed for g in sweep):
+        return [_blank("closed form", sweep[0], _name(sweep[0]), cost, diverged, lost) for cost in _forms(sweep[0])]
     first = sweep[0]
     for cost in _forms(first):
         form = [_forms(g)[cost](g.horizon) for g in sweep]
@@ -98,6 +104,7 @@ def _closed_form_rows(sweep: list[Group], family: int) -> list[Row]:
         equivalent = slope.lo90 is not None and slope.hi90 is not None and stats.tost(slope.lo90, slope.hi90, predicted)
         violated = not np.all((wide[0] <= form) & (form <= wide[1]))
         verdict = "VIOLATED" if violated else "HOLDS" if in_band and equivalent else "INCONCLUSIVE"
+        verdict = "" if diverged else verdict
         eps = first.config.get("dialled.eps")
         bound = None if eps is None else eps * horizons[-1] * (horizons[-1] + 1) / 2
         ratio = (None, None, None) if bound is None else (means[-1] / bound, low[-1] / bound, high[-1] / bound)
@@ -107,25 +114,17 @@ def _closed_form_rows(sweep: list[Group], family: int) -> list[Row]:
             for h, p, m, lo, hi in zip(horizons, form, means, low, high, strict=True)
         ]
         rows.append(
-            Row(
-                "closed form",
-                first.task,
-                _name(first),
-                cost,
-                tuple(horizons),
-                n,
-                predicted,
-                "",
-                slope,
-                in_band,
-                ratio,
-                "eps H(H+1)/2" if bound else "",
-                verdict,
-                "",
-                points,
-            )
-        )
+            Row("closed form", first.task, _name(first), cost, tuple(horizons), n, predicted, "", slope,
+                None if diverged else in_band, ratio, "eps H(H+1)/2" if bound else "", verdict, lost, points, diverged)
+        )  # fmt: skip
     return rows
+
+
+def _blank(kind: str, g: Group, name: str, cost: str, diverged: int, lost: str) -> Row:
+    """A row without numbers, where too few seeds are left for an interval."""
+    slope, rate = stats.Slope(None, reason="too few seeds"), _rate(g.algorithm) if kind == "bound" else ""
+    nothing = (None, None, None)
+    return Row(kind, g.task, name, cost, (), "-", None, rate, slope, None, nothing, "", "", lost, [], diverged)
 
 
 def _name(first: Group) -> str:
@@ -141,11 +140,18 @@ def _name(first: Group) -> str:
 
 
 # ------------------------------------------------------------------------------ trained learners
+def _rate(algorithm: str) -> str:
+    """The upper rate that an algorithm's module declares as `RATE`, read without importing it; empty where none."""
+    found = registry.entries("algorithms").get(algorithm)
+    return "" if found is None else str(dict(found.literals).get("RATE", ""))
+
+
 def _bound_row(g: Group, arrays: Mapping[str, Mapping[str, np.ndarray]]) -> Row | None:
     """Exponent over prefix horizons of one rollout, and cost against the bound at H."""
     ok = [r for r in g.records if r.status == "ok" and r.id in arrays]
+    diverged, lost = exponents.diverged(g.records)
     if len(ok) < 2:
-        return None
+        return _blank("bound", g, g.label, ZERO_ONE, diverged, lost) if diverged else None
     curves = [np.asarray(arrays[r.id]["prefix_cost"], float) for r in ok]
     evaluation = ok[0].cell.evaluation
     listed: Any = evaluation["prefixes"] or []
@@ -166,23 +172,10 @@ def _bound_row(g: Group, arrays: Mapping[str, Mapping[str, np.ndarray]]) -> Row 
         ratio = (fieller.value, fieller.lo, fieller.hi)
     used = [h for h, k in zip(horizons, kept, strict=True) if k]
     note = "" if discrete else "tolerance: not a theorem"
-    return Row(
-        "bound",
-        g.task,
-        g.label,
-        ZERO_ONE,
-        tuple(used),
-        f"{len(ok)} seeds x {ok[0].episodes.n}",
-        None,
-        RATES.get(g.algorithm, ""),
-        slope,
-        None,
-        ratio,
-        "min(H, H^2 eps)",
-        "",
-        note,
-        [{"claim": 0.0}] if claim is None else [dict(claim._asdict())],
-    )
+    said = "; ".join(filter(None, (note, lost)))
+    points: list[dict[str, Any]] = [{"claim": 0.0}] if claim is None else [dict(claim._asdict())]
+    return Row("bound", g.task, g.label, ZERO_ONE, tuple(used), f"{len(ok)} seeds x {ok[0].episodes.n}", None,
+               _rate(g.algorithm), slope, None, ratio, "min(H, H^2 eps)", "", said, points, diverged)  # fmt: skip
 
 
 def _judge(rows: list[Row]) -> list[Row]:
@@ -193,8 +186,8 @@ def _judge(rows: list[Row]) -> list[Row]:
     )  # type: ignore[arg-type]
     out = []
     for r in rows:
-        if r.kind != "bound":
-            out.append(r)
+        if r.kind != "bound" or r.diverged:
+            out.append(dataclasses.replace(r, points=[]) if r.kind == "bound" else r)
             continue
         claim = r.points[0] if r.points and "gap" in r.points[0] else None
         empirical = "EXCEEDED" if claim and claim["p"] < 0.05 else "VACUOUS" if claim and claim["vacuous"] else "WITHIN"
@@ -230,12 +223,12 @@ def _grid(horizons: tuple[int, ...]) -> str:
 def _closed_table(rows: list[Row]) -> Table:
     columns = (
         "task", "learner", "cost", "H", "n at largest H", "exponent predicted", "measured [95 %]", "in band",
-        "cost / eps H(H+1)/2", "verdict",
+        "cost / eps H(H+1)/2", "verdict", "",
     )  # fmt: skip
     cells = [
         (
             r.task, r.algorithm, r.cost, _grid(r.horizons), r.n, number(r.predicted, 4), interval(*r.slope[:3]),
-            "yes" if r.in_band else "NO", interval(*r.ratio), r.verdict,
+            "-" if r.in_band is None else "yes" if r.in_band else "NO", interval(*r.ratio), r.verdict or "-", r.note,
         )
         for r in rows
     ]  # fmt: skip
@@ -243,6 +236,7 @@ def _closed_table(rows: list[Row]) -> Table:
         "exponents: least-squares slope of log cost on log H over these horizons; independent runs, equal steps.",
         "in band: the closed form lies in the simultaneous 95 % band at every H. HOLDS: and the exponents agree within 0.1 (TOST).",
         "VIOLATED: the closed form lies outside a band that is simultaneous over all rows of this table.",
+        *((DIVERGED,) if any(r.diverged for r in rows) else ()),
     )
     return Table("Against closed forms", columns, cells, notes)
 
@@ -255,14 +249,16 @@ def _bound_table(rows: list[Row]) -> Table:
         (
             r.task, r.algorithm, _grid(r.horizons), r.n, r.rate or "-",
             interval(*r.slope[:3]) if r.slope.slope is not None else f"- ({r.slope.reason})",
-            interval(*r.ratio), r.verdict, r.note,
+            interval(*r.ratio), r.verdict or "-", r.note,
         )
         for r in rows
     ]  # fmt: skip
     notes = (
         "rate: the theory's upper rate at fixed eps; a learner may beat it. H: prefixes of one rollout; intervals by seed.",
         "bound: cost <= min(H, H^2 eps_bar), eps_bar held out (Ross & Bagnell 2010). VACUOUS: it is no smaller than H.",
-        "For continuous actions a mistake is a deviation beyond a tolerance; no theorem covers that, so such rows say WITHIN or EXCEEDED.",
+        "For continuous actions a mistake is a deviation beyond a tolerance; no theorem covers that.",
+        "Such rows say WITHIN or EXCEEDED, or VACUOUS like the others.",
+        *((DIVERGED,) if any(r.diverged for r in rows) else ()),
     )
     return Table("Trained learners", columns, cells, notes)
 

@@ -24,12 +24,13 @@ from typing import Any
 import numpy as np
 
 from ilbench import registry, stats
-from ilbench.claims import Claim, Kind, Result, equal, equivalent
+from ilbench.claims import Claim, Kind, Result, equal
 from ilbench.claims_along import along
 from ilbench.envs import copy_chain
 from ilbench.exact import bounds, dp
 from ilbench.exact import closed_forms as cf
 from ilbench.report.style import COLOURS, GREY, MARKS, legend_below
+from ilbench.theory import _slopes
 
 MODES = ("exact", "monte-carlo")
 FORMS = {"cliff": cf.cliff, "copy_chain": cf.copy_chain}
@@ -184,10 +185,9 @@ def _slope(name: str, samples: list[np.ndarray]) -> Claim:
     s = stats.slope_ci_independent([x.mean() for x in samples], ses, MC_H)
     text = f"{name}, rollouts: slope of log cost on log H, eps = {eps:g}, H = {MC_H[0]} ... {MC_H[-1]}"
     predicted = float(cf.exponent(name, MC_H, eps))
-    if s.slope is None or s.lo90 is None or s.hi90 is None:
-        return equivalent(text, predicted, np.nan, (np.nan, np.nan), 0.1, sum(map(len, samples)))
-    note = f"within +-.1 of the form's slope on this grid; half width {(s.hi90 - s.lo90) / 2:.3f}; 2 is its limit"
-    return equivalent(text, predicted, s.slope, (s.lo90, s.hi90), 0.1, sum(map(len, samples)), note=note)
+    half = (s.hi90 - s.lo90) / 2 if s.lo90 is not None and s.hi90 is not None else np.inf
+    note = f"within +-.1 of the form's slope on this grid; half width {half:.3f}; 2 is its limit"
+    return _slopes.equivalent(text, predicted, s, sum(map(len, samples)), note)
 
 
 def measure(mode: str, say: Callable[[str], None]) -> Result:

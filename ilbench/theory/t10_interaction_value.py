@@ -26,7 +26,7 @@ from ilbench.claims_along import along
 from ilbench.exact import closed_forms as cf
 from ilbench.exact import dp
 from ilbench.exact.reset_cliff import Interaction, interaction
-from ilbench.theory import _renewal, _rounds
+from ilbench.theory import _renewal, _rounds, _slopes
 from ilbench.theory._axes import log_ticks
 
 MODES = ("exact", "monte-carlo")
@@ -153,8 +153,8 @@ def _drawn_claims(sim: dict[str, Any]) -> tuple[Claim, ...]:
                          form, 0.03 * form, REPS, kind="R", note="margin 3 %"))  # fmt: skip
     for key in ("bc", "up"):
         s, form = stats.slope_ci(sim[key][:, None, AT], HORIZONS), float(cf.slope(HORIZONS, exact[key]))
-        out.append(equivalent(f"{names[key]}, drawn: slope in H = the exact law's ({form:.3f}), H = 5..40", form,
-                              s.slope or np.nan, (s.lo90 or np.nan, s.hi90 or np.nan), 0.1, REPS))  # fmt: skip
+        text = f"{names[key]}, drawn: slope in H = the exact law's ({form:.3f}), H = 5..40"
+        out.append(_slopes.equivalent(text, form, s, REPS))
     out += [
         at_most_estimated("recoverable, H = 20, equal labels: Stagger's gap <= 1/3 of BC's", stagger,
                           sim["bc_cost"][-1][:STAGGER_REPS] / 3, SHORT, kind="R",

@@ -165,53 +165,16 @@ def _head_claims() -> tuple[list[Claim], dict[str, Any]]:
     return [claim], {"drawn": np.histogram(drawn, np.linspace(-3, 3, 61), density=True)[0].tolist()}
 
 
-# ------------------------------------------------------------------------------------- factorial
-def _factorial_claims(results: dict[int, dict[str, dict[str, np.ndarray]]]) -> list[Claim]:
-    found = []
-    for sides, r in results.items():
-        name = "two-sided" if sides == 2 else "one-sided"
-        s = {m: v["success"] for m, v in r.items()}
-        single = np.maximum(s["straight flow (C2)"], s["residual regression (C3)"])
-        means = ", ".join(f"{m.split(' (')[0]} {v.mean():.3f}" for m, v in s.items())
-        for which in ("paper", "released"):
-            mip = s[f"MIP, {which} (C2+C3)"]
-            found += [
-                claims.above(f"peg in slot, {name}: MIP ({which}) - regression > max(C2, C3 alone - regression), success",
-                             mip - single, 0.0, kind="E",
-                             note=f"MIP - regression {(mip - s['regression']).mean():+.3f}; {len(mip)} paired seeds: {means}"),
-                claims.above(f"peg in slot, {name}: MIP ({which}) succeeds more often than regression", mip - s["regression"],
-                             0.0, kind="E", note=f"paired, {len(mip)} seeds"),
-            ]  # fmt: skip
-        off = {m: v["off_axis"] for m, v in r.items()}
-        found.append(claims.above(
-            f"peg in slot, {name}: MIP (paper) is nearer to the manifold of the slot than regression",
-            off["regression"] - off["MIP, paper (C2+C3)"], 0.0, kind="E",
-            note=f"off-axis distance {off['regression'].mean():.4f} and {off['MIP, paper (C2+C3)'].mean():.4f}"))  # fmt: skip
-    agreement = _rank_agreement(results[1])
-    found.append(claims.above(
-        "peg in slot, one-sided: validation loss does not rank methods (.5 - rank correlation with success > 0)",
-        0.5 - agreement, 0.0, kind="E", note=f"mean rank correlation {agreement.mean():.2f}, {len(agreement)} seeds"))  # fmt: skip
-    return found
-
-
-def _rank_agreement(r: dict[str, dict[str, np.ndarray]]) -> np.ndarray:
-    """Spearman's correlation `[S]` of low validation loss with success over the methods, within each seed."""
-    ranks = [
-        np.argsort(np.argsort(sign * np.stack([v[name] for v in r.values()], -1), -1), -1)
-        for name, sign in (("validation", -1), ("success", 1))
-    ]
-    return np.array([np.corrcoef(a, b)[0, 1] for a, b in zip(*ranks, strict=True)])
-
-
+# ------------------------------------------------------------------------------------- Monte Carlo
 def _monte_carlo(say: Callable[[str], None]) -> Result:
-    from ilbench.theory import _peg
+    from ilbench.theory import _factorial, _peg
 
     say("the Gaussian head on two modes")
     heads, data = _head_claims()
     say(f"factorial: {len(_peg.METHODS)} methods x 2 experts x {SEEDS} seeds")
     results = _peg.factorial(SEEDS, 0x7154)
     kept = {str(k): {m: {n: x.tolist() for n, x in v.items()} for m, v in r.items()} for k, r in results.items()}
-    return Result((*heads, *_factorial_claims(results)), data | {"factorial": kept})
+    return Result((*heads, *_factorial.claims_of(results)), data | {"factorial": kept})
 
 
 # ------------------------------------------------------------------------------------------ plot
