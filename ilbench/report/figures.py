@@ -90,7 +90,7 @@ def _budgets(axis: Any, rows: list[dict[str, Any]], names: list[str] | None = No
                     n, y, bars, fmt=f"{MARKS[i]}{style}", ms=4, color=COLOURS[i], capsize=2,
                     label=name if style == "-" else None,
                 )  # fmt: skip
-    axis.set(xscale="log", xlabel="expert labels", ylabel="score (0 random, 1 expert)")
+    axis.set(xscale="log", xlabel="budget of expert labels", ylabel="score (0 random, 1 expert)")
     axis.xaxis.set_minor_formatter(NullFormatter())
     axis.set_title(f"{rows[0]['task']}: clean (lines)\nand under noise (dashed), IQM, 95 %", fontsize=9)
     if names is None:
@@ -127,7 +127,7 @@ def _scores(axis: Any, board: leaderboard.Board) -> None:
     axis.axvline(1.0, color="#999999", lw=1, ls="--")
     axis.set_yticks(range(len(tasks)), [t.split("@")[0] for t in tasks])
     axis.set(xlabel="score (0 random, 1 expert)")
-    axis.set_title("Score at equal labels, the largest budget (IQM, 95 %)", fontsize=9)
+    axis.set_title("Score at the largest budget (IQM, 95 %)", fontsize=9)
     legend_below(axis, 3)
 
 
@@ -151,7 +151,7 @@ def budgets(records: Iterable[Record]) -> str | None:
         axis.set_title(task.split("@")[0] + ("" if noise is None else f", noise {noise:g}"), fontsize=9)
     for axis in axes[len(swept) :]:
         axis.axis("off")
-    canvas.supxlabel("expert labels", fontsize=9)
+    canvas.supxlabel("budget of expert labels", fontsize=9)
     canvas.supylabel("score (0 random, 1 expert), IQM, 95 %", fontsize=9)
     drawn = {k: h for axis in axes for h, k in zip(*axis.get_legend_handles_labels(), strict=True)}
     title = "clean: lines; under noise: dashed"
