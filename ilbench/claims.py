@@ -70,6 +70,7 @@ class Result:
 
 
 def settled(ok: bool, kind: Kind, expected: Expected) -> str:
+    """The verdict of a claim that came out true or not, in the words of its kind and of what was expected."""
     if kind == "E":
         return "REPLICATED" if ok else "NOT REPLICATED"
     if expected == "fails":

@@ -5,20 +5,16 @@ A block is the cells that differ only in their seed; it is trained and evaluated
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import difflib
 import fnmatch
 import json
-import math
 import re
-import types
-import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ilbench import registry
+from ilbench.configs import build_config, cast, read
 from ilbench.evidence import Protocol
 from ilbench.fit import FitConfig
 from ilbench.noise import unfit
@@ -71,54 +67,6 @@ class Plan:
 
 
 # ------------------------------------------------------------------------------------------ configs
-def _read(value: Any) -> Any:
-    """What the text of a `--set` means: JSON where it is some, else the text itself."""
-    if isinstance(value, str):
-        with contextlib.suppress(json.JSONDecodeError):
-            return json.loads(value.lower() if value in ("True", "False") else value)
-    return value
-
-
-def _cast(prefix: str, name: str, kind: Any, value: Any) -> Any:
-    """`value` as the type a config field declares; raises ValueError that names the field, the value and the type."""
-    given = value
-    if kind is not str:
-        value = _read(value)
-    if typing.get_origin(kind) in (typing.Union, types.UnionType):
-        if value is None or (isinstance(value, str) and value.lower() == "none"):
-            return None
-        kinds = [k for k in typing.get_args(kind) if k is not types.NoneType]
-        return _cast(prefix, name, kinds[0], given) if len(kinds) == 1 else value
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value) if abs(value) < 1e300 else math.inf
-    if typing.get_origin(kind) is tuple:
-        item = typing.get_args(kind)[0]
-        if not isinstance(value, (list, tuple)):
-            what = getattr(item, "__name__", str(item))
-            raise ValueError(f"{prefix}.{name} must be a list of {what}, in brackets, got {value!r}")
-        return tuple(_cast(prefix, f"{name}[{i}]", item, v) for i, v in enumerate(value))
-    plain = kind if isinstance(kind, type) else None
-    if plain in (int, float, bool, str) and (
-        not isinstance(value, plain) or (plain is int and isinstance(value, bool))
-    ):
-        raise ValueError(f"{prefix}.{name} must be {plain.__name__}, got {value!r}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{prefix}.{name} must be a finite number, got {given!r}")
-    return value
-
-
-def build_config(prefix: str, cls: Any, given: Mapping[str, Any]) -> Any:
-    """A config dataclass from `{"field": value}`; raises ValueError for unknown fields, with the closest match."""
-    hints = typing.get_type_hints(cls)
-    known = {f.name: hints[f.name] for f in dataclasses.fields(cls)}
-    for name in given:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f" Did you mean {prefix}.{close[0]}?" if close else f" There are: {', '.join(known) or 'none'}."
-            raise ValueError(f"{prefix} has no field {name!r}.{hint}")
-    return cls(**{name: _cast(prefix, name, known[name], value) for name, value in given.items()})
-
-
 def _part(config: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     return {key.split(".", 1)[1]: value for key, value in config.items() if key.split(".", 1)[0] == prefix}
 
@@ -127,12 +75,12 @@ def _task_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """A task's options as the types that its maker declares; unknown ones stay, for the registry to refuse."""
     kinds = registry.task_options(name) if given else None
     if kinds is not None:
-        return {key: _cast("task", key, kinds[key], value) if key in kinds else value for key, value in given.items()}
-    read = {key: _read(value) for key, value in given.items()}
-    for key, value in read.items():
+        return {key: cast("task", key, kinds[key], value) if key in kinds else value for key, value in given.items()}
+    plain = {key: read(value) for key, value in given.items()}
+    for key, value in plain.items():
         if isinstance(value, (list, dict)):
             raise ValueError(f"task.{key} must be a number or a word, got {value!r}")
-    return read
+    return plain
 
 
 def check_seeds(seeds: Iterable[int]) -> None:
@@ -214,9 +162,8 @@ def override(blocks: Iterable[Block], changes: Mapping[str, Any]) -> tuple[Block
         hit = [prefix in ("fit", "task", "evaluation", "block", b.algorithm, b.head) for b in out]
         if not any(hit):
             names = sorted({"fit", "task", "evaluation", "block"} | {b.algorithm for b in out} | {b.head for b in out})
-            close = difflib.get_close_matches(prefix, names, n=1)
-            hint = f" Did you mean {close[0]}.{name}?" if close else f" There are: {', '.join(names)}."
-            raise ValueError(f"--set {key}: nothing in this run is called {prefix!r}.{hint}")
+            hint = registry.hint(prefix, names, after=f".{name}")
+            raise ValueError(f"--set {key}: nothing in this run is called {prefix!r}. {hint}")
         out = tuple(_changed(b, prefix, name, value) if h else b for b, h in zip(out, hit, strict=True))
     return out
 
@@ -226,15 +173,14 @@ def _changed(block: Block, prefix: str, name: str, value: Any) -> Block:
         # The protocol's name says how this ilbench evaluates: changing the word would not change what is done.
         fields = [f.name for f in dataclasses.fields(Protocol) if f.name != "name"]
         if name not in fields:
-            close = difflib.get_close_matches(name, fields, n=1)
-            hint = f"Did you mean evaluation.{close[0]}?" if close else f"There are: {', '.join(fields)}."
+            hint = registry.hint(name, fields, before="evaluation.")
             raise ValueError(f"evaluation has no field {name!r} that --set may change. {hint}")
         protocol = dataclasses.asdict(block.protocol) | {name: value}
         return dataclasses.replace(block, protocol=build_config("evaluation", Protocol, protocol))
     if prefix == "block":
         if name != "labels":
             raise ValueError(f"block has no field {name!r} that --set may change; there is: labels")
-        return dataclasses.replace(block, labels=_cast("block", name, int, value))
+        return dataclasses.replace(block, labels=cast("block", name, int, value))
     return dataclasses.replace(block, config={**block.config, f"{prefix}.{name}": value})
 
 

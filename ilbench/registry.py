@@ -15,7 +15,7 @@ import inspect
 import pathlib
 import re
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
@@ -130,11 +130,18 @@ def entries(kind: str) -> dict[str, Entry]:
     return dict(sorted(found.items()))
 
 
+def hint(name: str, allowed: Iterable[str], before: str = "", after: str = "") -> str:
+    """What a message on an unknown name ends with: the closest match, spelled in full, or all that there are."""
+    there = list(allowed)
+    close = difflib.get_close_matches(name, there, n=1)
+    return f"Did you mean {before}{close[0]}{after}?" if close else f"There are: {', '.join(there) or 'none'}."
+
+
 def unknown(kind: str, name: str, allowed: list[str]) -> UnknownName:
     """The error for a name that is not there: what was given, the closest matches, where to look."""
     close = difflib.get_close_matches(name, allowed, n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(close)}?" if close else f" There are: {', '.join(allowed)}."
-    return UnknownName(f"unknown {kind.rstrip('s')} {name!r}.{hint} (ilbench list {kind})")
+    near = f" Did you mean {' or '.join(close)}?" if close else f" There are: {', '.join(allowed)}."
+    return UnknownName(f"unknown {kind.rstrip('s')} {name!r}.{near} (ilbench list {kind})")
 
 
 def entry(kind: str, name: str) -> Entry:
@@ -174,9 +181,7 @@ def _make_task(name: str, horizon: int | None, kwargs: tuple[tuple[str, Any], ..
     options = task_options(name) if kwargs else None
     for option, _ in kwargs:
         if options is not None and option not in options:
-            close = difflib.get_close_matches(option, options, n=1)
-            hint = f"Did you mean task.{close[0]}?" if close else f"There are: {', '.join(options) or 'none'}."
-            raise ValueError(f"task {name!r} has no option {option!r}. {hint}")
+            raise ValueError(f"task {name!r} has no option {option!r}. {hint(option, options, before='task.')}")
     return task_maker(name)(name, horizon=horizon, **dict(kwargs))
 
 

@@ -5,7 +5,7 @@ from collections import defaultdict
 
 import pytest
 
-from ilbench import plan, registry, runner
+from ilbench import configs, plan, registry, runner
 
 STEPS = (10, 20)
 
@@ -84,7 +84,7 @@ def test_options_of_a_task_have_its_makers_types():
     ],
 )
 def test_a_value_takes_the_type_of_its_field(kind, given, read):
-    found = plan._cast("a", "b", kind, given)
+    found = configs.cast("a", "b", kind, given)
     assert found == read
     assert type(found) is type(read)
 
@@ -103,4 +103,4 @@ def test_a_value_takes_the_type_of_its_field(kind, given, read):
 )
 def test_a_value_of_another_type_is_refused(kind, given):
     with pytest.raises(ValueError, match=r"a\.b"):
-        plan._cast("a", "b", kind, given)
+        configs.cast("a", "b", kind, given)

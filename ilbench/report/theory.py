@@ -223,7 +223,7 @@ def _grid(horizons: tuple[int, ...]) -> str:
 def _closed_table(rows: list[Row]) -> Table:
     columns = (
         "task", "learner", "cost", "H", "n at largest H", "exponent predicted", "measured [95 %]", "in band",
-        "cost / eps H(H+1)/2", "verdict", "",
+        "cost / eps H(H+1)/2", "verdict", "note",
     )  # fmt: skip
     cells = [
         (
