@@ -135,7 +135,7 @@ def _stored(results: str | None) -> set[str]:
     from ilbench.report import source
 
     folders = source.FOLDERS if results is None else (results,)
-    return {_stem(p.parent.name) for folder in folders for p in pathlib.Path(folder).glob("*@*/records")}
+    return {_stem(suite) for folder in folders for suite in source.suites(pathlib.Path(folder))}
 
 
 def _unknown(name: str, suites: set[str]) -> ValueError:

@@ -23,13 +23,14 @@ class Found(NamedTuple):
     arrays: dict[str, dict[str, np.ndarray]]
 
 
-def _suites(folder: pathlib.Path) -> list[str]:
+def suites(folder: pathlib.Path) -> list[str]:
+    """The suites, `name@version`, that have records in a folder."""
     return sorted(p.parent.name for p in folder.glob("*@*/records") if p.parent.name.rsplit("@", 1)[1].isdigit())
 
 
 def _absent(suite: str, folders: list[pathlib.Path]) -> Exception:
     """The error for a suite without records: one that cannot have any is a wrong name, any other is yet to be run."""
-    have = sorted({s for f in folders for s in _suites(f)})
+    have = sorted({s for f in folders for s in suites(f)})
     where = " or ".join(f"{f}/" for f in folders)
     stem, at, _ = suite.partition("@")
     declared = stem.removesuffix("+custom")
@@ -57,7 +58,7 @@ def load(suite: str = "quick", results: str | pathlib.Path | None = None) -> Fou
         )
     folders = [pathlib.Path(results)] if results is not None else [pathlib.Path(f) for f in FOLDERS]
     for folder in folders:
-        there = [s for s in _suites(folder) if s == suite or s.rsplit("@", 1)[0] == suite]
+        there = [s for s in suites(folder) if s == suite or s.rsplit("@", 1)[0] == suite]
         if there:
             name = max(there, key=lambda s: int(s.rsplit("@", 1)[1]))
             break
