@@ -19,7 +19,7 @@ from ilbench.nets import mlp
 from ilbench.parallel import per_seed
 from ilbench.types import Array, Demos, PyTree
 
-FLOOR = 1e-4  # a feature that never moves must not be blown up
+STILL = 1e-4  # mean absolute deviation below which a feature does not move: its scale is 1, lest it be blown up
 POWER_STEPS = 2  # power iterations per update; the vector is carried on, so that they add up
 
 
@@ -45,7 +45,8 @@ def transitions(demos: Demos, actions: int | None) -> Transitions:
 def _scale(x: Array, weight: Array) -> dict[str, Array]:
     total = jnp.maximum(jnp.sum(weight), 1.0)
     mean = weight @ x / total
-    return {"mean": mean, "mad": jnp.maximum(weight @ jnp.abs(x - mean[None, :]) / total, FLOOR)}
+    mad = weight @ jnp.abs(x - mean[None, :]) / total
+    return {"mean": mean, "mad": jnp.where(mad < STILL, 1.0, mad)}
 
 
 def _layers(net: PyTree) -> list[str]:

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from ilbench.rollout import EVIDENCE, episode_keys, mixed, replay, rollout
-from ilbench.types import Demos, Discrete, Policy, Task
+from ilbench.types import Demos, Discrete, Policy, Space, Task
 
 CURVE_POINTS = 32  # curves over t are stored at no more than this many log-spaced steps
 
@@ -26,7 +26,7 @@ class Evidence(NamedTuple):
     deltas: tuple[float, ...]  # 0-1 cost is 1{error > delta}; the first is the headline
     prefixes: tuple[int, ...]  # horizons at which cumulative costs are read off, K of them
     reward_range: tuple[float, float] | None
-    references: dict[str, float]  # mean return of "random" and "expert" at this horizon
+    references: dict[str, float]  # mean return of "random" and "expert" at this horizon, and of "noisy_expert" where there is noise
     held_out_error: np.ndarray  # `[N, H]` the learner's imitation error at the expert's states
     expert_alive: np.ndarray  # `[N, H]` bool
     expert_reward: np.ndarray  # `[N, H]`
@@ -35,6 +35,8 @@ class Evidence(NamedTuple):
     reward: np.ndarray  # `[N, H]`
     noisy_reward: np.ndarray | None = None  # `[N, H]` under the protocol's noise, where it has some
     noisy_alive: np.ndarray | None = None  # `[N, H]` bool
+    constant_error: np.ndarray | None = None  # `[N, H]` the error of the best constant action at the expert's states
+    held_out_loss: tuple[float, float] | None = None  # the head's loss on them, half way through its last fit and at its end
 
 
 def mistakes(error: np.ndarray, alive: np.ndarray, delta: float) -> np.ndarray:
@@ -79,18 +81,37 @@ def roll(task: Task, policy: Policy, seeds: tuple[int, ...], episodes: int, *, b
     keys = episode_keys(f"evaluation/{task.name}", seeds, episodes)
     behaviour = _broadcast(mixed(task.env.action, task.horizon, beta=beta), len(seeds))
     return rollout(
-        task.env, task.expert, policy, behaviour, keys, horizon=task.horizon, record=EVIDENCE, block=task.block
+        task.env, task.expert, policy, behaviour, keys, horizon=task.horizon, record=EVIDENCE, block=task.block, seeds=seeds
     )
 
 
 def held_out_errors(task: Task, policy: Policy, seeds: tuple[int, ...], expert: Demos) -> np.ndarray:
     """The learner's imitation error `[S, N, H]` at the expert's held-out states; non-finite actions count as inf."""
     assert expert.label is not None
-    proposed = replay(policy, expert.obs, episode_keys("replay", seeds, expert.label.shape[1]))
-    if isinstance(task.env.action, Discrete):
-        return (proposed != expert.label).astype(np.float32)
-    gap = np.abs(proposed - expert.label).max(-1)
-    return np.where(np.isfinite(gap), gap, np.inf)
+    proposed = replay(policy, expert.obs, episode_keys("replay", seeds, expert.label.shape[1]), seeds)
+    return errors(task.env.action, proposed, expert.label)
+
+
+def errors(space: Space, action: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """`rollout.imitation_error` of arrays `[..., *action]` on the host, `[...]`."""
+    if isinstance(space, Discrete):
+        return (action != label).astype(np.float32)
+    gap = np.abs(np.clip(action, space.low, space.high) - np.clip(label, space.low, space.high)).max(-1)
+    return np.where(np.isfinite(action).all(-1) & np.isfinite(gap), gap, np.inf).astype(np.float32)
+
+
+def constant_errors(space: Space, expert: Demos) -> np.ndarray:
+    """The error `[S, N, H]` of each seed's best constant action at the expert's states: the commonest, or the mean."""
+    label, alive = np.asarray(expert.label), np.asarray(expert.alive)
+    best = []
+    for actions, mask in zip(label, alive, strict=True):
+        seen = actions[mask]
+        if isinstance(space, Discrete):
+            best.append(np.bincount(seen, minlength=space.n).argmax())
+        else:
+            best.append(seen.mean(0, dtype=np.float64) if len(seen) else np.zeros(space.dim))
+    action = np.asarray(best).reshape(len(best), 1, 1, *space.shape)
+    return errors(space, np.broadcast_to(action, label.shape), label)
 
 
 def split(
@@ -101,11 +122,19 @@ def split(
     held_out: np.ndarray,
     learner: Demos,
     noisy: Demos | None = None,
+    losses: np.ndarray | None = None,
 ) -> list[Evidence]:
-    """One Evidence per seed from seed-batched rollouts."""
+    """One Evidence per seed from seed-batched rollouts; `losses [S, 2]`: held-out, half way and at the end of the last fit."""
     prefixes = tuple(sorted({h for h in protocol.prefixes if h < task.horizon} | {task.horizon}))
     shared = (task.horizon, task.deltas, prefixes, task.reward_range, references)
     fields = [held_out, expert.alive, expert.reward, learner.error, learner.alive, learner.reward]
-    if noisy is not None:
-        fields += [noisy.reward, noisy.alive]
-    return [Evidence(*shared, *(np.asarray(x)[s] for x in fields)) for s in range(len(held_out))]
+    noise = [None, None] if noisy is None else [noisy.reward, noisy.alive]
+    fields += [*noise, constant_errors(task.env.action, expert)]
+    return [
+        Evidence(
+            *shared,
+            *(None if x is None else np.asarray(x)[s] for x in fields),
+            None if losses is None else (float(losses[s, 0]), float(losses[s, 1])),
+        )
+        for s in range(len(held_out))
+    ]

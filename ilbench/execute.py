@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,14 +11,18 @@ import jax
 import numpy as np
 
 from ilbench import fit as fitting
-from ilbench import parallel, references, registry
+from ilbench import parallel, references, validate
 from ilbench.evidence import held_out_errors, roll, split
-from ilbench.lab import Lab, finite, to_policy
+from ilbench.lab import Lab, finite, rows, to_policy
+from ilbench.measuring import measure_all
 from ilbench.noise import noisy
 from ilbench.plan import Plan
 from ilbench.records import MAX_EPISODES
 from ilbench.rollout import seed_keys
 from ilbench.types import Demos, Policy, Task, Trained
+
+NOISY_EXPERT_EPISODES = 256  # of the expert under noise: what a noisy score of 1 is
+SPENT = ("labels", "env_steps", "takeovers", "takeover_steps", "switches")
 
 
 @dataclass
@@ -28,14 +33,24 @@ class Session:
     expert: dict[Any, Demos] = field(default_factory=dict)
     references: dict[Any, Any] = field(default_factory=dict)
     task: Task | None = None
+    shared_s: float = 0.0  # seconds that went into them since they were last asked for, without compiling
 
     def enter(self, task: Task) -> None:
         """Forgets what belongs to another task, so that memory stays bounded by one."""
         if self.task is not task:
             self.demos.clear()
             self.expert.clear()
+            self.references.clear()
             self.task = task
             parallel.spare_mappings()
+
+    def once(self, kept: dict[Any, Any], key: Any, make: Callable[[], Any]) -> Any:
+        """What `kept` has under `key`, made the first time; the time that takes is nobody's in particular."""
+        if key not in kept:
+            started, compiled = time.perf_counter(), parallel.COMPILE_SECONDS[0]
+            kept[key] = make()
+            self.shared_s += time.perf_counter() - started - (parallel.COMPILE_SECONDS[0] - compiled)
+        return kept[key]
 
 
 @dataclass(frozen=True)
@@ -50,8 +65,7 @@ class Outcome:
     curves: dict[str, np.ndarray]
     returns: np.ndarray  # `[N]`
     costs: np.ndarray  # `[N]`
-    labels: int
-    env_steps: int
+    spent: dict[str, int]  # labels, env_steps, takeovers, takeover_steps, switches
 
 
 @dataclass(frozen=True)
@@ -64,7 +78,8 @@ class Executed:
     gradient_steps: int
     eval_steps: int  # live and dead env steps of evaluation, all seeds
     compile_s: float
-    run_s: float
+    run_s: float  # of this block alone
+    shared_s: float  # of what it made first and other blocks of the task use too: references, expert rollouts
 
 
 def _evaluated(plan: Plan) -> Task:
@@ -74,18 +89,40 @@ def _evaluated(plan: Plan) -> Task:
 
 def _expert_evidence(session: Session, plan: Plan, seeds: tuple[int, ...]) -> Demos:
     protocol = plan.block.protocol
-    key = (seeds, protocol.held_out, bool(protocol.noise))
-    if key not in session.expert:
+
+    def make() -> Demos:
         placeholder = to_policy(plan.head, fitting.init(plan.head, seed_keys("init", seeds)))
-        session.expert[key] = roll(_evaluated(plan), placeholder, seeds, protocol.held_out, beta=1.0)
-    return session.expert[key]
+        return roll(_evaluated(plan), placeholder, seeds, protocol.held_out, beta=1.0)
+
+    # With the head: the program that rolls holds the learner's network too, and another program rounds otherwise.
+    key = (seeds, protocol.held_out, bool(protocol.noise), plan.head)
+    return session.once(session.expert, key, make)
 
 
-def _references(session: Session, task: Task) -> dict[str, Any]:
-    key = (task.name, task.horizon, id(task))
-    if key not in session.references:
-        session.references[key] = references.references(task)
-    return session.references[key]
+def _references(session: Session, plan: Plan) -> dict[str, Any]:
+    """Returns of random and expert, and of the expert under the protocol's noise, seeing what the learner sees."""
+    found = session.once(session.references, None, lambda: references.references(plan.task))
+    noise = plan.block.protocol.noise
+    if not noise:
+        return found
+
+    def make() -> dict[str, Any]:
+        seeds = (references.SEED,)
+        placeholder = to_policy(plan.head, fitting.init(plan.head, seed_keys("init", seeds)))
+        rolled = roll(noisy(plan.task, noise, blind=True), placeholder, seeds, NOISY_EXPERT_EPISODES, beta=1.0)
+        return references.mean_of(np.asarray(rolled.reward, np.float64)[0].sum(-1))
+
+    return {**found, "noisy_expert": session.once(session.references, (noise, plan.head), make)}
+
+
+def _losses(plan: Plan, lab: Lab, expert: Demos) -> np.ndarray | None:
+    """The head's loss on the expert's held-out states `[S, 2]`, half way through the last fit and at its end."""
+    if not lab.fits:
+        return None
+    alive = np.asarray(expert.alive)
+    data = rows(expert._replace(revealed=alive))
+    both = lab.fits[-1].halfway, lab.fits[-1].params
+    return np.stack([np.asarray(fitting.loss(plan.head, params, data), np.float64) for params in both], axis=1)
 
 
 def _scalar(value: Any) -> float | None:
@@ -93,25 +130,18 @@ def _scalar(value: Any) -> float | None:
 
 
 def _measure(
-    plan: Plan, seeds: tuple[int, ...], policy: Policy, expert: Demos, refs: dict[str, Any]
+    plan: Plan, seeds: tuple[int, ...], policy: Policy, expert: Demos, refs: dict[str, Any], losses: np.ndarray | None
 ) -> tuple[list[dict[str, Any]], Demos]:
     """All measures of one policy, a dict per seed, and its rollouts `[S, N, H]`."""
     protocol = plan.block.protocol
-    # With noise the clean evaluation runs in the noisy program at sigma = 0: one compile serves both.
-    task = noisy(plan.task, 0.0) if protocol.noise else plan.task
-    learner = roll(task, policy, seeds, protocol.episodes, beta=0.0)
+    learner = roll(_evaluated(plan), policy, seeds, protocol.episodes, beta=0.0)
     shaken = (
         roll(noisy(plan.task, protocol.noise), policy, seeds, protocol.episodes, beta=0.0) if protocol.noise else None
     )
     held_out = held_out_errors(plan.task, policy, seeds, expert)
     means = {name: ref["mean"] for name, ref in refs.items()}
-    measured = []
-    for evidence in split(plan.task, protocol, means, expert, held_out, learner, shaken):
-        values: dict[str, Any] = {}
-        for name in registry.entries("measures"):
-            values.update(registry.load("measures", name).measure(evidence))
-        measured.append(values)
-    return measured, learner
+    found = split(plan.task, protocol, means, expert, held_out, learner, shaken, losses)
+    return [measure_all(evidence) for evidence in found], learner
 
 
 def _costs(learner: Demos, delta: float) -> np.ndarray:
@@ -130,7 +160,7 @@ def _outcome(
     learner: Demos,
     costs: np.ndarray,
     ok: bool,
-    lab: Lab,
+    spent: dict[str, int],
 ) -> Outcome:
     values = measured[trained.selected][s]
     scalars = {k: _scalar(v) for k, v in values.items() if np.ndim(v) == 0 or v is None}
@@ -153,8 +183,9 @@ def _outcome(
     reason = None if status == "ok" else "non-finite parameters after training" if not ok else "non-finite return"
     assert learner.reward is not None
     returns = np.asarray(learner.reward[s], np.float64).sum(-1)
-    if status == "diverged":
-        scalars = {k: v if k not in ("score", "gap", "return") else None for k, v in scalars.items()}
+    if status == "diverged":  # what it did is no measurement: only that it fell, and erred at every step
+        kept = ("noisy_expert_return", "noisy_expert_score")
+        scalars = {k: v if k in kept else 0.0 if k.endswith("survived") else None for k, v in scalars.items()}
         returns = np.nan_to_num(returns, nan=0.0, posinf=0.0, neginf=0.0)
     curves = {k: np.nan_to_num(v, nan=0.0, posinf=0.0, neginf=0.0) for k, v in curves.items()}
     return Outcome(
@@ -166,31 +197,37 @@ def _outcome(
         curves,
         returns,
         costs[s],
-        int(lab.ledger.labels[s]),
-        int(lab.ledger.env_steps[s]),
+        spent,
     )
 
 
 def execute(plan: Plan, seeds: tuple[int, ...], session: Session) -> Executed:
-    """Trains the block's algorithm for `seeds`, evaluates every policy it returns, and measures them."""
+    """Trains the block's algorithm for `seeds`, evaluates every policy it returns, and measures them.
+
+    A seed's outcome depends on the block and the seed alone. Raises ValueError for an algorithm that returns something else
+    than it should, and what its plug-ins raise.
+    """
     started, compiled = time.perf_counter(), parallel.COMPILE_SECONDS[0]
     session.enter(plan.task)
-    lab = Lab(plan.task, plan.head, seeds, plan.block.labels, plan.fit, session.demos, plan.block.unit)
+    session.shared_s = 0.0
+    lab = Lab(plan.task, plan.head, seeds, plan.block.labels, plan.fit, session.demos)
     trained: Trained = plan.algorithm.train(lab, seed_keys("algorithm", seeds), plan.task, plan.config)
-    if trained.selected not in trained.policies:
-        raise ValueError(
-            f"{plan.block.algorithm} selected {trained.selected!r}, but returned only {sorted(trained.policies)}"
-        )
-    refs = _references(session, plan.task)
+    validate.trained(trained, plan.block.algorithm, seeds)
+    refs = _references(session, plan)
     expert = _expert_evidence(session, plan, seeds)
     measured, rolled = {}, {}
+    losses = _losses(plan, lab, expert)
     for name, policy in trained.policies.items():
-        measured[name], rolled[name] = _measure(plan, seeds, policy, expert, refs)
+        measured[name], rolled[name] = _measure(plan, seeds, policy, expert, refs, losses)
+        if name != trained.selected:
+            del rolled[name]  # a record as long as the evaluation: only the scored one's is read again
     learner, chosen = rolled[trained.selected], trained.policies[trained.selected]
     costs = _costs(learner, plan.task.deltas[0])
     ok = np.broadcast_to(finite(chosen.params), (len(seeds),))
+    ledger = lab.ledger
+    spent = [{name: int(getattr(ledger, name)[s]) for name in SPENT} for s in range(len(seeds))]
     outcomes = tuple(
-        _outcome(s, seed, measured, trained, learner, costs, bool(ok[s]), lab) for s, seed in enumerate(seeds)
+        _outcome(s, seed, measured, trained, learner, costs, bool(ok[s]), spent[s]) for s, seed in enumerate(seeds)
     )
     compile_s = parallel.COMPILE_SECONDS[0] - compiled
     steps = len(seeds) * plan.task.horizon * (plan.block.protocol.episodes * len(measured))
@@ -198,8 +235,9 @@ def execute(plan: Plan, seeds: tuple[int, ...], session: Session) -> Executed:
         outcomes,
         refs,
         jax.tree.map(np.asarray, chosen),
-        lab.ledger.gradient_steps,
+        ledger.gradient_steps,
         steps,
         compile_s,
-        time.perf_counter() - started - compile_s,
+        time.perf_counter() - started - compile_s - session.shared_s,
+        session.shared_s,
     )

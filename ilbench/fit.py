@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,8 @@ AHEAD = 8_000_000  # rows drawn ahead of a fit at most: 32 MB, and six times tha
 class FitConfig:
     """Optimiser settings, the same for every algorithm of a suite and declared before it runs."""
 
-    updates: int = 2000  # gradient steps of the whole training, all rounds together
+    updates: int = 2000  # gradient steps of a fit; a method that fits in rounds takes as many in each
+    equal_steps: bool = False  # rounds share `updates`: methods at equal gradient steps instead of each to convergence
     batch: int = 256  # rows per step
     learning_rate: float = 1e-3  # Adam; decays to 0 along a cosine within each fit
     weight_decay: float = 0.0  # AdamW, per step and unit of learning rate
@@ -49,7 +50,15 @@ def _loss(head: Head, params: PyTree, data: Data) -> Array:
     return jnp.sum(losses * data.weight) / jnp.maximum(jnp.sum(data.weight), 1e-8)
 
 
-def _fit_one(shared: Any, item: Any, *, head: Head, obs: Space, updates: int, batch: int) -> tuple[PyTree, Array]:
+class Fitted(NamedTuple):
+    """What a fit leaves, for S seeds: parameters at its end and half way through, and the training loss."""
+
+    params: PyTree  # leaves `[S, ...]`
+    halfway: PyTree  # leaves `[S, ...]`
+    losses: Any  # `[S, <=64]`
+
+
+def _fit_one(shared: Any, item: Any, *, head: Head, obs: Space, updates: int, batch: int) -> Fitted:
     learning_rate, weight_decay = shared
     key, params, data = item
     if head.normalise:
@@ -59,12 +68,13 @@ def _fit_one(shared: Any, item: Any, *, head: Head, obs: Space, updates: int, ba
     optimiser = optax.flatten(optax.chain(optax.scale_by_adam(), optax.add_decayed_weights(weight_decay)))
     trained = {name: value for name, value in params.items() if name != "norm"}
     fixed = {name: value for name, value in params.items() if name == "norm"}
+    half = -(-updates // 2)  # of an odd number the last step has a rate of 0
 
     def indices(key: Array) -> Array:
         return order[jax.random.randint(key, (batch,), 0, jnp.maximum(count, 1))]
 
     # All draws at once, outside of the loop, unless they would fill the memory: inside it they cost a tenth of a step.
-    ahead = updates * batch <= AHEAD
+    ahead = 2 * half * batch <= AHEAD
 
     def update(carry: Any, at: Any) -> Any:
         weights, state = carry
@@ -74,13 +84,19 @@ def _fit_one(shared: Any, item: Any, *, head: Head, obs: Space, updates: int, ba
         value, grads = jax.value_and_grad(lambda w: _loss(head, {**w, **fixed}, rows))(weights)
         with jax.numpy_dtype_promotion("standard"):  # optax mixes integer step counts with floats
             direction, state = optimiser.update(grads, state, weights)
-        rate = learning_rate * 0.5 * (1.0 + jnp.cos(jnp.pi * step / updates))
+        rate = learning_rate * 0.5 * (1.0 + jnp.cos(jnp.pi * jnp.minimum(step / updates, 1.0)))
         return (jax.tree.map(lambda w, d: w - rate * d, weights, direction), state), value
 
-    keys = jax.random.split(key, updates)
-    steps = (jnp.arange(updates, dtype=jnp.float32), jax.vmap(indices)(keys) if ahead else keys)
-    (trained, _), losses = jax.lax.scan(update, (trained, optimiser.init(trained)), steps)
-    return {**trained, **fixed}, losses[:: max(1, updates // 32)]
+    def both(carry: Any, at: Any) -> Any:
+        carry, values = jax.lax.scan(update, carry, at)
+        return carry, (carry[0], values)
+
+    keys = jax.random.split(key, 2 * half)
+    steps = (jnp.arange(2 * half, dtype=jnp.float32), jax.vmap(indices)(keys) if ahead else keys)
+    halves = jax.tree.map(lambda x: x.reshape(2, half, *x.shape[1:]), steps)
+    _, (weights, losses) = jax.lax.scan(both, (trained, optimiser.init(trained)), halves)
+    halfway, end = (jax.tree.map(lambda w: w[i], weights) for i in (0, 1))
+    return Fitted({**end, **fixed}, {**halfway, **fixed}, losses.reshape(-1)[:: max(1, updates // 32)])
 
 
 def _solve_one(shared: Any, item: Any, *, head: Head) -> PyTree:
@@ -109,8 +125,8 @@ def solve(head: Head, keys: Array, data: Data) -> PyTree:
 
 def fit(
     head: Head, obs: Space, keys: Array, params: PyTree, data: Data, config: FitConfig, updates: int
-) -> tuple[PyTree, Array]:
-    """Takes `updates` gradient steps from `params [S, ...]` on `data [S, R, ...]`; returns parameters and a loss curve `[S, <=64]`."""
+) -> Fitted:
+    """Takes `updates` gradient steps from `params [S, ...]` on `data [S, R, ...]`."""
     rates = jnp.float32(config.learning_rate), jnp.float32(config.weight_decay)
     run = per_seed(_fit_one, head=head, obs=obs, updates=updates, batch=config.batch)
     return run(rates, (keys, params, data))

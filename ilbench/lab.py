@@ -1,11 +1,14 @@
 """The lab: collect / fit / validate for a batch of seeds, and the ledger of what it cost.
 
-An algorithm is written once for S seeds: every call below is seed-batched and compiled, and counts labels,
-env steps and gradient steps, so that the author never counts and never loops over seeds.
+An algorithm is written once for S seeds: every call below is seed-batched and compiled, and counts labels, takeovers,
+env steps and gradient steps, so that the author never counts and never loops over seeds. A seed's results depend on the
+seed alone: which others it shares a call with decides how much is rolled, and what a seed did not pay for it never sees.
 """
 
 from __future__ import annotations
 
+import copy
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -19,6 +22,9 @@ from ilbench.fit import FitConfig
 from ilbench.rollout import COLLECT, episode_keys, mixed, rollout, seed_keys
 from ilbench.types import Array, Behaviour, Data, Demos, Head, Policy, PyTree, Task
 
+EXPERT = 1  # Choice.actor
+PATIENCE = 64  # episodes rolled at most for every episode's worth of labels that is asked for
+
 
 class BudgetExceeded(ValueError):
     """An algorithm asked for more expert labels than its budget."""
@@ -28,8 +34,11 @@ class BudgetExceeded(ValueError):
 class Ledger:
     """What training cost so far, per seed `[S]`."""
 
-    labels: np.ndarray  # expert labels revealed on live steps, demonstrations and validation included
+    labels: np.ndarray  # expert actions shown or executed on live steps, demonstrations and validation included
     env_steps: np.ndarray  # live env steps
+    takeovers: np.ndarray  # times that the expert took over from the learner within an episode
+    takeover_steps: np.ndarray  # live steps that the expert then acted, until it handed back or the episode ended
+    switches: np.ndarray  # changes of who acts, in either direction
     gradient_steps: int = 0
 
 
@@ -68,24 +77,67 @@ def choose(iterates: Sequence[PyTree], which: np.ndarray) -> PyTree:
     )
 
 
-def rows(demos: Demos, episodes: int | None = None) -> Data:
-    """Labelled rows `[S, N*H, ...]` of Demos `[S, N, H, ...]`, padded with empty episodes up to `episodes`.
+def charged(demos: Demos) -> np.ndarray:
+    """Where an expert's action was had, `[S, N, H]` bool: shown as a label, or executed, on a live step."""
+    return (np.asarray(demos.revealed) | (np.asarray(demos.actor) == EXPERT)) & np.asarray(demos.alive)
 
-    A fixed capacity is what keeps a growing data set from retracing.
+
+def within(demos: Demos, limit: Any) -> Demos:
+    """Demos of which every seed has at most `limit [S]` charged actions, the first ones in (episode, step) order.
+
+    What comes after a seed's last one it never had.
     """
-    assert demos.obs is not None
-    assert demos.label is not None
-    assert demos.revealed is not None
-    obs, label, revealed = (np.asarray(x) for x in (demos.obs, demos.label, demos.revealed))
+    paid = charged(demos)
+    seeds = len(paid)
+    spent = np.cumsum(paid.reshape(seeds, -1), axis=1, dtype=np.int64).reshape(paid.shape)
+    had = np.broadcast_to(np.asarray(limit), (seeds,))[:, None, None]
+    return _cut(demos, (spent < had) | (paid & (spent == had)))
+
+
+def _cut(demos: Demos, kept: np.ndarray) -> Demos:
+    """Demos of which nobody sees the steps that are not `kept [S, N, H]`: there nothing is alive, revealed or labelled."""
+    if kept.all():
+        return demos
+    label = np.asarray(demos.label)
+    shown = kept.reshape(*kept.shape, *[1] * (label.ndim - 3))
+    return demos._replace(
+        alive=np.asarray(demos.alive) & kept,
+        revealed=np.asarray(demos.revealed) & kept,
+        label=np.where(shown, label, np.zeros_like(label)),
+    )
+
+
+def rows(demos: Demos, capacity: int | None = None) -> Data:
+    """Labelled rows of Demos: `[S, N*H, ...]`, with weight 0 where no label was revealed.
+
+    With `capacity`: `[S, capacity, ...]`, the labelled rows first, in (episode, step) order, so that a growing data set has
+    one shape. Raises ValueError for more labels than that.
+    """
+    obs, label, revealed = demos.obs, demos.label, demos.revealed
+    assert obs is not None
+    assert label is not None
+    assert revealed is not None
     seeds, count, horizon = revealed.shape
-    extra = max(0, (episodes or count) - count)
+    t = np.broadcast_to(np.arange(horizon, dtype=np.int32), (seeds, count, horizon))
+    data = Data(*(np.asarray(x).reshape(seeds, count * horizon, *np.shape(x)[3:]) for x in (t, obs, label, revealed)))
+    data = data._replace(t=data.t.copy(), weight=data.weight.astype(np.float32))
+    return data if capacity is None else compact(data, capacity)
 
-    def flat(x: np.ndarray) -> np.ndarray:
-        padded = np.pad(x, [(0, 0), (0, extra)] + [(0, 0)] * (x.ndim - 2)) if extra else x
-        return padded.reshape(seeds, (count + extra) * horizon, *x.shape[3:])
 
-    t = np.broadcast_to(np.arange(horizon, dtype=np.int32), (seeds, count + extra, horizon)).reshape(seeds, -1)
-    return Data(t.copy(), flat(obs), flat(label), flat(revealed.astype(np.float32)))
+def compact(data: Any, capacity: int, weight: Any = None) -> Any:
+    """A NamedTuple of rows `[S, R, ...]` with those of positive `weight` (its own) first, in order, cut or filled to `capacity`.
+
+    Rows beyond are zero. Raises ValueError for a seed with more than `capacity` of them.
+    """
+    exists = np.asarray(data.weight if weight is None else weight) > 0
+    most = int(exists.sum(1).max(initial=0))
+    if most > capacity:
+        raise ValueError(f"{most} rows of one seed do not fit into {capacity}")
+    out = [np.zeros((len(exists), capacity, *np.shape(x)[2:]), np.asarray(x).dtype) for x in data]
+    for s, mask in enumerate(exists):
+        for into, x in zip(out, data, strict=True):
+            into[s, : mask.sum()] = np.asarray(x)[s][mask]
+    return type(data)(*out)
 
 
 def concatenate(parts: Sequence[Demos]) -> Demos:
@@ -108,92 +160,133 @@ class Lab:
     budget: int  # expert labels per seed
     fit_config: FitConfig
     demos_cache: dict[Any, Demos] = field(default_factory=dict)  # expert demonstrations shared by the cells of a run
-    unit: int = 0  # episodes per collect call and seed: one compiled lane shape for all algorithms; 0 = as asked
-    ledger: Ledger = field(init=False)
-    _collected: int = field(init=False, default=0)
+    fits: list[fitting.Fitted] = field(init=False, default_factory=list)  # the last one taken, for whoever judges convergence
+    _ledger: Ledger = field(init=False)
+    _calls: int = field(init=False, default=0)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("task", "head", "seeds", "budget", "fit_config", "_ledger") and name in self.__dict__:
+            raise AttributeError(f"lab.{name.lstrip('_')} belongs to the cell: an algorithm cannot change it")
+        object.__setattr__(self, name, value)
 
     def __post_init__(self) -> None:
-        zeros = np.zeros(len(self.seeds), np.int64)
-        self.ledger = Ledger(zeros.copy(), zeros.copy())
+        self._ledger = Ledger(*(np.zeros(len(self.seeds), np.int64) for _ in range(5)))
+
+    @property
+    def ledger(self) -> Ledger:
+        """A copy of what has been spent so far."""
+        return copy.deepcopy(self._ledger)
 
     @property
     def episodes(self) -> int:
         """How many whole episodes of labels the budget buys."""
         return self.budget // self.task.horizon
 
+    @property
+    def remaining(self) -> np.ndarray:
+        """Labels that each seed may still buy, `[S]`."""
+        return self.budget - self._ledger.labels
+
     def _placeholder(self) -> Policy:
         return to_policy(self.head, fitting.init(self.head, seed_keys("init", self.seeds)))
 
-    def demonstrate(self, episodes: int) -> Demos:
+    def demonstrate(self, episodes: int | None = None, *, labels: Any = None) -> Demos:
         """Expert demonstrations `[S, N, H, ...]`, the same ones for every algorithm at the same seeds.
 
-        Raises ValueError for fewer than one episode, BudgetExceeded when the budget does not buy them.
+        So many `episodes`, cut off where the budget ends; or until every seed has `labels` (a number or `[S]`) of them; or, with
+        neither, until the budget is spent. Raises ValueError for nothing to demonstrate, BudgetExceeded where nothing is left.
         """
-        if episodes < 1:
-            raise ValueError(
-                f"{self.task.name}: {episodes} demonstrations; a budget of {self.budget} labels buys "
-                f"{self.episodes} episodes of {self.task.horizon} steps, and at least 1 is needed"
-            )
-        self._afford(episodes)
-        key = (self.task.name, self.task.horizon, self.seeds, self.unit, episodes, id(self.task))
-        if key not in self.demos_cache:
-            behaviour = mixed(self.task.env.action, self.task.horizon, beta=1.0)
-            self.demos_cache[key] = self._roll("demos", 0, episodes, behaviour, self._placeholder())
-        return self._count(self.demos_cache[key])
+        behaviour = mixed(self.task.env.action, self.task.horizon, beta=1.0)
+        return self._paid(episodes, labels, "demos", behaviour, None)
 
-    def collect(self, episodes: int, behaviour: Behaviour, policy: Policy) -> Demos:
+    def collect(
+        self, episodes: int | None = None, behaviour: Behaviour | None = None, policy: Policy | None = None, *, labels: Any = None
+    ) -> Demos:
         """Episodes `[S, N, H, ...]` under `behaviour` with `policy`'s proposals; fresh episodes at every call.
 
-        Labels that the behaviour does not reveal are zero. Raises BudgetExceeded before rolling out.
+        So many `episodes`, cut off where a seed's budget ends; or until every seed has been charged `labels` (a number or `[S]`)
+        actions of the expert, falls or not, but at most 64 episodes for every one's worth of labels. Labels that the behaviour does
+        not reveal are zero. Raises ValueError for neither, and BudgetExceeded, before rolling out, where nothing is left.
         """
-        self._afford(episodes)
-        demos = self._roll("collect", self._collected, episodes, behaviour, policy)
-        self._collected += episodes
-        return self._count(demos)
+        if behaviour is None or policy is None or (episodes is None and labels is None):
+            raise ValueError("collect takes a behaviour, a policy, and episodes or labels=")
+        self._calls += 1
+        return self._paid(episodes, labels, f"collect{self._calls}", behaviour, policy)
 
-    def _afford(self, episodes: int) -> None:
-        spent = int(self.ledger.labels.max(initial=0))
-        if spent + episodes * self.task.horizon > self.budget:
+    def _paid(
+        self, episodes: int | None, labels: Any, stream: str, behaviour: Behaviour, policy: Policy | None
+    ) -> Demos:
+        """Rolls what was asked for, cuts it off where it is paid for, and charges it."""
+        if episodes is not None and episodes < 1:
+            raise ValueError(
+                f"{self.task.name}: {episodes} episodes; a budget of {self.budget} labels buys {self.episodes} episodes of "
+                f"{self.task.horizon} steps, and at least 1 is needed"
+            )
+        wanted = np.broadcast_to(self.remaining if labels is None else np.asarray(labels), (len(self.seeds),))
+        if (wanted > self.remaining).any() or not (self.remaining > 0).any():
             raise BudgetExceeded(
-                f"{self.task.name}: {episodes} more episodes may cost {episodes * self.task.horizon} labels, "
-                f"but {spent} of {self.budget} are spent; raise the budget or collect less"
+                f"{self.task.name}: {int(wanted.max())} more labels are asked for, but {int(self._ledger.labels.max())} of "
+                f"{self.budget} are spent; raise the budget or collect less"
             )
+        if (wanted < 1).all():
+            raise ValueError(f"{self.task.name}: {int(wanted.max())} labels; at least 1 is needed")
+        if episodes is not None:
+            demos = self._roll(stream, 0, episodes, behaviour, policy)
+        else:
+            demos = self._until(wanted, stream, behaviour, policy)
+        return self._count(within(demos, wanted))
 
-    def _roll(self, stream: str, first: int, episodes: int, behaviour: Behaviour, policy: Policy) -> Demos:
-        unit = self.unit or episodes
-        seeds = len(self.seeds)
-        behaviours = jax.tree.map(lambda leaf: np.broadcast_to(leaf, (seeds, *np.shape(leaf))).copy(), behaviour)
-        parts = []
-        for start in range(0, episodes, unit):
-            keys = episode_keys(stream, self.seeds, unit, first + start)
-            task = self.task
-            parts.append(
-                rollout(
-                    task.env,
-                    task.expert,
-                    policy,
-                    behaviours,
-                    keys,
-                    horizon=task.horizon,
-                    record=COLLECT,
-                    block=task.block,
-                )
-            )
-        return jax.tree.map(lambda x: x[:, :episodes], concatenate(parts))
+    def _until(self, wanted: np.ndarray, stream: str, behaviour: Behaviour, policy: Policy | None) -> Demos:
+        """Episodes until every seed has been charged `wanted [S]`, or 64 for every one's worth of it."""
+        worth = np.maximum(1, -(-wanted // self.task.horizon))
+        most, parts, had, rolled = PATIENCE * worth, [], np.zeros(len(self.seeds), np.int64), 0
+        while (short := (had < wanted) & (rolled < most)).any():
+            # As many as the slowest seed seems to need: what the others then have beyond their share is cut off.
+            pace = np.maximum(had / rolled, 1.0) if rolled else np.float64(self.task.horizon)
+            count = int(np.clip(np.ceil((wanted - had) / pace)[short].max(), 1, PATIENCE))
+            parts.append(self._roll(stream, rolled, count, behaviour, policy))
+            had += charged(parts[-1]).sum((1, 2))
+            rolled += count
+        demos = concatenate(parts)
+        return _cut(demos, np.broadcast_to(np.arange(rolled) < most[:, None], (len(most), rolled))[..., None] & np.ones_like(demos.alive))
+
+    def _roll(self, stream: str, first: int, episodes: int, behaviour: Behaviour, policy: Policy | None) -> Demos:
+        # With its head: the program that rolls holds the learner's network too, and another program rounds otherwise.
+        task, key = self.task, (stream, first, episodes, self.seeds, self.head, fingerprint(self.task))
+        if policy is None and key in self.demos_cache:
+            return self.demos_cache[key]
+        behaviours = jax.tree.map(lambda x: np.broadcast_to(x, (len(self.seeds), *np.shape(x))).copy(), behaviour)
+        demos = rollout(
+            task.env, task.expert, self._placeholder() if policy is None else policy, behaviours,
+            episode_keys(stream, self.seeds, episodes, first), horizon=task.horizon, record=COLLECT, block=task.block,
+            seeds=self.seeds,
+        )  # fmt: skip
+        if policy is None:
+            for leaf in jax.tree.leaves(demos):
+                leaf.flags.writeable = False  # others get the same arrays
+            self.demos_cache[key] = demos
+        return demos
 
     def _count(self, demos: Demos) -> Demos:
-        assert demos.revealed is not None
-        assert demos.alive is not None
-        self.ledger.labels += np.asarray(demos.revealed).sum((1, 2))
-        self.ledger.env_steps += np.asarray(demos.alive).sum((1, 2))
+        alive, acts = np.asarray(demos.alive), (np.asarray(demos.actor) == EXPERT) & np.asarray(demos.alive)
+        both = alive[:, :, 1:] & alive[:, :, :-1]
+        began = acts[:, :, 1:] & ~acts[:, :, :-1] & both
+        self._ledger.labels += charged(demos).sum((1, 2))
+        self._ledger.env_steps += alive.sum((1, 2))
+        self._ledger.takeovers += began.sum((1, 2))
+        self._ledger.switches += ((acts[:, :, 1:] != acts[:, :, :-1]) & both).sum((1, 2))
+        # A step is one of a takeover once the learner has acted in the episode: what the expert began itself is none.
+        learner = np.cumsum(alive & ~acts, axis=2) > 0
+        self._ledger.takeover_steps += (acts & learner).sum((1, 2))
         return demos
 
     def fit(
         self, data: Data, *, stage: int = 0, stages: int = 1, start: PyTree | None = None
     ) -> tuple[PyTree, np.ndarray]:
-        """Fits the head to rows `[S, R, ...]` with 1/stages of the suite's gradient steps; closed form where the head has one.
+        """Fits the head to rows `[S, R, ...]` with the suite's gradient steps; closed form where the head has one.
 
-        Returns parameters `[S, ...]` and the training-loss curve `[S, <=64]`. `start` continues from earlier parameters.
+        Returns parameters `[S, ...]` and the training-loss curve `[S, <=64]`. `start` continues from earlier parameters. Of
+        `stages` fits each takes all of `fit.updates`, or under `fit.equal_steps` a share of them.
         """
         keys = seed_keys(f"fit{stage}", self.seeds)
         if self.head.solve is not None:
@@ -201,10 +294,13 @@ class Lab:
             return params, np.asarray(fitting.loss(self.head, params, data))[:, None]
         if start is None:
             start = fitting.init(self.head, seed_keys("init", self.seeds))
-        updates = max(1, self.fit_config.updates // stages)
-        params, losses = fitting.fit(self.head, self.task.env.obs, keys, start, data, self.fit_config, updates)
-        self.ledger.gradient_steps += updates
-        return params, np.asarray(losses)
+        updates = self.fit_config.updates
+        if self.fit_config.equal_steps:
+            updates = max(1, updates // stages)
+        fitted = fitting.fit(self.head, self.task.env.obs, keys, start, data, self.fit_config, updates)
+        self._ledger.gradient_steps += updates
+        self.fits[:] = [fitted]
+        return fitted.params, np.asarray(fitted.losses)
 
     def loss(self, params: PyTree, data: Data) -> np.ndarray:
         """The head's mean loss `[S]` on rows."""
@@ -229,3 +325,12 @@ def finite(params: PyTree) -> np.ndarray:
         np.isfinite(np.asarray(leaf, np.float64)).reshape(leaf.shape[0], -1).all(1) for leaf in jax.tree.leaves(params)
     ]
     return np.all(flags, axis=0) if flags else np.ones((), bool)
+
+
+def fingerprint(task: Task) -> str:
+    """What a task's rollouts depend on, as hex digits: its name, horizon, block, and all numbers of env and expert."""
+    found = hashlib.sha256(f"{task.name}|{task.horizon}|{task.block}|{task.env.step}".encode())
+    for leaf in jax.tree.leaves((task.env, task.expert)):
+        array = np.asarray(leaf)
+        found.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
+    return found.hexdigest()

@@ -9,10 +9,11 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ilbench.types import Array, Discrete, Space
 
-STD_FLOOR = 1e-3  # a feature that never varies in the data must not be blown up when it varies on the learner's states
+VARIES = 1e-3  # standard deviation below which a feature is taken for a constant of the data
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"tanh": jnp.tanh, "relu": jax.nn.relu, "silu": jax.nn.silu}
 
 
@@ -62,14 +63,24 @@ def identity_norm(obs: Space) -> dict[str, Array]:
     return {"mean": jnp.zeros((width,), jnp.float32), "std": jnp.ones((width,), jnp.float32)}
 
 
+def scale_of(std: Any) -> Any:
+    """What a feature of standard deviation `std [...]` is divided by: `std`, and 1 where the data hardly vary.
+
+    Dividing by next to nothing would blow such a feature up a thousandfold wherever it does vary: on the learner's own states,
+    under noise. Takes NumPy and JAX arrays.
+    """
+    where = np.where if isinstance(std, np.ndarray) else jnp.where
+    return where(std < VARIES, std.dtype.type(1), std)
+
+
 def fit_norm(obs: Space, x: Array, weight: Array) -> dict[str, Array]:
-    """Mean and standard deviation `[features]` of rows `x [R, *obs]` with weights `[R]`; one-hots are left alone."""
+    """Mean and scale `[features]` of rows `x [R, *obs]` with weights `[R]`; one-hots are left alone, see `scale_of`."""
     if isinstance(obs, Discrete):
         return identity_norm(obs)
     total = jnp.maximum(jnp.sum(weight), 1.0)
     mean = weight @ x / total
     var = weight @ jnp.square(x - mean[None, :]) / total
-    return {"mean": mean, "std": jnp.maximum(jnp.sqrt(var), STD_FLOOR)}
+    return {"mean": mean, "std": scale_of(jnp.sqrt(var))}
 
 
 def features(obs: Space, norm: dict[str, Array], x: Array) -> Array:

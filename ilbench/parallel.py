@@ -22,6 +22,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from ilbench.types import Array
+
 MAPPINGS = 30_000  # memory mappings before programs are dropped; Linux allows 65,530, which ten robots' programs fill
 COMPILE_SECONDS = [0.0]  # wall seconds spent tracing, lowering and compiling in this process; read by run.py
 
@@ -120,8 +122,9 @@ def spare_mappings(limit: int = MAPPINGS) -> bool:
     return True
 
 
-def _program(f: Callable[..., Any], block: int, static: dict[str, Any], shared: Any, items: Any) -> Any:
-    key = (f, block, tuple(sorted(static.items())), _signature(shared), _signature(items))
+def _program(f: Callable[..., Any], size: int, static: dict[str, Any], shared: Any, items: Any) -> Any:
+    """The compiled program of `size` items on every device; `items` has typed keys as words."""
+    key = (f, size, tuple(sorted(static.items())), _signature(shared), _signature(items))
     if key in _PROGRAMS:
         return _PROGRAMS[key]
     started = time.perf_counter()
@@ -129,9 +132,9 @@ def _program(f: Callable[..., Any], block: int, static: dict[str, Any], shared: 
 
     def on_device(shared: Any, items: Any) -> Any:
         one = functools.partial(call, shared)
-        if block == 1:
-            return jax.lax.map(one, items)
-        return jax.lax.map(one, items, batch_size=block)
+        if size > 1:
+            return jax.vmap(one)(items)
+        return jax.tree.map(lambda leaf: leaf[None], one(jax.tree.map(lambda leaf: leaf[0], items)))
 
     spread, everywhere = PartitionSpec("item"), PartitionSpec()
     sharded = jax.shard_map(on_device, mesh=mesh(), in_specs=(everywhere, spread), out_specs=spread, check_vma=False)
@@ -165,33 +168,67 @@ def to_host(tree: Any) -> Any:
 
 
 def per_seed(f: Callable[..., Any], *, block: int = 1, **static: Any) -> Callable[[Any, Any], Any]:
-    """`f(shared, item, **static) -> out` for one item becomes `(shared, items [I, ...]) -> out [I, ...]`.
+    """`f(shared, item, **static) -> out` for one item becomes `(shared, items [I, ...]) -> out [I, ...]`, on the host.
 
-    `shared` is the same for all items and is traced (closing over it would compile anew for every object).
-    `block` items are vmapped at a time on a CPU device; other devices take everything at once. `static` values
-    must be hashable. The number of items is padded by repetition to devices x block.
+    `shared` is the same for all items and is traced (closing over it would compile anew for every object). On CPU a program
+    holds exactly `block` items a device, whatever I is: more items are more calls of it, and the last call is filled up by
+    repetition. So an item's result depends on nothing but the item, not on which others it was handed in with, and neither
+    does what is compiled. Other devices take everything at once. `static` values must be hashable.
     """
 
     def call(shared: Any, items: Any) -> Any:
+        items = jax.tree.map(_host, items)
         count = len(jax.tree.leaves(items)[0])
         if count == 0:
             raise ValueError("per_seed needs at least one item, got 0")
-        each = -(-count // device_count())
-        size = min(block, each) if jax.default_backend() == "cpu" else each
-        blocks = -(-each // size)
-        size = -(
-            -each // blocks
-        )  # equal blocks: 20 items in blocks of at most 16 are two of 10, not 16 and 16 with 12 repeats
-        each = blocks * size
-        total = each * device_count()
-        if total != count:
-            index = np.arange(total) % count
-            items = jax.tree.map(lambda leaf: leaf[index], items)
-        shared, items = _place(shared, PartitionSpec()), _place(items, PartitionSpec("item"))
-        program = _program(f, size, static, shared, items)
-        if total == count:
-            return program(shared, items)
-        # Cut on the host: slicing a sharded array compiles a small program for every shape.
-        return jax.tree.map(lambda leaf: leaf[:count], to_host(program(shared, items)))
+        size = block if jax.default_backend() == "cpu" else -(-count // device_count())
+        width = size * device_count()
+        shared = _place(shared, PartitionSpec())
+        parts = []
+        for first in range(0, count, width):
+            index = np.minimum(np.arange(first, first + width), count - 1)
+            whole = first + width <= count
+            taken = jax.tree.map(lambda leaf: leaf[first : first + width] if whole else leaf[index], items)  # noqa: B023
+            taken = _place(taken, PartitionSpec("item"))
+            parts.append(_program(f, size, static, shared, taken)(shared, taken))
+        return _joined(parts, count)
 
     return call
+
+
+def _host(leaf: Any) -> Any:
+    """A leaf where cutting it compiles nothing; typed keys stay keys."""
+    if isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return _Keys(np.asarray(jax.random.key_data(leaf)), jax.random.key_impl(leaf))
+    return np.asarray(leaf)
+
+
+class _Keys:
+    """Typed keys `[I]` as words on the host; a slice of them is keys again."""
+
+    def __init__(self, words: np.ndarray, impl: Any) -> None:
+        self.words, self.impl = words, impl
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def __getitem__(self, index: Any) -> Array:
+        return jax.random.wrap_key_data(self.words[index], impl=self.impl)
+
+
+def _joined(parts: list[Any], count: int) -> Any:
+    """The first `count` items of several calls' results, `[count, ...]` NumPy; each call's is freed once it has been copied."""
+    if len(parts) == 1:
+        return jax.tree.map(lambda leaf: leaf[:count], to_host(parts[0]))
+    leaves, structure = jax.tree.flatten(parts[0])
+    out = [np.empty((count, *leaf.shape[1:]), leaf.dtype) for leaf in leaves]
+    del leaves
+    first = 0
+    for i in range(len(parts)):
+        copied = jax.tree.leaves(to_host(parts[i]))
+        parts[i] = None
+        last = min(count, first + len(copied[0]))
+        for into, leaf in zip(out, copied, strict=True):
+            into[first:last] = leaf[: last - first]
+        first = last
+    return jax.tree.unflatten(structure, out)

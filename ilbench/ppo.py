@@ -95,7 +95,7 @@ class Stats(NamedTuple):
 # ---------------------------------------------------------------------------------------- the policy
 def norm_of(learner: Learner) -> dict[str, Array]:
     """The normaliser as nets.features reads it, `{"mean", "std"}` of `[features]`."""
-    return {"mean": learner.norm.mean, "std": jnp.maximum(jnp.sqrt(learner.norm.var), nets.STD_FLOOR)}
+    return {"mean": learner.norm.mean, "std": nets.scale_of(jnp.sqrt(learner.norm.var))}
 
 
 def expert_params(learner: Learner) -> PyTree:

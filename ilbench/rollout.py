@@ -17,7 +17,7 @@ import numpy as np
 
 from ilbench import memory, prng
 from ilbench.lanes import flat
-from ilbench.parallel import per_seed, to_host
+from ilbench.parallel import per_seed
 from ilbench.types import Array, Behaviour, Box, Choice, Demos, Discrete, Env, Policy, Space, Step
 
 COLLECT = ("obs", "action", "label", "actor", "revealed", "alive", "final_obs")
@@ -92,10 +92,12 @@ def mixed(space: Space, horizon: int, *, beta: Any = 0.0, noise: Any = 0.0, reve
     `noise` disturbs what is executed: for continuous actions a factor L of the covariance L L^T (scalar or `[A, A]`),
     for discrete ones the probability of a uniformly random action. `reveal` is the probability that a label is bought.
     beta = 1 is demonstration, beta = 0 evaluation (Ross, Gordon & Bagnell 2011, pi_i = beta pi* + (1 - beta) pihat).
-    Raises ValueError for a probability outside [0, 1].
+    Raises ValueError for a probability outside [0, 1] and for other shapes.
     """
     for name, value in (("beta", beta), ("reveal", reveal)):
         values = np.asarray(value, np.float32)
+        if values.shape not in ((), (horizon,)):
+            raise ValueError(f"{name} is a number or one per step [{horizon}], got the shape {list(values.shape)}")
         if not np.all((values >= 0) & (values <= 1)):
             raise ValueError(f"{name} is a probability and must lie in [0, 1], got {value}")
     params = {
@@ -104,6 +106,12 @@ def mixed(space: Space, horizon: int, *, beta: Any = 0.0, noise: Any = 0.0, reve
     }
     if isinstance(space, Box):
         factor = np.asarray(noise, np.float32)
+        # A vector would be read as a factor per column: one per action and one per seed look alike where S = A.
+        if factor.shape not in ((), (space.dim, space.dim)):
+            raise ValueError(
+                f"noise on {space.dim} continuous actions is a number or a factor [{space.dim}, {space.dim}] of their "
+                f"covariance, got the shape {list(factor.shape)}; a factor per seed is a behaviour per seed"
+            )
         params["noise"] = factor if factor.ndim == 2 else np.eye(space.dim, dtype=np.float32) * factor
         return Behaviour(params, _no_memory, _choose_box)
     if not 0 <= float(noise) <= 1:
@@ -128,11 +136,14 @@ def _advance(step: Any) -> Any:
 
 
 def imitation_error(space: Space, action: Array, label: Array) -> Array:
-    """Distance of an action from the expert's, `[*action], [*action] -> []`: 1{a != a*}, or max |a - a*|; NaN counts as inf."""
+    """Distance of an action from the expert's, `[*action], [*action] -> []`: 1{a != a*}, or max |a - a*|; NaN and inf count as inf.
+
+    Of what the env makes of them: both are clipped to its bounds first, because what is cut off changes nothing.
+    """
     if isinstance(space, Discrete):
         return (action != label).astype(jnp.float32)
-    gap = jnp.max(jnp.abs(action - label), axis=-1)
-    return jnp.where(jnp.isfinite(gap), gap, jnp.inf)
+    gap = jnp.max(jnp.abs(jnp.clip(action, space.low, space.high) - jnp.clip(label, space.low, space.high)), axis=-1)
+    return jnp.where(jnp.isfinite(action).all(-1) & jnp.isfinite(gap), gap, jnp.inf)
 
 
 def episode(
@@ -195,23 +206,29 @@ def rollout(
     horizon: int,
     record: tuple[str, ...] = COLLECT,
     block: int = 128,
+    seeds: Any = None,
 ) -> Demos:
     """Rolls out `keys [S, N]` episodes of policies with leaves `[S, M, ...]` under behaviours with leaves `[S, ...]`.
 
     Returns Demos `[S, N, H, ...]` of NumPy arrays. The item of work is a chunk of episodes of one seed: its lanes share their weights,
-    and items fill a block. With M > 1, chunk c of seed s runs iterate (s + c) mod M: a uniform mixture, balanced over
-    seeds, in the same compiled program as a plain policy's evaluation. Raises TooLarge, before anything is computed,
-    for a record that will not fit into memory.
+    and items fill a block. With M > 1, chunk c of seed s runs iterate (s + c) mod M, `seeds [S]` being the values s: a uniform
+    mixture, balanced over seeds, in the same compiled program as a plain policy's evaluation. An episode depends on its key,
+    its policy and its behaviour alone, whatever else is rolled beside it. Raises ValueError for mixtures without `seeds`, and
+    TooLarge, before anything is computed, for a record that will not fit into memory.
     """
-    seeds, episodes = keys.shape
-    memory.foresee_rollout(env, seeds, episodes, horizon, record)
+    count, episodes = keys.shape
+    memory.foresee_rollout(env, count, episodes, horizon, record)
     lanes, chunks = _chunks(episodes)
     raw, impl = _raw(keys)
     raw = raw[:, np.arange(chunks * lanes) % episodes]  # padded by repetition, cut off below
-    items = (_per_item(policy, seeds, chunks), _per_seed_item(behaviour, chunks), raw.reshape(seeds * chunks, lanes, 2))
+    acting = _per_item(policy, count, chunks, seeds)
+    items = (acting, _per_seed_item(behaviour, chunks), raw.reshape(count * chunks, lanes, 2))
     run = per_seed(_chunk, block=max(1, block // lanes), horizon=horizon, record=record, impl=impl)
-    out = to_host(run((env, expert), items))
-    return jax.tree.map(lambda leaf: leaf.reshape(seeds, chunks * lanes, *leaf.shape[2:])[:, :episodes], out)
+    out = run((env, expert), items)
+    return jax.tree.map(lambda leaf: leaf.reshape(count, chunks * lanes, *leaf.shape[2:])[:, :episodes], out)
+
+
+LANES = 8  # of an item are a multiple of these: a vector register's worth, so that no lane is computed by other code
 
 
 def _chunks(episodes: int) -> tuple[int, int]:
@@ -221,7 +238,8 @@ def _chunks(episodes: int) -> tuple[int, int]:
     of bare physics, 16: 0.85), and a mixture needs items to deal its iterates to: about 16 of them, with at least 8
     lanes and at most 128 until there are 64.
     """
-    lanes = min(episodes, max(8, min(128, -(-episodes // 16)), -(-episodes // 64)))
+    lanes = max(LANES, min(128, -(-episodes // 16)), -(-episodes // 64))
+    lanes = -(-lanes // LANES) * LANES
     return lanes, -(-episodes // lanes)
 
 
@@ -231,23 +249,22 @@ def mixture_size(policy: Policy) -> int:
     return leaves[0].shape[1] if leaves else 1
 
 
-def _per_item(policy: Policy, seeds: int, chunks: int) -> Policy:
+def _per_item(policy: Policy, count: int, chunks: int, seeds: Any) -> Policy:
     """A policy with leaves `[S, M, ...]` as one policy per item, leaves `[S * C, ...]`.
 
     Done on the host, so that a mixture of M iterates runs in the very program of a plain policy.
     """
-    seed = np.repeat(np.arange(seeds), chunks)
-    iterate = _iterates(seeds, chunks, mixture_size(policy)).reshape(-1)
-    return jax.tree.map(lambda leaf: np.asarray(leaf)[seed, iterate], policy)
+    mixture = mixture_size(policy)
+    if mixture > 1 and seeds is None:
+        raise ValueError(f"a mixture of {mixture} iterates is dealt by the seeds' values; give rollout(..., seeds=)")
+    values = np.zeros(count, np.int64) if seeds is None else np.asarray(seeds, np.int64)
+    iterate = ((values[:, None] + np.arange(chunks)[None, :]) % mixture).reshape(-1)
+    position = np.repeat(np.arange(count), chunks)
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[position, iterate], policy)
 
 
 def _per_seed_item(behaviour: Behaviour, chunks: int) -> Behaviour:
     return jax.tree.map(lambda leaf: np.repeat(np.asarray(leaf), chunks, axis=0), behaviour)
-
-
-def _iterates(seeds: int, chunks: int, mixture: int) -> np.ndarray:
-    """Which iterate runs chunk c of seed s, `[S, C]`."""
-    return ((np.arange(seeds)[:, None] + np.arange(chunks)[None, :]) % mixture).astype(np.int32)
 
 
 # --------------------------------------------------------------------------------------------- replay
@@ -268,17 +285,17 @@ def _replay_chunk(shared: Any, item: Any, *, horizon: int, impl: Any) -> Array:
     return jax.vmap(one)(obs, keys)
 
 
-def replay(policy: Policy, obs: Any, keys: Array) -> np.ndarray:
+def replay(policy: Policy, obs: Any, keys: Array, seeds: Any = None) -> np.ndarray:
     """What policies with leaves `[S, M, ...]` would do at recorded observations `[S, N, H, *obs]`; returns `[S, N, H, *action]`.
 
     The policy's memory runs along the recorded episode; chunks of episodes go round the M iterates as in `rollout`.
     """
     host = np.asarray(obs)
-    seeds, episodes, horizon = host.shape[:3]
+    count, episodes, horizon = host.shape[:3]
     lanes, chunks = _chunks(episodes)
     index = np.arange(chunks * lanes) % episodes
     raw, impl = _raw(keys)
-    recorded = host[:, index].reshape(seeds * chunks, lanes, *host.shape[2:])
-    items = (_per_item(policy, seeds, chunks), recorded, raw[:, index].reshape(seeds * chunks, lanes, 2))
-    out = np.asarray(per_seed(_replay_chunk, horizon=horizon, impl=impl, block=16)((), items))
-    return out.reshape(seeds, chunks * lanes, *out.shape[2:])[:, :episodes]
+    recorded = host[:, index].reshape(count * chunks, lanes, *host.shape[2:])
+    items = (_per_item(policy, count, chunks, seeds), recorded, raw[:, index].reshape(count * chunks, lanes, 2))
+    out = per_seed(_replay_chunk, horizon=horizon, impl=impl, block=16)((), items)
+    return out.reshape(count, chunks * lanes, *out.shape[2:])[:, :episodes]

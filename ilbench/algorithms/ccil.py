@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilbench import dynamics
-from ilbench.lab import Lab, rows
-from ilbench.nets import STD_FLOOR
+from ilbench.lab import Lab, compact, rows
+from ilbench.nets import scale_of
 from ilbench.parallel import per_seed
 from ilbench.types import Array, Box, Data, Discrete, Dynamics, Task, Trained
 
@@ -151,7 +151,7 @@ def corrective_labels(
     std = np.stack(
         [x[w > 0].std(0) if (w > 0).any() else np.ones(x.shape[1]) for x, w in zip(seen.obs, data.weight, strict=True)]
     )
-    distance = np.sqrt(np.mean(((generated - anchor) / np.maximum(std, STD_FLOOR)[:, None]) ** 2, axis=-1))
+    distance = np.sqrt(np.mean(((generated - anchor) / scale_of(std)[:, None]) ** 2, axis=-1))
     keep = exists & np.asarray(found) & np.isfinite(distance) & (distance < config.max_distance)
     report["kept"] = keep.sum(1, keepdims=True) / np.maximum(exists.sum(1, keepdims=True), 1)
     report["distance"] = np.array([[d[w].mean() if w.any() else 0.0] for d, w in zip(distance, keep, strict=True)])
@@ -165,9 +165,9 @@ def train(lab: Lab, keys: Array, task: Task, config: Config) -> Trained:
     """Demonstrations, generated pairs, one fit on both; every row that was kept is drawn equally often."""
     del keys
     check(lab.episodes, task, config)
-    demos = lab.demonstrate(lab.episodes)
-    data = rows(demos)
+    demos = lab.demonstrate()
     seen = dynamics.transitions(demos, task.env.action.n if isinstance(task.env.action, Discrete) else None)
+    data, seen = rows(demos, lab.budget), compact(seen, lab.budget, np.asarray(demos.revealed).reshape(len(lab.seeds), -1))
     extra, report = corrective_labels(lab, task, config, seen, data)
     union = Data(*(np.concatenate([np.asarray(a), np.asarray(b)], axis=1) for a, b in zip(data, extra, strict=True)))
     params, losses = lab.fit(union)

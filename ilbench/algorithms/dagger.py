@@ -1,7 +1,8 @@
 """Dataset aggregation: label the states that the learner itself visits, aggregate, refit.
 
 Unlike behaviour cloning the training states come from the learner's own distribution, so mistakes cost
-O(u eps H) instead of O(eps H^2) where the expert can recover.
+O(u eps H) instead of O(eps H^2) where the expert can recover. Every round buys its share of the labels: where the learner
+falls early it is more episodes, and every fit is one to convergence, from the last round's parameters on.
 Paper: Ross, Gordon & Bagnell 2011, https://arxiv.org/abs/1011.0686
 """
 
@@ -52,14 +53,9 @@ def beta(config: Config, i: int) -> float:
     return config.p**i if config.schedule == "geometric" else max(0.0, 1.0 - i / config.rounds)
 
 
-def episodes_per_round(config: Config, episodes: int) -> int:
-    """Episodes that each round collects when `episodes` are affordable in all."""
-    return episodes // (config.rounds + config.validate)
-
-
 def check(episodes: int, task: Task, config: Config) -> None:
     """Raises ValueError when `episodes` of labels do not make one per round; called before any compute."""
-    if episodes_per_round(config, episodes) < 1:
+    if episodes < config.rounds + config.validate:
         raise ValueError(
             f"dagger needs at least {config.rounds + config.validate} episodes of labels for {config.rounds} rounds"
             f"{' and a validation round' if config.validate else ''}; {task.name}'s budget buys {episodes}: "
@@ -71,19 +67,19 @@ def train(lab: Lab, keys: Array, task: Task, config: Config) -> Trained:
     """Demonstrate, fit, then (collect under the mixture with the expert, aggregate, fit) for every further round."""
     del keys
     check(lab.episodes, task, config)
-    each = episodes_per_round(config, lab.episodes)
-    capacity = each * config.rounds
-    parts = [lab.demonstrate(each)]
-    params, losses = lab.fit(rows(parts[0], capacity), stages=config.rounds)
+    rounds = config.rounds + config.validate
+    parts = [lab.demonstrate(labels=lab.budget // rounds)]
+    params, losses = lab.fit(rows(parts[0], lab.budget), stages=config.rounds)
     iterates, fresh = [params], []
-    for i in range(1, config.rounds + config.validate):
-        acting = beta(config, i) if i < config.rounds else 0.0
-        new = lab.collect(each, mixed(task.env.action, task.horizon, beta=acting), lab.policy(params))
+    for i in range(1, rounds):
+        acting = mixed(task.env.action, task.horizon, beta=beta(config, i) if i < config.rounds else 0.0)
+        # What is left is spread over the rounds that are left, to the last label.
+        new = lab.collect(labels=lab.remaining // (rounds - i), behaviour=acting, policy=lab.policy(params))
         # Labels on states that the iterate has just visited are its validation before they become training data.
-        fresh.append(lab.loss(params, rows(new)))
+        fresh.append(lab.loss(params, rows(new, lab.budget)))
         if i < config.rounds:
             parts.append(new)
-            params, losses = lab.fit(rows(concatenate(parts), capacity), stage=i, stages=config.rounds, start=params)
+            params, losses = lab.fit(rows(concatenate(parts), lab.budget), stage=i, stages=config.rounds, start=params)
             iterates.append(params)
     policies = {"last": lab.policy(params), "mixture": lab.mixture(iterates)}
     if config.validate:

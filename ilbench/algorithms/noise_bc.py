@@ -52,6 +52,6 @@ def jitter(keys: Array, data: Data, sigma: float, copies: int) -> Data:
 def train(lab: Lab, keys: Array, task: Task, config: Config) -> Trained:
     """Demonstrations and their jittered copies, one fit."""
     del keys
-    data = rows(lab.demonstrate(lab.episodes))
+    data = rows(lab.demonstrate(), lab.budget)
     params, losses = lab.fit(jitter(lab.keys("jitter"), data, config.sigma, config.copies))
     return Trained({"last": lab.policy(params)}, "last", {"loss": losses})

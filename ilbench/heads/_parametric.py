@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from ilbench.nets import ACTIVATIONS, features, identity_norm, mlp, width_of
-from ilbench.types import Array, Discrete, Head, Space
+from ilbench.types import Array, Box, Discrete, Head, Space
 
 
 @dataclass(frozen=True)
@@ -72,14 +72,25 @@ def categorical(init: Callable[..., Any], out: Callable[..., Any]) -> Head:
     return Head(init, loss, act, sample=sample, log_prob=log_prob, normalise=True)
 
 
-def squared(init: Callable[..., Any], out: Callable[..., Any]) -> Head:
-    """Mean squared error of a predicted action `[A]`."""
+UNBOUNDED = 1e6  # an action range from here on is no unit: limits that are only there to be never reached
+
+
+def units(space: Box) -> tuple[float, float]:
+    """`(centre, half range)` of bounded actions, `(0, 1)` of unbounded ones: what a net's outputs of order 1 are scaled by."""
+    if not space.high - space.low < UNBOUNDED:
+        return 0.0, 1.0
+    return (space.low + space.high) / 2, (space.high - space.low) / 2
+
+
+def squared(init: Callable[..., Any], out: Callable[..., Any], action: Box) -> Head:
+    """Mean squared error of a predicted action `[A]`, in units of half the action range."""
+    centre, half = units(action)
 
     def loss(params: Any, t: Array, obs: Array, action: Array) -> Array:
-        return jnp.mean(jnp.square(out(params, obs) - action))
+        return jnp.mean(jnp.square(out(params, obs) - (action - centre) / half))
 
     def act(params: Any, key: Array, t: Array, obs: Array) -> Array:
-        return out(params, obs)
+        return centre + half * out(params, obs)
 
     return Head(init, loss, act, normalise=True)
 

@@ -1,6 +1,9 @@
 """A diagonal Gaussian over continuous actions with a learnt, state-dependent width, trained by maximum likelihood.
 
-Source: forward KL to the expert, hence mode covering; the mean is deployed, `sample` draws.
+Forward KL to the expert, hence mode covering; the mean is deployed, `sample` draws. Plain likelihood divides the error of the
+mean by the variance, so that states which fit badly early are hardly learnt from again and a wide density is a trap; each
+row's loss is therefore weighted by its standard deviation (beta-NLL with beta = 1/2), a weight without gradient.
+Paper: Nix & Weigend 1994, estimating mean and variance; the weight: Seitzer et al. 2022, https://arxiv.org/abs/2203.09168
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ilbench.heads._parametric import actions_of, check_net, network
+from ilbench.heads._parametric import actions_of, check_net, network, units
 from ilbench.types import Array, Box, Head, Space, Task
 
 
@@ -23,11 +26,14 @@ class Config:
     width: int = 64  # units per hidden layer
     depth: int = 2  # hidden layers
     activation: str = "tanh"  # tanh, relu or silu
-    min_std: float = 1e-2  # floor: a deterministic expert would drive the width to 0 and the density to infinity
+    min_std: float = 1e-2  # floor, in units of half the action range: a deterministic expert would drive the width to 0
+    beta: float = 0.5  # exponent of the variance in a row's weight; 0: plain likelihood, 1: the mean learns as by squared error
 
     def __post_init__(self) -> None:
         if not self.min_std > 0:
             raise ValueError(f"gaussian.min_std must be positive, got {self.min_std}")
+        if not 0 <= self.beta <= 1:
+            raise ValueError(f"gaussian.beta must lie in [0, 1], got {self.beta}")
 
 
 def skip(task: Task) -> str | None:
@@ -41,26 +47,33 @@ def skip(task: Task) -> str | None:
 
 @lru_cache
 def _head(obs: Space, action: Space, config: Config) -> Head:
-    dim = actions_of(action)
+    assert isinstance(action, Box)
+    dim, (centre, half) = actions_of(action), units(action)
     init, out = network(obs, config, 2 * dim)
 
     def moments(params: Any, x: Array) -> tuple[Array, Array]:
+        """Mean and width in units of half the action range."""
         both = out(params, x)
         return both[:dim], config.min_std + jax.nn.softplus(both[dim:])
 
-    def log_prob(params: Any, t: Array, x: Array, a: Array) -> Array:
+    def terms(params: Any, x: Array, a: Array) -> tuple[Array, Array]:
         mean, std = moments(params, x)
-        return jnp.sum(-0.5 * jnp.square((a - mean) / std) - jnp.log(std) - 0.5 * jnp.log(2 * jnp.pi))
+        z = (a - centre) / half
+        return -0.5 * jnp.square((z - mean) / std) - jnp.log(std) - 0.5 * jnp.log(2 * jnp.pi), std
+
+    def log_prob(params: Any, t: Array, x: Array, a: Array) -> Array:
+        return jnp.sum(terms(params, x, a)[0]) - dim * jnp.log(half)
 
     def loss(params: Any, t: Array, x: Array, a: Array) -> Array:
-        return -log_prob(params, t, x, a)
+        each, std = terms(params, x, a)
+        return -jnp.sum(each * jax.lax.stop_gradient(std) ** (2 * config.beta))
 
     def act(params: Any, key: Array, t: Array, x: Array) -> Array:
-        return moments(params, x)[0]
+        return centre + half * moments(params, x)[0]
 
     def sample(params: Any, key: Array, t: Array, x: Array) -> Array:
         mean, std = moments(params, x)
-        return mean + std * jax.random.normal(key, mean.shape, mean.dtype)
+        return centre + half * (mean + std * jax.random.normal(key, mean.shape, mean.dtype))
 
     return Head(init, loss, act, sample=sample, log_prob=log_prob, normalise=True)
 

@@ -12,9 +12,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ilbench.heads._parametric import actions_of, categorical, outputs, squared
+from ilbench.heads._parametric import actions_of, categorical, outputs, squared, units
 from ilbench.nets import features, fit_norm, mlp, width_of
-from ilbench.types import Array, Data, Discrete, Head, Space, Task
+from ilbench.types import Array, Box, Data, Discrete, Head, Space, Task
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ def _head(obs: Space, action: Space, config: Config) -> Head:
     init, out = outputs(*mlp(width_of(obs), (actions_of(action),)), obs)
     if isinstance(action, Discrete):
         return categorical(init, out)
-    head = squared(init, out)
+    assert isinstance(action, Box)
+    head, (centre, half) = squared(init, out, action), units(action)
 
     def solve(data: Data, key: Array) -> Any:
         norm = fit_norm(obs, data.obs, data.weight)
@@ -46,7 +47,7 @@ def _head(obs: Space, action: Space, config: Config) -> Head:
         x = jnp.concatenate([x, jnp.ones((x.shape[0], 1), x.dtype)], axis=1)
         weighted = x * data.weight[:, None]
         gram = weighted.T @ x + config.ridge * jnp.sum(data.weight) * jnp.eye(x.shape[1], dtype=x.dtype)
-        w = jnp.linalg.solve(gram, weighted.T @ data.action)
+        w = jnp.linalg.solve(gram, weighted.T @ ((data.action - centre) / half))
         return {"net": {"Dense_0": {"kernel": w[:-1], "bias": w[-1]}}, "norm": norm}
 
     return Head(head.init, head.loss, head.act, solve=solve, normalise=True)

@@ -23,7 +23,8 @@ def skip(task: Task) -> str | None:
 
 @lru_cache
 def _head(obs: Space, action: Space, config: Config) -> Head:
-    return squared(*network(obs, config, actions_of(action)))
+    assert isinstance(action, Box)
+    return squared(*network(obs, config, actions_of(action)), action)
 
 
 def make(task: Task, config: Config) -> Head:

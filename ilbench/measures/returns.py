@@ -12,6 +12,11 @@ import numpy as np
 from ilbench.evidence import Evidence
 
 
+def normalised(total: float, random: float, expert: float) -> float | None:
+    """`(total - random) / (expert - random)`; None where that is undefined: an expert that is no better than chance."""
+    return (total - random) / (expert - random) if expert > random and np.isfinite(total) else None
+
+
 def measure(evidence: Evidence) -> dict[str, Any]:
     """`return`, `score`, `gap` = J(expert) - J(learner), paired on the held-out keys; `prefix_gap [P]`, `prefix_return [N, P]`."""
     index = np.asarray(evidence.prefixes) - 1
@@ -23,7 +28,7 @@ def measure(evidence: Evidence) -> dict[str, Any]:
     gap = expert[:paired].mean(0) - (learner[:paired] if paired == len(learner) else learner).mean(0)
     return {
         "return": total,
-        "score": (total - random) / (best - random) if best > random else None,
+        "score": normalised(total, random, best),
         "gap": gap[-1],
         "prefix_gap": gap,
         "prefix_return": learner,

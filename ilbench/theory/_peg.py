@@ -125,7 +125,7 @@ def factorial(seeds: int, stream: int, sides: tuple[int, ...] = (2, 1)) -> dict[
     params = fit.init(head(), _gathered(seed_keys("t15/init", range(seeds)), index))
     keys = _gathered(seed_keys("t15/fit", range(seeds)), index)
     settings = fit.FitConfig(updates=UPDATES, batch=BATCH)
-    params, _ = fit.fit(head(), Box(obs.shape[2] + 5), keys, params, data, settings, UPDATES)
+    params = fit.fit(head(), Box(obs.shape[2] + 5), keys, params, data, settings, UPDATES).params
     pose, wanted = (np.stack(x) for x in zip(*test, strict=True))
     blank = np.concatenate([pose, np.zeros((*pose.shape[:2], 2 * ACTION))], -1)
     done = np.asarray(per_seed(_acted, head=head(), block=16)((), (params, rows(blank))), np.float64)

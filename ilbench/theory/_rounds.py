@@ -49,5 +49,5 @@ def interactive(
         if i % 10 == 0:
             say(f"{lab.task.name}, H = {horizon}: round {i + 1} of {n}")
         parts.append(lab.collect(1, learner, lab.policy(params)))
-        params, _ = lab.fit(rows(concatenate(parts), n))
+        params, _ = lab.fit(rows(concatenate(parts), n * horizon))
     return _gaps(params, n, recoverable), lab

@@ -185,13 +185,13 @@ def _network(demos: Any, length: int, decay: float) -> tuple[Any, float]:
     from ilbench.theory._chunks import predicted, windows
     from ilbench.types import Box, Data
 
-    head = dataclasses.replace(squared(*network(Box(2), NetConfig(), 2 * length)), normalise=False)
+    head = dataclasses.replace(squared(*network(Box(2), NetConfig(), 2 * length), Box(2 * length)), normalise=False)
     obs, chunks = windows(demos, length, STARTS)
     shape = obs.shape[:2]
     data = Data(np.zeros(shape, np.int32), obs, chunks, np.ones(shape, np.float32))
     settings = fit.FitConfig(weight_decay=decay)
     params = fit.init(head, seed_keys("init", range(SEEDS)))
-    params, losses = fit.fit(head, Box(2), seed_keys("fit0", range(SEEDS)), params, data, settings, 2000)
+    params, _, losses = fit.fit(head, Box(2), seed_keys("fit0", range(SEEDS)), params, data, settings, 2000)
     return predicted(head, params, length, 2), float(np.asarray(losses)[:, -1].mean())
 
 

@@ -153,7 +153,7 @@ def _head_claims() -> tuple[list[Claim], dict[str, Any]]:
     data = Data(np.zeros(a.shape[:2], np.int32), np.zeros_like(a), a, np.ones(a.shape[:2], np.float32))
     params = fit.init(head, seed_keys("t15/init", range(SEEDS)))
     settings = fit.FitConfig(updates=1000, batch=512, learning_rate=1e-2)
-    params, _ = fit.fit(head, task.env.obs, seed_keys("t15/fit", range(SEEDS)), params, data, settings, 1000)
+    params = fit.fit(head, task.env.obs, seed_keys("t15/fit", range(SEEDS)), params, data, settings, 1000).params
     drawn = np.asarray(per_seed(_sampled, head=head)((), (params, seed_keys("t15/draw", range(SEEDS)))))
     hit = (np.abs(np.abs(drawn) - 1) <= WIDE.tol).mean(1)
     half = stats.t_quantile(0.95, SEEDS - 1) * hit.std(ddof=1) / np.sqrt(SEEDS)
