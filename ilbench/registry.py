@@ -2,7 +2,8 @@
 
 A plug-in is a module with fixed names and its file name is its id (env files may hold a family: TASKS).
 Names, summaries and papers are read from the syntax tree, so that `ilbench list` needs no JAX.
-Third parties register modules under the entry-point groups `ilbench.algorithms`, `ilbench.tasks`, ...
+Third parties register modules under the entry-point groups `ilbench.algorithms`, `ilbench.tasks`, ...; the entry point's
+name is the id. What cannot be read is left out, said once on stderr, and named again when somebody asks for it.
 """
 
 from __future__ import annotations
@@ -10,17 +11,19 @@ from __future__ import annotations
 import ast
 import difflib
 import functools
+import hashlib
 import importlib
 import inspect
 import pathlib
 import re
+import sys
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import ilbench
 
@@ -33,6 +36,9 @@ KINDS = {
     "measures": ("measures", "measure"),
     "checks": ("theory", "measure"),
 }
+
+# What a file name, `--set NAME.FIELD=VALUE` and a record all take.
+ID = re.compile(r"[a-z0-9][a-z0-9_+-]{0,63}")
 
 
 class UnknownName(ValueError):
@@ -50,6 +56,8 @@ class Entry:
     paper: str
     tags: tuple[str, ...] = ()
     literals: tuple[tuple[str, Any], ...] = ()
+    path: str = ""
+    distribution: str | None = None  # name==version of the package that registered it; None: ilbench's own
 
     @property
     def version(self) -> int:
@@ -58,76 +66,163 @@ class Entry:
         return found.get("VERSIONS", {}).get(self.id, found.get("VERSION", 1))
 
 
-def _literals(tree: ast.Module) -> dict[str, Any]:
+class Identity(NamedTuple):
+    """What beside its configuration decides the numbers of a plug-in."""
+
+    version: int
+    distribution: str | None  # name==version; None: ilbench's own
+    digests: dict[str, str]  # of the files in READS: the first 16 hex digits of their sha256
+
+
+class Source(NamedTuple):
+    """A module that may hold plug-ins."""
+
+    module: str
+    path: pathlib.Path
+    point: str | None  # the entry point's name; None: a file of ilbench's own folders
+    distribution: str | None
+
+
+def _bound(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr | None]]:
+    """Names that a module's top level binds (defined, assigned, imported, under `if` and `try` too), with assigned values."""
+    node: Any
+    for node in body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield node.name, None
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            yield from ((alias.asname or alias.name.split(".")[0], None) for alias in node.names)
+        elif isinstance(node, ast.Assign):
+            for target in node.targets:
+                names = target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target]
+                one = node.value if len(names) == 1 else None
+                yield from ((name.id, one) for name in names if isinstance(name, ast.Name))
+        elif isinstance(node, ast.AnnAssign) and node.value is not None and isinstance(node.target, ast.Name):
+            yield node.target.id, node.value
+        elif isinstance(node, (ast.If, ast.Try, ast.With)):
+            for part in ("body", "orelse", "finalbody"):
+                yield from _bound(getattr(node, part, []))
+            for handler in getattr(node, "handlers", []):
+                yield from _bound(handler.body)
+
+
+def _literals(bound: Iterable[tuple[str, ast.expr | None]]) -> dict[str, Any]:
     """Module-level constants such as TASKS, VERSION, TAGS; expressions that are not literals are left out."""
     found = {}
-    node: Any
-    for node in tree.body:
-        targets = (
-            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-        )
-        for target in targets:
-            if isinstance(target, ast.Name) and target.id.isupper() and getattr(node, "value", None) is not None:
-                try:
-                    found[target.id] = ast.literal_eval(node.value)
-                except ValueError:
-                    continue
+    for name, value in bound:
+        if name.isupper() and value is not None:
+            try:
+                found[name] = ast.literal_eval(value)
+            except (ValueError, TypeError):
+                found.pop(name, None)
     return found
 
 
-def _entries(kind: str, module: str, path: pathlib.Path) -> list[Entry]:
-    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-    required = KINDS[kind][1]
-    if not any(isinstance(node, ast.FunctionDef) and node.name == required for node in tree.body):
-        return []
+def _of_identity(literals: dict[str, Any], bound: set[str]) -> None:
+    """Raises ValueError for a VERSION or READS that cannot be known without importing the module."""
+    version, reads = literals.get("VERSION", 1), literals.get("READS", ())
+    if ("VERSION" in bound and "VERSION" not in literals) or type(version) is not int or version < 1:
+        raise ValueError(
+            f"VERSION must be a literal integer of at least 1, got {literals.get('VERSION', 'an expression')!r}"
+        )
+    strings = isinstance(reads, (tuple, list)) and all(isinstance(name, str) for name in reads)
+    if ("READS" in bound and "READS" not in literals) or not strings:
+        given = literals.get("READS", "an expression")
+        raise ValueError(f"READS must be a literal tuple of file names relative to the module, got {given!r}")
+
+
+def _entries(kind: str, source: Source) -> list[Entry]:
+    """The plug-ins in a file; raises ValueError, SyntaxError or OSError for what cannot be one."""
+    tree = ast.parse(source.path.read_bytes(), filename=source.path.name)
+    required, bound = KINDS[kind][1], list(_bound(tree.body))
+    names = {name for name, _ in bound}
+    if required not in names:
+        if source.point is None:
+            return []  # a helper beside the plug-ins
+        raise ValueError(f"{source.module} defines no {required!r}; name it there, e.g. `from ... import {required}`")
     doc = ast.get_docstring(tree) or ""
     summary = doc.strip().split("\n\n")[0].replace("\n", " ")
     found = re.search(r"^(?:Paper|Source): ((?:.+\n?)+)", doc, re.M)  # up to the end of the paragraph
     paper = re.sub(r"\s+", " ", found.group(1)).strip() if found else ""
-    literals = _literals(tree)
-    names = literals.get("TASKS", {path.stem: {}}) if kind == "tasks" else {path.stem: {}}
-    summaries = literals.get("SUMMARY", {})
+    literals = _literals(bound)
+    _of_identity(literals, names)
+    alone: dict[str, Any] = {source.point or source.path.stem: {}}
+    ids, summaries = literals.get("TASKS", alone) if kind == "tasks" else alone, literals.get("SUMMARY", {})
     if isinstance(summaries, str):
-        summaries = dict.fromkeys(names, summaries)
-    return [
-        Entry(
-            kind,
-            name,
-            module,
-            summaries.get(name, summary),
-            paper,
-            tuple(literals.get("TAGS", ())),
-            tuple(literals.items()),
-        )
-        for name in names
-    ]
+        summaries = dict.fromkeys(ids, summaries)
+    for name in ids:
+        if not isinstance(name, str) or not ID.fullmatch(name):
+            raise ValueError(f"{name!r:.80} is no name; one has letters a-z, digits, _ + and -, 64 at most")
+    tags, constants = tuple(literals.get("TAGS", ())), tuple(literals.items())
+    shared = (paper, tags, constants, str(source.path), source.distribution)
+    return [Entry(kind, name, source.module, summaries.get(name, summary), *shared) for name in ids]
+
+
+def _point(point: metadata.EntryPoint) -> Source:
+    """Where the module of an entry point lies; raises whatever its package raises, ImportError where there is none."""
+    spec = find_spec(point.module)
+    if spec is None or spec.origin is None:
+        raise ImportError(f"module {point.module!r} is not installed")
+    if not spec.origin.endswith(".py"):
+        raise ImportError(f"module {point.module!r} has no source to read")
+    dist = point.dist
+    return Source(
+        point.module, pathlib.Path(spec.origin), point.name, None if dist is None else f"{dist.name}=={dist.version}"
+    )
+
+
+_LEFT_OUT: dict[tuple[str, str], str] = {}  # (kind, name) -> why it is none
+
+
+def _leave_out(kind: str, name: str, where: str, reason: object) -> None:
+    if (kind, name) not in _LEFT_OUT:
+        _LEFT_OUT[kind, name] = f"{where}: {reason}"
+        print(f"ilbench: left out {kind.rstrip('s')} {name!r:.80}: {where}: {reason}", file=sys.stderr)
 
 
 @functools.cache
 def entries(kind: str) -> dict[str, Entry]:
-    """All plug-ins of a kind by id, in alphabetical order; entry points of installed packages included."""
+    """All plug-ins of a kind by id, in alphabetical order; entry points of installed packages included.
+
+    What cannot be read is left out and said on stderr: one broken package must not end every command.
+    """
     folder = KINDS[kind][0]
-    found: dict[str, Entry] = {}
-    sources = []
-    for root in ilbench.__path__:
-        for path in sorted(pathlib.Path(root, folder).glob("*.py")):
-            if not path.name.startswith("_"):
-                sources.append((f"ilbench.{folder}.{path.stem}", path))
-    for point in metadata.entry_points(group=f"ilbench.{kind}"):
-        spec = find_spec(point.module)
-        if spec is None or spec.origin is None:
-            raise ImportError(
-                f"entry point ilbench.{kind}:{point.name} names module {point.module!r}, which is not installed"
-            )
-        sources.append((point.module, pathlib.Path(spec.origin)))
-    for module, path in sources:
-        for entry in _entries(kind, module, path):
-            if entry.id in found and found[entry.id].module != entry.module:
-                raise ValueError(
-                    f"two {kind} are called {entry.id!r}: {found[entry.id].module} and {entry.module}; rename one"
-                )
-            found[entry.id] = entry
-    return dict(sorted(found.items()))
+    own = [
+        Source(f"ilbench.{folder}.{path.stem}", path, None, None)
+        for root in ilbench.__path__
+        for path in sorted(pathlib.Path(root, folder).glob("*.py"))
+        if not path.name.startswith("_")
+    ]
+    named: dict[str, list[Entry]] = {}
+    for source in own:
+        try:
+            for entry in _entries(kind, source):
+                named.setdefault(entry.id, []).append(entry)
+        except (ValueError, SyntaxError, OSError) as error:
+            _leave_out(kind, source.path.stem, source.module, error)
+    for point in sorted(metadata.entry_points(group=f"ilbench.{kind}"), key=lambda p: (p.name, p.value)):
+        try:
+            for entry in _entries(kind, _point(point)):
+                named.setdefault(entry.id, []).append(entry)
+        except (Exception, SystemExit) as error:  # a parent package is imported to find the module: anything may come
+            where = f"entry point {point.name!r} = {point.value!r}"
+            _leave_out(kind, point.name, where, f"{type(error).__name__}: {error}")
+    return {name: one for name, same in sorted(named.items()) if (one := _the_one(kind, name, same)) is not None}
+
+
+def _the_one(kind: str, name: str, same: list[Entry]) -> Entry | None:
+    """The plug-in that a name means: nobody can tell which of two; ilbench's own stays, so that its boards do."""
+    if len({entry.module for entry in same}) == 1:
+        return same[0]
+    ours = [entry for entry in same if entry.module.startswith("ilbench.")]
+    kept = ours[0] if len({entry.module for entry in ours}) == 1 else None
+    others = " and ".join(sorted({entry.module for entry in same if entry is not kept}))
+    _leave_out(
+        kind,
+        name,
+        others,
+        f"two of one name, {kept.module} stays; rename one" if kept else "two of one name; rename one",
+    )
+    return kept
 
 
 def hint(name: str, allowed: Iterable[str], before: str = "", after: str = "") -> str:
@@ -148,8 +243,28 @@ def entry(kind: str, name: str) -> Entry:
     """The entry called `name`; raises UnknownName with the close matches."""
     known = entries(kind)
     if name not in known:
+        if (kind, name) in _LEFT_OUT:
+            raise UnknownName(f"{kind.rstrip('s')} {name!r} was left out: {_LEFT_OUT[kind, name]}")
         raise unknown(kind, name, list(known))
     return known[name]
+
+
+def identity(kind: str, name: str) -> Identity:
+    """What beside its configuration decides the numbers of a plug-in, without importing it.
+
+    Its literal VERSION (1 without one), who distributes it, and the digests of the files that its literal READS names,
+    relative to its module. Raises UnknownName, and ValueError for a file that is not there.
+    """
+    found, digests = entry(kind, name), {}
+    for given in dict(found.literals).get("READS", ()):
+        file = pathlib.Path(found.path).parent / given
+        if pathlib.PurePath(given).is_absolute() or not file.is_file():
+            raise ValueError(
+                f"{kind.rstrip('s')} {name!r} reads {given!r}, which is no file relative to its module {found.module}"
+            )
+        with file.open("rb") as stream:
+            digests[given] = hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+    return Identity(found.version, found.distribution, digests)
 
 
 def load(kind: str, name: str) -> ModuleType:
