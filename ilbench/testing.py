@@ -1,7 +1,8 @@
 """Contract checks for plug-ins, also third-party ones: each raises AssertionError that says what is wrong.
 
-`check_env(task)`, `check_policy(task, policy)`, `check_head(head, task)`, `check_algorithm(name, task, head)`,
+`check_env(task)`, `check_policy(task, policy)`, `check_head(head, task)`, `check_algorithm(name, task, head, labels)`,
 `check_measure(module)` and `check_check(name)`; the project's own tests run them over everything that the registry finds.
+On what a head or an algorithm is tried its module says: `TRY = (task, ...)`, `TRY = (task, head, labels)`; `tried` reads it.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from ilbench import fit, parallel, prng, registry
 from ilbench.evidence import Evidence
 from ilbench.lab import to_policy
 from ilbench.rollout import COLLECT, episode_keys, mixed, rollout
-from ilbench.types import Data, Demos, Discrete, Head, Policy, Space, Task
+from ilbench.types import Box, Data, Demos, Discrete, Head, Policy, Space, Task
 
 FIELDS = (*COLLECT, "error", "reward")
+DRAWS = 2**14  # of an action, where a density is held against what it samples
+CENTRES = 32  # of the mixture that a density is integrated by
 
 
 def _spec(tree: Any) -> Any:
@@ -104,15 +107,126 @@ def check_policy(task: Task, policy: Policy) -> None:
     )
 
 
+def tried(kind: str, name: str) -> tuple[Any, ...]:
+    """The literal TRY of a plug-in: what its contract is tried on; AssertionError where it declares none."""
+    found = dict(registry.entry(kind, name).literals).get("TRY")
+    form = "(task, head, labels)" if kind == "algorithms" else "(task, ...)"
+    wanted = (str, str, int) if kind == "algorithms" else (str,) * max(1, len(found or ()))
+    fits = isinstance(found, tuple) and len(found) == len(wanted) and all(map(isinstance, found, wanted))
+    assert fits, (
+        f"{kind.rstrip('s')} {name!r} must say what it is tried on, TRY = {form} as literals; it says {found!r}"
+    )
+    return found  # type: ignore[return-value]
+
+
+# --------------------------------------------------------------------------------------------- densities
+def _check_probabilities(head: Head, n: int, params: Any, t: Any, obs: Any, keys: Any) -> None:
+    """Probabilities of n actions sum to one, and samples come as often as they say (five standard errors)."""
+    assert head.log_prob is not None
+    p = np.exp(
+        np.asarray(jax.jit(jax.vmap(lambda a: head.log_prob(params, t, obs, a)))(jnp.arange(n, dtype=jnp.int32)), np.float64)
+    )
+    assert abs(p.sum() - 1) < 1e-5, f"the probabilities of the actions sum to {p.sum()}"
+    if head.sample is None:
+        return
+    drawn = np.asarray(jax.jit(jax.vmap(lambda key: head.sample(params, key, t, obs)))(keys))
+    often = np.bincount(drawn, minlength=n)[:n] / len(drawn)
+    off = np.abs(often - p) - 5 * np.sqrt(p * (1 - p) / len(drawn))
+    assert (off < 1e-3).all(), f"sample draws the actions with frequencies {often}, log_prob says {p}"
+
+
+def _proposal(centres: np.ndarray, widths: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Draws `[N, A]` of the equal mixture of Gaussians around `centres [K, A]` with each of `widths [J]`, and their log-density."""
+    (count, dim), each = centres.shape, DRAWS // (len(centres) * len(widths))
+    at = np.repeat(np.repeat(centres, len(widths), axis=0), each, axis=0)
+    wide = np.repeat(np.tile(widths, count), each)
+    x = at + wide[:, None] * rng.standard_normal(at.shape)
+    far = ((x[:, None] - centres[None]) ** 2).sum(-1)[..., None] / (2 * widths**2)
+    parts = -far - dim * np.log(widths) - dim / 2 * np.log(2 * np.pi)
+    most = parts.max((1, 2))
+    return x, most + np.log(np.exp(parts - most[:, None, None]).mean((1, 2)))
+
+
+def _check_density(head: Head, space: Box, params: Any, t: Any, obs: Any, keys: Any) -> None:
+    """exp(log_prob) integrates to one (importance sampling), and has the moments and quartiles of what `sample` draws.
+
+    Raises AssertionError also where the integral cannot be had: too many dimensions, or a density that nothing locates.
+    """
+    assert head.log_prob is not None
+    deployed = np.asarray(head.act(params, keys[0], t, obs), np.float64)[None]
+    drawn = None
+    if head.sample is not None:
+        drawn = np.asarray(jax.jit(jax.vmap(lambda key: head.sample(params, key, t, obs)))(keys), np.float64)
+        assert np.isfinite(drawn).all(), "sample draws actions that are not finite"
+    centres = deployed if drawn is None else np.concatenate([deployed, drawn[: CENTRES - 1]])
+    span = space.high - space.low if np.isfinite(space.high - space.low) else 1.0
+    widest = span if drawn is None else 2 * max(drawn.std(0).max(), 1e-6)
+    widths = np.geomspace(1e-4 * span, widest, 9)
+    if drawn is not None:  # as wide as the samples say, and wider, should the density have another opinion
+        widths = np.append(np.geomspace(widest / 16, widest, 5), np.geomspace(2 * widest, max(2 * widest, span), 3))
+    x, log_r = _proposal(centres, widths, np.random.default_rng(0))
+    log_q = np.asarray(jax.jit(jax.vmap(lambda a: head.log_prob(params, t, obs, a)))(jnp.asarray(x, jnp.float32)), np.float64)
+    inside = ((x >= space.low) & (x <= space.high)).all(-1)
+    assert not np.isnan(log_q[inside]).any(), "log_prob is NaN at an action inside the bounds"
+    weight = np.exp(
+        np.where(np.isnan(log_q), -np.inf, log_q) - log_r
+    )  # outside of the bounds a density may be undefined
+    total, error = weight.mean(), weight.std() / np.sqrt(len(weight))
+    assert error < 0.02 * max(total, 1.0), (
+        f"the density of {space.dim}-dimensional actions cannot be integrated (to {total:.3g} +- {error:.2g}); "
+        "try a task with one or two, and give the head a `sample`"
+    )
+    assert abs(total - 1) < 0.05 + 5 * error, f"the density of the actions integrates to {total:.4g}, not to 1"
+    if drawn is None:
+        return
+    mean, sd = drawn.mean(0), np.maximum(drawn.std(0), 1e-12)
+    z, weight = (x - mean) / sd, weight[:, None] / weight.sum()
+    moments = (weight * z).sum(0), (weight * z**2).sum(0)
+    assert np.abs(moments[0]).max() < 0.1 and np.abs(moments[1] - 1).max() < 0.15, (
+        f"sample and log_prob disagree: in units of the samples' sd log_prob has the mean {moments[0]} and the mean square {moments[1]}"
+    )
+    for share in (0.25, 0.5, 0.75):
+        below = (weight * (x <= np.quantile(drawn, share, axis=0))).sum(0)
+        assert np.abs(below - share).max() < 0.05, (
+            f"sample and log_prob disagree: {below} of log_prob lies below its {share} quantile"
+        )
+
+
+def _check_deployed(head: Head, params: Any, data: Data, space: Space) -> None:
+    """On the expert's own states: actions near the bounds or inside, and nearer to the labels than the best constant."""
+    actions = jax.jit(jax.vmap(lambda t, obs: head.act(params, prng.key(4), t, obs)))(
+        jnp.asarray(data.t)[0], jnp.asarray(data.obs)[0]
+    )
+    exists = np.asarray(data.weight)[0] > 0
+    done, label = np.asarray(actions)[exists], np.asarray(data.action)[0][exists]
+    if isinstance(space, Discrete):
+        assert ((done >= 0) & (done < space.n)).all(), f"actions {np.unique(done)} of 0 ... {space.n - 1} are deployed"
+        wrong, best = (done != label).mean(), 1 - np.bincount(label).max() / len(label)
+    else:
+        assert np.isfinite(done).all(), "an action that is not finite is deployed on the expert's states"
+        if np.isfinite(slack := 0.1 * (space.high - space.low)):
+            low, high = space.low - slack, space.high + slack
+            assert done.min() >= low and done.max() <= high, (
+                f"actions of {done.min():.3g} ... {done.max():.3g} are deployed; the bounds are {space.low:g} ... {space.high:g}"
+            )
+        wrong, best = np.square(done - label).mean(), np.square(label - label.mean(0)).mean()
+    assert wrong <= best, (
+        f"the deployed actions miss the labels by {wrong:.3g} in the mean, the best constant one by {best:.3g}"
+    )
+
+
 def check_head(head: Head, task: Task, updates: int = 200) -> None:
-    """Loss finite and falling on the expert's data, action in the space, densities normalised, no retrace."""
+    """Loss finite and falling on the expert's data, deployed actions better than a constant, densities right, no retrace.
+
+    Densities: probabilities sum to one, densities integrate to one, and `sample` draws what `log_prob` says.
+    """
     demos = _roll(task, min(20, task.horizon), (0, 1), 4)
     t = np.broadcast_to(np.arange(demos.revealed.shape[2], dtype=np.int32), demos.revealed.shape)
     flat = (x.reshape(2, -1, *x.shape[3:]) for x in (t, demos.obs, demos.label, demos.revealed.astype(np.float32)))
     data = Data(*flat)
     keys = jax.random.split(prng.key(3), 2)
     start = fit.init(head, keys)
-    config = fit.FitConfig(updates=updates, batch=32)
+    config = fit.FitConfig(updates=updates, batch=32, learning_rate=1e-2)
     fitted = (
         fit.solve(head, keys, data)
         if head.solve
@@ -121,43 +235,79 @@ def check_head(head: Head, task: Task, updates: int = 200) -> None:
     first, last = (np.asarray(fit.loss(head, p, data)) for p in (start, fitted))
     assert np.isfinite(first).all() and np.isfinite(last).all(), f"losses are not finite: {first}, {last}"
     assert (last < first).all(), f"fitting the expert's data did not lower the loss: {first} to {last}"
-    one = jax.tree.map(lambda x: jnp.asarray(x)[0], fitted)
+    one = jax.tree.map(lambda x: jnp.asarray(np.asarray(x)[0]), fitted)
     check_policy(task, jax.tree.map(lambda x: jnp.asarray(x)[0, 0], to_policy(head, fitted)))
-    if head.log_prob is not None and isinstance(task.env.action, Discrete):
-        obs = jnp.asarray(data.obs)[0, 0]
-        total = sum(
-            float(jnp.exp(head.log_prob(one, jnp.int32(0), obs, jnp.int32(a)))) for a in range(task.env.action.n)
-        )
-        assert abs(total - 1) < 1e-5, f"the probabilities of the actions sum to {total}"
+    _check_deployed(head, one, data, task.env.action)
+    space, draws = task.env.action, jax.random.split(prng.key(5), DRAWS)
+    for row in (0, len(data.t[0]) // 2) if head.log_prob is not None else ():
+        at = jnp.int32(data.t[0, row]), jnp.asarray(data.obs)[0, row]
+        if isinstance(space, Discrete):
+            _check_probabilities(head, space.n, one, *at, draws)
+        else:
+            _check_density(head, space, one, *at, draws)
     count = parallel.compiled_programs()
     if not head.solve:
         fit.fit(head, task.env.obs, keys, start, data, dataclasses.replace(config, learning_rate=1e-4), updates)
     assert parallel.compiled_programs() == count, "a new learning rate compiled anew"
 
 
+# -------------------------------------------------------------------------------------------- algorithms
+def _check_spent(name: str, instrument: bool, bought: list[int], labels: int) -> None:
+    """An algorithm buys labels, most of its budget and no more; an instrument, whose error is dialled, buys none."""
+    assert all(n <= labels for n in bought), f"{name} bought {bought} of {labels} labels"
+    if instrument:
+        assert not any(bought), f"{name} is an INSTRUMENT and bought {bought} labels; what is learnt is no instrument"
+        return
+    assert all(bought), (
+        f"{name} bought no label: it learns nothing from the expert; what is dialled says INSTRUMENT = True"
+    )
+    assert all(2 * n >= labels for n in bought), (
+        f"{name} left more than half of its budget unspent: {bought} of {labels} labels"
+    )
+
+
+def _check_alone(name: str, whole: Any, other: Any, pairs: list[tuple[int, int]]) -> None:
+    """Seeds at the positions `pairs` of two runs have the same policy and the same returns, but for rounding."""
+    for one, two in pairs:
+        a, b = whole.outcomes[one], other.outcomes[two]
+        ran = [o.seed for o in other.outcomes]
+        said = f"{name}: seed {a.seed} depends on the seeds that it runs with ({ran} against {[o.seed for o in whole.outcomes]})"
+        assert (a.seed, a.labels, a.env_steps) == (b.seed, b.labels, b.env_steps), (
+            f"{said}: {a.labels} and {b.labels} labels"
+        )
+        for x, y in zip(jax.tree.leaves(whole.policy.params), jax.tree.leaves(other.policy.params), strict=True):
+            left, right = np.asarray(x, np.float64)[one], np.asarray(y, np.float64)[two]
+            np.testing.assert_allclose(
+                left, right, rtol=1e-2, atol=1e-2 * (np.abs(left).max(initial=0) + 1e-3), err_msg=said
+            )
+        np.testing.assert_allclose(a.returns, b.returns, rtol=1e-2, atol=1e-2, err_msg=said)
+
+
 def check_algorithm(name: str, task_id: str, head: str, labels: int, **config: Any) -> None:
-    """Runs through the planner: selected is returned, leaves `[S, M, ...]`, budget kept, repeatable, no retrace."""
+    """Runs through the planner: what is returned is sound, labels are bought within the budget and most of it is spent
+    (an INSTRUMENT buys none), a seed's result is its own whichever others run with it, repeatable, no retrace."""
     from ilbench.evidence import Protocol
     from ilbench.execute import Session, execute
     from ilbench.plan import Block, resolve
 
     block = Block(task_id, name, head, labels, seeds=(0, 1), protocol=Protocol(episodes=8, held_out=8), config=config)
     plan = resolve(block)
-    first = execute(plan, block.seeds, Session())
+    first = execute(plan, (0, 1), Session())
     for leaf in jax.tree.leaves(first.policy.params):
         assert leaf.ndim >= 2 and leaf.shape[0] == 2, (
             f"policies must have leaves [S, M, ...], found {leaf.shape} for 2 seeds"
         )
-    assert all(o.labels <= labels for o in first.outcomes), (
-        f"{name} bought {[o.labels for o in first.outcomes]} of {labels} labels"
-    )
     assert all(o.status == "ok" for o in first.outcomes), f"{name} diverged: {[o.reason for o in first.outcomes]}"
+    _check_spent(name, bool(getattr(plan.algorithm, "INSTRUMENT", False)), [o.labels for o in first.outcomes], labels)
     count = parallel.compiled_programs()
-    again = execute(plan, block.seeds, Session())
+    again = execute(plan, (0, 1), Session())
+    turned = execute(plan, (1, 0), Session())
     assert parallel.compiled_programs() == count, f"{name} compiled anew when it was repeated"
     assert [o.scores for o in first.outcomes] == [o.scores for o in again.outcomes], (
         f"{name} gave other scores for the same seeds"
     )
+    _check_alone(name, first, turned, [(0, 1), (1, 0)])
+    _check_alone(name, first, execute(plan, (1,), Session()), [(1, 0)])
 
 
 def evidence(wrong: bool, horizon: int = 12, episodes: int = 3) -> Evidence:
@@ -219,4 +369,13 @@ def check_check(name: str) -> None:
     assert all(a.get_xlabel() or a.get_title() for a in first.axes if a.get_visible()), f"{name}: axes without labels"
 
 
-__all__ = ["check_algorithm", "check_check", "check_env", "check_head", "check_measure", "check_policy", "evidence"]
+__all__ = [
+    "check_algorithm",
+    "check_check",
+    "check_env",
+    "check_head",
+    "check_measure",
+    "check_policy",
+    "evidence",
+    "tried",
+]

@@ -8,14 +8,6 @@ TASKS = [
     pytest.param(name, marks=pytest.mark.slow if "brax" in entry.tags else ())
     for name, entry in registry.entries("tasks").items()
 ]
-HEADS = {
-    "table": "gridworld",
-    "mlp": "cartpole",
-    "linear": "scalar_stable",
-    "mse": "scalar_stable",
-    "gaussian": "scalar_stable",
-}
-ALGORITHMS = {"dialled": ("cliff", "table", 0), "dagger": ("gridworld", "table", 600)}
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -25,18 +17,14 @@ def test_tasks(name):
 
 @pytest.mark.parametrize("name", registry.entries("heads"))
 def test_heads(name):
-    module, fitting = registry.load("heads", name), [HEADS.get(name), "cartpole", "scalar_stable", "gridworld"]
-    task = next(registry.task(t) for t in fitting if t and not module.skip(registry.task(t)))
-    testing.check_head(module.make(task, module.Config()), task)
+    module = registry.load("heads", name)
+    for task in map(registry.task, testing.tried("heads", name)):
+        testing.check_head(module.make(task, module.Config()), task)
 
 
 @pytest.mark.parametrize("name", registry.entries("algorithms"))
 def test_algorithms(name):
-    module, given = registry.load("algorithms", name), ALGORITHMS.get(name)
-    if given is None:
-        tabular = not getattr(module, "skip", lambda task: None)(registry.task("gridworld"))
-        given = ("gridworld", "table", 300) if tabular else ("scalar_stable", "linear", 300)
-    testing.check_algorithm(name, *given)
+    testing.check_algorithm(name, *testing.tried("algorithms", name))
 
 
 @pytest.mark.parametrize("name", registry.entries("measures"))

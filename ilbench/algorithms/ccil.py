@@ -25,6 +25,7 @@ NEWTON_STEPS, NEWTON_TOLERANCE = (
     1e-4,
 )  # the inverse of the true dynamics; the paper allows 50 and the same tolerance
 RATE = "<= 2"  # upper rate of the cost in H at fixed eps: O(eps H^2); the learner is never asked about its own states
+TRY = ("scalar_stable", "linear", 300)  # what the contract test runs: task, head, labels
 CHOICES = {"dynamics": ("learned", "true"), "label": ("backtrack", "disturbed"), "lipschitz": ("spectral", "none")}
 
 

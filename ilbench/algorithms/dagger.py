@@ -17,6 +17,7 @@ from ilbench.rollout import mixed
 from ilbench.types import Array, Task, Trained
 
 RATE = "<= 1"  # upper rate of the cost in H at fixed eps: O(u eps H)
+TRY = ("gridworld", "table", 600)  # what the contract test runs: task, head, labels
 SCHEDULES = ("first", "geometric", "linear")
 SELECTED = ("last", "best", "mixture")
 

@@ -19,6 +19,7 @@ from ilbench.lab import Lab
 from ilbench.types import Array, Discrete, Policy, Task, Trained
 
 INSTRUMENT = True
+TRY = ("cliff", "table", 0)  # what the contract test runs: task, head, labels
 COVERAGES = ("expert", "own")
 # iid: at any step; disjoint: exactly one, at a uniformly drawn step; first: all of eps H at step 1;
 # copy: the last prediction is repeated and flips with probability eps.

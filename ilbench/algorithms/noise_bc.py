@@ -16,6 +16,7 @@ from ilbench.lab import Lab, rows
 from ilbench.types import Array, Box, Data, Task, Trained
 
 RATE = "<= 2"  # upper rate of the cost in H at fixed eps: O(eps H^2); it trains on expert states only
+TRY = ("scalar_stable", "linear", 300)  # what the contract test runs: task, head, labels
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import numpy as np
 from ilbench.types import Array, Data, Discrete, Head, Task
 
 RULES = ("uniform", "wrong", "fixed")
+TRY = ("gridworld",)  # what the contract test fits
 
 
 @dataclass(frozen=True)

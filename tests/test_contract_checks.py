@@ -1,0 +1,106 @@
+"""The contract checks catch what they are for: heads whose density lies, algorithms that learn nothing or mix seeds."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import plugins
+import pytest
+
+from ilbench import registry, testing
+
+GAUSSIAN = {  # what is replaced in a sound Gaussian head: what the check says
+    "off by five": (lambda h: {"log_prob": lambda *a: h.log_prob(*a) + 5.0}, "integrates to"),
+    "off by a fifth": (lambda h: {"log_prob": lambda *a: h.log_prob(*a) - 0.2}, "integrates to"),
+    "no constant": (
+        lambda h: {"log_prob": lambda p, t, o, a: -jnp.sum(jnp.square(a - h.act(p, None, t, o)))},
+        "integrates to",
+    ),
+    "nan": (lambda h: {"log_prob": lambda *a: h.log_prob(*a) * jnp.float32(jnp.nan)}, "NaN at an action"),
+    "wide samples": (
+        lambda h: {"sample": lambda p, k, t, o: h.act(p, k, t, o) + 1.5 * (h.sample(p, k, t, o) - h.act(p, k, t, o))},
+        "disagree",
+    ),
+    "shifted samples": (lambda h: {"sample": lambda *a: h.sample(*a) + 0.2}, "disagree"),
+    "no samples": (lambda h: {"sample": h.act}, "density"),
+    "infinite samples": (lambda h: {"sample": lambda *a: h.sample(*a) / 0.0}, "not finite"),
+    "wrong sign": (lambda h: {"act": lambda *a: -h.act(*a)}, "best constant"),
+    "out of bounds": (lambda h: {"act": lambda *a: 100.0 * h.act(*a)}, "the bounds are"),
+    "constant": (lambda h: {"act": lambda *a: 0.0 * h.act(*a) + 0.3}, "best constant"),
+}
+CATEGORICAL = {
+    "no constant": (lambda h: {"log_prob": lambda *a: h.log_prob(*a) + 0.1}, "sum to"),
+    "flat samples": (
+        lambda h: {"sample": lambda p, k, t, o: jax.random.randint(k, (), 0, 2, jnp.int32)},
+        "frequencies",
+    ),
+    "third action": (lambda h: {"act": lambda *a: h.act(*a) + jnp.int32(1)}, "of 0 ... 1 are deployed"),
+    "other action": (lambda h: {"act": lambda *a: jnp.int32(1) - h.act(*a)}, "best constant"),
+}
+HEADS = [("gaussian", "scalar_stable", *v) for v in GAUSSIAN.values()] + [
+    ("mlp", "cartpole", *v) for v in CATEGORICAL.values()
+]
+
+
+@pytest.mark.parametrize(("name", "task_id", "change", "said"), HEADS, ids=[*GAUSSIAN, *CATEGORICAL])
+def test_heads_that_lie_fail(name, task_id, change, said):
+    module, task = registry.load("heads", name), registry.task(task_id)
+    head = module.make(task, module.Config())
+    with pytest.raises(AssertionError, match=said):
+        testing.check_head(dataclasses.replace(head, **change(head)), task)
+
+
+def test_densities_are_integrated_in_several_dimensions_and_without_samples():
+    """A Gaussian's integral is one by closed form, whatever its dimension, width and place."""
+    from ilbench.types import Box, Head
+
+    for dim, wide, sampled in ((1, 0.01, False), (1, 3.0, True), (2, 0.05, False), (2, 0.3, True), (3, 0.2, True)):
+        mean = jnp.linspace(-0.5, 0.7, dim)
+
+        def log_prob(params, t, obs, action, mean=mean, wide=wide):
+            return jnp.sum(-0.5 * jnp.square((action - mean) / wide) - jnp.log(wide) - 0.5 * jnp.log(2 * jnp.pi))
+
+        def draw(params, key, t, obs, mean=mean, wide=wide):
+            return mean + wide * jax.random.normal(key, mean.shape)
+
+        head = Head(None, None, lambda p, k, t, o, mean=mean: mean, sample=draw if sampled else None, log_prob=log_prob)
+        wrong = dataclasses.replace(head, log_prob=lambda *a, f=log_prob: f(*a) + 0.2)
+        rest = Box(dim, -1.0, 1.0), (), jnp.int32(0), jnp.zeros(1), jax.random.split(jax.random.key(0), testing.DRAWS)
+        testing._check_density(head, *rest)
+        with pytest.raises(AssertionError, match="integrates to"):
+            testing._check_density(wrong, *rest)
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("none", None),
+        ("idle", "bought no label"),
+        ("miser", r"more than half of its budget unspent: \[100, 100\] of 300"),
+        ("neighbour", "depends on the seeds that it runs with"),
+        ("position", "depends on the seeds that it runs with"),
+    ],
+)
+def test_algorithms_that_break_their_promises_fail(how, said):
+    with plugins.registered("algorithms", cheats="plugins.cheats"):
+        run = lambda: testing.check_algorithm("cheats", *testing.tried("algorithms", "cheats"), **{"cheats.how": how})  # noqa: E731
+        if said is None:
+            run()
+            return
+        with pytest.raises(AssertionError, match=said):
+            run()
+
+
+def test_an_instrument_buys_nothing(monkeypatch):
+    with plugins.registered("algorithms", cheats="plugins.cheats"):
+        monkeypatch.setattr(registry.load("algorithms", "cheats"), "INSTRUMENT", True, raising=False)
+        with pytest.raises(AssertionError, match="INSTRUMENT and bought"):
+            testing.check_algorithm("cheats", "scalar_stable", "linear", 300)
+
+
+def test_what_is_tried_is_declared():
+    with (
+        plugins.registered("algorithms", faulty="plugins.faulty"),
+        pytest.raises(AssertionError, match=r"TRY = \(task, head"),
+    ):
+        testing.tried("algorithms", "faulty")
