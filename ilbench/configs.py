@@ -58,3 +58,44 @@ def build_config(prefix: str, cls: Any, given: Mapping[str, Any]) -> Any:
         if name not in known:
             raise ValueError(f"{prefix} has no field {name!r}. {registry.hint(name, known, before=f'{prefix}.')}")
     return cls(**{name: cast(prefix, name, known[name], value) for name, value in given.items()})
+
+
+# ---------------------------------------------------------------------------------------- and back to text
+def stated(config: Any) -> dict[str, Any]:
+    """The fields of a config dataclass as plain values, tuples as lists: what a cell says of it.
+
+    A field with `metadata={"neutral": True}` is left out while it has its default: a setting that came later and leaves
+    every number as it was at the default changes no id. One that changes numbers there must not be neutral.
+    """
+    out = {}
+    for f in dataclasses.fields(config):
+        value = getattr(config, f.name)
+        if not (f.metadata.get("neutral", False) and _is_default(f, value)):
+            out[f.name] = _plain(value)
+    return out
+
+
+def spelled(prefix: str, config: Any) -> dict[str, Any]:
+    """`stated` with the names that `--set` takes: `{"dagger.rounds": 5, ...}`."""
+    return {f"{prefix}.{name}": value for name, value in stated(config).items()}
+
+
+def _is_default(f: dataclasses.Field[Any], value: Any) -> bool:
+    """Whether a neutral field has its default; raises TypeError for one that has none: nothing would be neutral."""
+    if f.default is not dataclasses.MISSING:
+        default = f.default
+    elif f.default_factory is not dataclasses.MISSING:
+        default = f.default_factory()
+    else:
+        raise TypeError(f"the neutral field {f.name!r} has no default; give it the value that changes no number")
+    return type(value) is type(default) and bool(value == default)
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return stated(value)
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, Mapping):
+        return {k: _plain(v) for k, v in value.items()}
+    return value

@@ -17,15 +17,16 @@ if TYPE_CHECKING:
 def row(record: Record) -> dict[str, Any]:
     """One flat row: id, suite, status, the Cell's fields, config.*, evaluation.*, score.*, episodes.*, cost.*, ..."""
     out: dict[str, Any] = {"id": record.id, "suite": record.suite}
-    cell = record.cell.model_dump()
-    out |= {k: cell[k] for k in ("task", "expert", "algorithm", "head", "horizon", "budget", "seed")}
+    cell = record.cell
+    out |= {k: getattr(cell, k) for k in ("task", "expert", "algorithm", "head", "horizon", "budget", "seed", "unit")}
     out |= {"status": record.status, "reason": record.reason}
     out |= {f"score.{k}": v for k, v in record.scores.items()}
     out |= {f"episodes.{k}": v for k, v in record.episodes.model_dump(exclude={"returns", "costs"}).items()}
-    out |= {f"cost.{k}": v for k, v in record.cost.model_dump().items()}
+    out |= {f"cost.{k}": getattr(record.cost, k) for k in type(record.cost).model_fields}  # neutral ones too
     out |= {f"reference.{name}": ref.mean for name, ref in record.references.items()}
     out |= {f"variant.{name}.{k}": v for name, scores in record.variants.items() for k, v in scores.items()}
-    out |= {f"{part}.{k}": v for part in ("config", "evaluation") for k, v in cell[part].items()}
+    for part in ("config", "evaluation", "versions", "plugins"):
+        out |= {f"{part}.{k}": v for k, v in getattr(cell, part).items()}
     return out
 
 

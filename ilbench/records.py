@@ -19,7 +19,7 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
 import ilbench
 
@@ -70,6 +70,23 @@ class _Model(BaseModel):
     )
 
 
+def neutral(default: Any) -> Any:
+    """A field that is not spelled while it has its default: added later, it changes no id and no seal of older records.
+
+    Only for what leaves every number as it was at the default; anything else makes a new cell.
+    """
+    return Field(default=default, exclude_if=lambda value: value == default)
+
+
+def _other_than_1(versions: dict[str, int]) -> dict[str, int]:
+    """Version 1 and no version are one thing, so that they are one id."""
+    return {name: version for name, version in versions.items() if version != 1}
+
+
+Versions = Annotated[dict[Name, Annotated[int, Field(ge=1)]], AfterValidator(_other_than_1)]
+Texts = dict[Annotated[str, Field(min_length=1, max_length=120)], Annotated[str, Field(max_length=200)]]
+
+
 class Cell(_Model):
     """One thing to run: everything that decides its outcome, and nothing else."""
 
@@ -82,6 +99,9 @@ class Cell(_Model):
     budget: Count  # expert labels
     evaluation: Settings  # episodes, protocol name and version, deltas, prefixes
     seed: Count
+    unit: Count = neutral(0)  # episodes per collect call (0: as the algorithm asks): lane shapes, and so rounding
+    versions: Versions = neutral({})  # of algorithm and head plug-ins by id, where other than 1
+    plugins: Texts = neutral({})  # of third parties: id -> "distribution==version", id/file -> digest of what it reads
 
 
 class Reference(_Model):
@@ -128,6 +148,9 @@ class Cost(_Model):
     eval_steps: Count = 0
     compile_s: float | None = None
     run_s: float | None = None
+    takeovers: Count = neutral(0)  # times that control went from the learner to the expert
+    takeover_steps: Count = neutral(0)  # live steps that followed, up to the hand-over
+    switches: Count = neutral(0)  # changes of control in either direction
 
 
 class Provenance(_Model):
@@ -143,6 +166,8 @@ class Provenance(_Model):
     block: Count | None = None
     precision: str | None = None
     prng: str | None = None
+    settings: Settings = neutral({})  # process-wide settings that move bits, where other than usual
+    distributions: Texts = neutral({})  # name -> version of what third-party plug-ins came in
 
 
 class Record(_Model):
