@@ -1,6 +1,7 @@
 # `make quick` and `make test` are the whole set-up: each makes the virtual environment from the hashed lock if needed.
+# Another Python gets an environment of its own beside it: `make test PYTHON=python3.12` makes .venv-python3.12.
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv$(if $(filter-out python3,$(notdir $(PYTHON))),-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
@@ -41,4 +42,4 @@ $(VENV)/.dev: requirements-dev.txt pyproject.toml | $(VENV)/bin/python
 	touch $@ $(VENV)/.run
 
 clean:
-	rm -rf $(VENV) runs dist
+	rm -rf .venv .venv-* runs dist

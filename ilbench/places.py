@@ -14,7 +14,7 @@ import gzip
 import json
 import pathlib
 import re
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 import ilbench
 
@@ -25,7 +25,8 @@ SUITE = re.compile(r"[a-z0-9][a-z0-9._+-]{0,63}@[0-9]{1,9}")
 _RECORD = re.compile(r"[0-9a-f]{32}\.json")
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True)
+class Place:
     """One suite in one folder, and where else it is."""
 
     suite: str  # name@version
@@ -139,7 +140,7 @@ def find(suite: str, results: str | pathlib.Path | None = None) -> Place:
         raise _absent(suite, looked)
     best = max(same, key=lambda place: place.count)  # the first of those with as many
     rest = sorted((p for p in candidates if p is not best), key=lambda p: (-(split(p.suite)[1] or 0), -p.count))
-    return best._replace(others=tuple(rest))
+    return replace(best, others=tuple(rest))
 
 
 def _absent(suite: str, looked: list[pathlib.Path]) -> Exception:

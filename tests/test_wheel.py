@@ -16,7 +16,8 @@ import ilbench, ilbench.envs.cliff, ilbench.bench.smoke
 assert ilbench.__file__.startswith(sys.argv[1]) and ilbench.envs.cliff.__file__.startswith(sys.argv[1])
 assert "jax" in sys.modules
 ilbench.setup(1, "off")
-print(ilbench.run("smoke", tasks="cliff", out="here", quiet=True).done)
+from ilbench import places
+print(ilbench.run("smoke", tasks="cliff", out="here", quiet=True).done, *places.suites(places.shipped()))
 """
 
 
@@ -28,12 +29,17 @@ def _python(*words, cwd):
 
 @pytest.mark.slow
 def test_wheel_runs_elsewhere(tmp_path):
-    _python("-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path / "dist"), str(ROOT), cwd=tmp_path)
-    wheel = next((tmp_path / "dist").glob("*.whl"))
-    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    _python("-m", "build", "--no-isolation", "--outdir", str(tmp_path / "dist"), str(ROOT), cwd=tmp_path)
+    wheel = zipfile.ZipFile(next((tmp_path / "dist").glob("*.whl")))
+    shipped = {name.removeprefix("ilbench/") for name in wheel.namelist() if name.startswith("ilbench/results/")}
+    there = (file.relative_to(ROOT) for file in (ROOT / "results").rglob("*") if file.is_file())
+    assert shipped == {file.as_posix() for file in there if not {"records", "attempts"} & set(file.parts)}
+    assert "results/theory@1/CHECKS.md" in shipped
+    wheel.extractall(tmp_path / "site")
     (tmp_path / "envs").mkdir()
     (tmp_path / "envs" / "__init__.py").write_text("MINE = True\n")
-    assert _python("-c", CODE, str(tmp_path / "site"), cwd=tmp_path).strip().endswith("2")
+    packed = sorted(file.parent.name for file in (ROOT / "results").glob("*/*.jsonl.gz"))  # read away from here
+    assert _python("-c", CODE, str(tmp_path / "site"), cwd=tmp_path).splitlines()[-1].split() == ["2", *packed]
 
 
 def test_importing_ilbench_imports_no_jax(tmp_path):
