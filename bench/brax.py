@@ -50,7 +50,6 @@ def blocks(robot: str, trajectories: int) -> tuple[Block, ...]:
             horizon=horizon,
             config={**FIT, **config},
             protocol=protocol,
-            unit=5,  # one compiled shape for all: what is rolled beyond the budget is thrown away, unseen and uncounted
         )
         for name, config in algorithms
     )

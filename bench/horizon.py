@@ -45,7 +45,7 @@ def suite() -> Suite:
         block
         for task, horizon in (("inverted_pendulum", 1000), ("hopper", 1000))
         for fit in (few, many)
-        for block in trained(task, "mse", 6, horizon, prefixes, (BC, DAGGER, CCIL), fit=fit, unit=1)
+        for block in trained(task, "mse", 6, horizon, prefixes, (BC, DAGGER, CCIL), fit=fit)
     )
     walls = tuple(
         block

@@ -176,13 +176,13 @@ def dagger(rounds: int, say: Callable[[str], None]) -> dict[str, float]:
     from ilbench.plan import Block, resolve
 
     config = {"dagger.rounds": 5, "dagger.validate": False, "fit.updates": 5000, "fit.batch": 256}
-    plan = resolve(Block("hopper", "dagger", "mse", 25_000, horizon=1000, config=config, unit=5))
+    plan = resolve(Block("hopper", "dagger", "mse", 25_000, horizon=1000, config=config))
     block, steps = plan.block, 200
     keys = episode_keys("speed", (0,), 1024)[0]
     blocked = per_seed(_raw_episode, block=plan.task.block, steps=steps)
 
     def run() -> Any:
-        lab = Lab(plan.task, plan.head, block.seeds, block.labels, plan.fit, {}, block.unit)
+        lab = Lab(plan.task, plan.head, block.seeds, block.labels, plan.fit, {})
         return plan.algorithm.train(lab, seed_keys("algorithm", block.seeds), plan.task, plan.config).curve["loss"]
 
     seconds = fastest({"dagger": run, "raw": lambda: blocked(plan.task.env, keys)}, rounds, say)

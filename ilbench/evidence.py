@@ -103,7 +103,7 @@ def errors(space: Space, action: np.ndarray, label: np.ndarray) -> np.ndarray:
 def constant_errors(space: Space, expert: Demos) -> np.ndarray:
     """The error `[S, N, H]` of each seed's best constant action at the expert's states: the commonest, or the mean."""
     label, alive = np.asarray(expert.label), np.asarray(expert.alive)
-    best = []
+    best: list[Any] = []
     for actions, mask in zip(label, alive, strict=True):
         seen = actions[mask]
         if isinstance(space, Discrete):
@@ -126,15 +126,25 @@ def split(
 ) -> list[Evidence]:
     """One Evidence per seed from seed-batched rollouts; `losses [S, 2]`: held-out, half way and at the end of the last fit."""
     prefixes = tuple(sorted({h for h in protocol.prefixes if h < task.horizon} | {task.horizon}))
-    shared = (task.horizon, task.deltas, prefixes, task.reward_range, references)
-    fields = [held_out, expert.alive, expert.reward, learner.error, learner.alive, learner.reward]
-    noise = [None, None] if noisy is None else [noisy.reward, noisy.alive]
-    fields += [*noise, constant_errors(task.env.action, expert)]
-    return [
-        Evidence(
-            *shared,
-            *(None if x is None else np.asarray(x)[s] for x in fields),
-            None if losses is None else (float(losses[s, 0]), float(losses[s, 1])),
+    constant = constant_errors(task.env.action, expert)
+    found = []
+    for s, error in enumerate(np.asarray(held_out)):
+        seed = Evidence(
+            horizon=task.horizon,
+            deltas=task.deltas,
+            prefixes=prefixes,
+            reward_range=task.reward_range,
+            references=references,
+            held_out_error=error,
+            expert_alive=np.asarray(expert.alive)[s],
+            expert_reward=np.asarray(expert.reward)[s],
+            error=np.asarray(learner.error)[s],
+            alive=np.asarray(learner.alive)[s],
+            reward=np.asarray(learner.reward)[s],
+            constant_error=constant[s],
+            held_out_loss=None if losses is None else (float(losses[s, 0]), float(losses[s, 1])),
         )
-        for s in range(len(held_out))
-    ]
+        if noisy is not None:
+            seed = seed._replace(noisy_reward=np.asarray(noisy.reward)[s], noisy_alive=np.asarray(noisy.alive)[s])
+        found.append(seed)
+    return found

@@ -95,7 +95,7 @@ def _fit_one(shared: Any, item: Any, *, head: Head, obs: Space, updates: int, ba
     steps = (jnp.arange(2 * half, dtype=jnp.float32), jax.vmap(indices)(keys) if ahead else keys)
     halves = jax.tree.map(lambda x: x.reshape(2, half, *x.shape[1:]), steps)
     _, (weights, losses) = jax.lax.scan(both, (trained, optimiser.init(trained)), halves)
-    halfway, end = (jax.tree.map(lambda w: w[i], weights) for i in (0, 1))
+    halfway, end = jax.tree.map(lambda w: w[0], weights), jax.tree.map(lambda w: w[1], weights)
     return Fitted({**end, **fixed}, {**halfway, **fixed}, losses.reshape(-1)[:: max(1, updates // 32)])
 
 

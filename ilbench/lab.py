@@ -170,7 +170,8 @@ class Lab:
         object.__setattr__(self, name, value)
 
     def __post_init__(self) -> None:
-        self._ledger = Ledger(*(np.zeros(len(self.seeds), np.int64) for _ in range(5)))
+        zeros = np.zeros(len(self.seeds), np.int64)
+        self._ledger = Ledger(*(zeros.copy() for _ in range(5)), gradient_steps=0)  # type: ignore[misc]
 
     @property
     def ledger(self) -> Ledger:
@@ -231,7 +232,10 @@ class Lab:
         if (wanted < 1).all():
             raise ValueError(f"{self.task.name}: {int(wanted.max())} labels; at least 1 is needed")
         if episodes is not None:
-            demos = self._roll(stream, 0, episodes, behaviour, policy)
+            pieces = range(0, episodes, PATIENCE)  # in pieces, lest a long record is in memory twice while it is made
+            demos = concatenate(
+                [self._roll(stream, i, min(PATIENCE, episodes - i), behaviour, policy) for i in pieces]
+            )
         else:
             demos = self._until(wanted, stream, behaviour, policy)
         return self._count(within(demos, wanted))
@@ -248,7 +252,7 @@ class Lab:
             had += charged(parts[-1]).sum((1, 2))
             rolled += count
         demos = concatenate(parts)
-        return _cut(demos, np.broadcast_to(np.arange(rolled) < most[:, None], (len(most), rolled))[..., None] & np.ones_like(demos.alive))
+        return _cut(demos, np.broadcast_to((np.arange(rolled) < most[:, None])[..., None], np.shape(demos.alive)))
 
     def _roll(self, stream: str, first: int, episodes: int, behaviour: Behaviour, policy: Policy | None) -> Demos:
         # With its head: the program that rolls holds the learner's network too, and another program rounds otherwise.

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ilbench import registry
-from ilbench.configs import build_config, cast, read
+from ilbench.configs import build_config, cast, read, spelled
 from ilbench.evidence import Protocol
 from ilbench.fit import FitConfig
 from ilbench.noise import unfit
@@ -36,7 +36,6 @@ class Block:
     seeds: tuple[int, ...] = tuple(range(10))
     config: Mapping[str, Any] = field(default_factory=dict)  # "dagger.rounds": 5, "fit.updates": 2000, "task.n": 10
     protocol: Protocol = Protocol()  # noqa: RUF009  frozen, so that sharing it is safe
-    unit: int = 0  # episodes per collect call and seed; 0: as the algorithm asks
 
 
 @dataclass(frozen=True)
@@ -59,6 +58,8 @@ class Plan:
     config: Any  # the algorithm's Config
     fit: FitConfig
     resolved: dict[str, Any]  # every field of every config, as `--set` spells it: part of each cell's identity
+    versions: dict[str, int]  # of its plug-ins, by id
+    plugins: dict[str, str]  # third parties' distributions, and digests of the files that plug-ins read
 
     @property
     def label(self) -> str:
@@ -93,10 +94,16 @@ def check_seeds(seeds: Iterable[int]) -> None:
             raise ValueError(f"seeds must lie in 0 ... {SEEDS - 1}, got {seed}")
 
 
-def _spelled(prefix: str, config: Any) -> dict[str, Any]:
-    return {
-        f"{prefix}.{name}": list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(config).items()
-    }
+def _identities(block: Block) -> tuple[dict[str, int], dict[str, str]]:
+    """Versions of the block's plug-ins by id, and what third parties bring: `id -> "name==version"`, `id/file -> digest`."""
+    versions, plugins = {}, {}
+    for kind, name in (("algorithms", block.algorithm), ("heads", block.head)):
+        found = registry.identity(kind, name)
+        versions[name] = found.version
+        if found.distribution is not None:
+            plugins[name] = found.distribution
+        plugins |= {f"{name}/{file}": digest for file, digest in found.digests.items()}
+    return versions, plugins
 
 
 def resolve(block: Block) -> Plan:
@@ -123,8 +130,12 @@ def resolve(block: Block) -> Plan:
     if block.protocol.noise and (reason := unfit(task)):
         raise ValueError(f"evaluation.noise on {task.name}: {reason}")
     resolved = {f"task.{k}": v for k, v in task_config.items()}
-    resolved |= _spelled(block.algorithm, config) | _spelled(block.head, head_config) | _spelled("fit", fit)
-    return Plan(block, task, head_module.make(task, head_config), algorithm, config, fit, resolved)
+    resolved |= spelled(block.algorithm, config) | spelled(block.head, head_config) | spelled("fit", fit)
+    check = getattr(algorithm, "check", None)
+    if check is not None:
+        check(block.labels // task.horizon, task, config)
+    head = head_module.make(task, head_config)
+    return Plan(block, task, head, algorithm, config, fit, resolved, *_identities(block))
 
 
 # -------------------------------------------------------------------------------- overrides and filters

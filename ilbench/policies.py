@@ -102,11 +102,7 @@ def _plan(
     block = Block(
         task_name, algorithm, head, episodes * task.horizon, horizon=horizon, seeds=(seed,), config=dict(changes)
     )
-    resolved = plan.resolve(block)
-    check = getattr(resolved.algorithm, "check", None)
-    if check is not None:
-        check(episodes, resolved.task, resolved.config)
-    return resolved
+    return plan.resolve(block)
 
 
 def _by_id(prefix: str, results: str | None) -> tuple[Record, pathlib.Path]:
@@ -182,7 +178,7 @@ def build(found: Any, sigma: float | None = None) -> Loaded:
 def _train(found: Plan, sigma: float | None) -> Loaded:
     block = found.block
     task = found.task if sigma is None else smoothed_task(found.task, sigma)
-    lab = Lab(task, found.head, block.seeds, block.labels, found.fit, unit=block.unit)
+    lab = Lab(task, found.head, block.seeds, block.labels, found.fit)
     result = found.algorithm.train(lab, seed_keys("algorithm", block.seeds), task, found.config)
     policy = result.policies[result.selected]
     if not np.all(finite(policy.params)):

@@ -18,7 +18,7 @@ def row(record: Record) -> dict[str, Any]:
     """One flat row: id, suite, status, the Cell's fields, config.*, evaluation.*, score.*, episodes.*, cost.*, ..."""
     out: dict[str, Any] = {"id": record.id, "suite": record.suite}
     cell = record.cell
-    out |= {k: getattr(cell, k) for k in ("task", "expert", "algorithm", "head", "horizon", "budget", "seed", "unit")}
+    out |= {k: getattr(cell, k) for k in ("task", "expert", "algorithm", "head", "horizon", "budget", "seed")}
     out |= {"status": record.status, "reason": record.reason}
     out |= {f"score.{k}": v for k, v in record.scores.items()}
     out |= {f"episodes.{k}": v for k, v in record.episodes.model_dump(exclude={"returns", "costs"}).items()}

@@ -99,7 +99,6 @@ class Cell(_Model):
     budget: Count  # expert labels
     evaluation: Settings  # episodes, protocol name and version, deltas, prefixes
     seed: Count
-    unit: Count = neutral(0)  # episodes per collect call (0: as the algorithm asks): lane shapes, and so rounding
     versions: Versions = neutral({})  # of algorithm and head plug-ins by id, where other than 1
     plugins: Texts = neutral({})  # of third parties: id -> "distribution==version", id/file -> digest of what it reads
 
@@ -148,6 +147,7 @@ class Cost(_Model):
     eval_steps: Count = 0
     compile_s: float | None = None
     run_s: float | None = None
+    shared_s: float | None = neutral(None)  # apart from run_s: what this block made first and others of its task use too
     takeovers: Count = neutral(0)  # times that control went from the learner to the expert
     takeover_steps: Count = neutral(0)  # live steps that followed, up to the hand-over
     switches: Count = neutral(0)  # changes of control in either direction

@@ -8,11 +8,12 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import time
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ilbench import memory, store
+from ilbench import memory, registry, store
 from ilbench import plan as planning
 from ilbench.plan import Block, Plan, Suite
 from ilbench.progress import reporter
@@ -31,6 +32,8 @@ class Summary:
     done: int = 0
     cached: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)  # (block, reason)
+    conflicts: list[str] = field(default_factory=list)  # files of results that differ from those of an earlier writer
+    log: str | None = None  # where the tracebacks of failed blocks are
     compile_s: float = 0.0
     run_s: float = 0.0
 
@@ -62,10 +65,6 @@ def prepare(
     blocks = planning.override(blocks, changes or {})
     custom = "+custom" if changes or horizons is not None else ""
     plans = [planning.resolve(block) for block in blocks]
-    for plan in plans:
-        check = getattr(plan.algorithm, "check", None)
-        if check is not None:
-            check(plan.block.labels // plan.task.horizon, plan.task, plan.config)
     plans.sort(key=lambda p: (p.task.id, p.task.horizon))  # cells that share compiled physics run next to each other
     return Prepared(f"{found.name}{custom}@{found.version}", tuple(plans))
 
@@ -88,6 +87,8 @@ def cells(plan: Plan) -> dict[int, Cell]:
             budget=block.labels,
             evaluation=evaluation,
             seed=seed,
+            versions=plan.versions,
+            plugins=plan.plugins,
         )
         for seed in block.seeds
     }
@@ -97,12 +98,12 @@ def _record(prepared: Prepared, plan: Plan, cell: Cell, executed: Any, outcome: 
     import jax
 
     cost = {
-        "labels": outcome.labels,
-        "env_steps": outcome.env_steps,
+        **outcome.spent,
         "gradient_steps": executed.gradient_steps,
         "eval_steps": executed.eval_steps // seeds,
         "compile_s": round(executed.compile_s / seeds, 3),
         "run_s": round(executed.run_s / seeds, 3),
+        "shared_s": round(executed.shared_s / seeds, 3),
     }
     return make_record(
         cell,
@@ -128,6 +129,10 @@ def _rounded(scores: Mapping[str, float | None]) -> dict[str, float | None]:
     return {name: None if value is None else float(f"{value:.7g}") for name, value in scores.items()}
 
 
+RERUN = ("missing", "failed", "stale", "all")
+CODE = ("jax", "jaxlib", "brax", "flax", "optax", "numpy")  # packages whose version makes a record stale
+
+
 def run(
     suite: str | Suite = "quick",
     *,
@@ -136,81 +141,152 @@ def run(
     horizons: tuple[int, ...] | None = None,
     seeds: tuple[int, ...] | None = None,
     changes: Mapping[str, Any] | None = None,
-    out: str | pathlib.Path = "results",
+    out: str | pathlib.Path = "runs",
     save_policies: bool = False,
+    rerun: str = "missing",
     quiet: bool = False,
 ) -> Summary:
     """Runs what is missing of a suite and returns what was done; `changes` are `{"dagger.rounds": 10}`.
 
+    `rerun`: also cells that have a record, `failed` (or diverged), `stale` (of other code or packages) or `all`.
     Raises ValueError (UnknownName) for names and numbers that do not fit, TooLarge for blocks that memory will not hold
     and StoreError for a results folder that cannot be written, all before any compute. A block that fails is reported and the
     others still run.
     """
     prepared = prepare(suite, tasks=tasks, algorithms=algorithms, horizons=horizons, seeds=seeds, changes=changes)
-    return execute_plans(prepared, out=out, save_policies=save_policies, quiet=quiet)
+    return execute_plans(prepared, out=out, save_policies=save_policies, rerun=rerun, quiet=quiet)
 
 
-def _there(out: str | pathlib.Path, suite: str, cell: Cell, policy: bool) -> bool:
-    """Whether the cell has a sound record, and with `policy` one that holds the scored policy."""
-    record = store.read(out, suite, cell_id(cell))
-    if record is None or not policy:
-        return record is not None
-    try:
-        return any(name.startswith("policy/") for name in store.read_sidecar(out, record))
-    except store.StoreError:  # lost or damaged arrays hold no policy
+def _stale(record: Record) -> bool:
+    """Whether a record was made by other code than this: packages, ilbench itself, or a checkout with changes."""
+    mine, its = provenance(), record.provenance
+    packages = any(mine.packages.get(name) != its.packages.get(name) for name in CODE)
+    return packages or (mine.ilbench, mine.git_sha) != (its.ilbench, its.git_sha) or bool(its.git_dirty or mine.git_dirty)
+
+
+def _there(out: str | pathlib.Path, suite: str, cell: Cell, policy: bool, rerun: str) -> bool:
+    """Whether the cell has a sound record that may stay, and with `policy` one that holds the scored policy."""
+    if rerun == "all":
         return False
+    id = cell_id(cell)
+    if not store.sound(out, suite, id, policy=policy):
+        return False
+    record = store.read(out, suite, id) if rerun != "missing" else None
+    return record is None or not (record.status != "ok" if rerun == "failed" else _stale(record))
 
 
-def _missing(out: str | pathlib.Path, suite: str, by_seed: Mapping[int, Cell], policy: bool = False) -> tuple[int, ...]:
-    """The seeds of a block that have no record yet, or with `policy` none that holds one."""
-    return tuple(s for s, cell in by_seed.items() if not _there(out, suite, cell, policy))
+def _missing(
+    out: str | pathlib.Path, suite: str, by_seed: Mapping[int, Cell], policy: bool = False, rerun: str = "missing"
+) -> tuple[int, ...]:
+    """The seeds of a block that are to run."""
+    if rerun not in RERUN:
+        hint = registry.hint(rerun, RERUN)
+        raise ValueError(f"--rerun takes one of {', '.join(RERUN)}, got {rerun!r}. {hint}")
+    return tuple(s for s, cell in by_seed.items() if not _there(out, suite, cell, policy, rerun))
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A block and its seeds that are to run."""
+
+    plan: Plan
+    cells: Mapping[int, Cell]
+    seeds: tuple[int, ...]
 
 
 def execute_plans(
-    prepared: Prepared, *, out: str | pathlib.Path, save_policies: bool = False, quiet: bool = False
+    prepared: Prepared,
+    *,
+    out: str | pathlib.Path,
+    save_policies: bool = False,
+    rerun: str = "missing",
+    quiet: bool = False,
 ) -> Summary:
     """Executes resolved blocks; see `run`."""
-    from ilbench.execute import Session, execute
+    from ilbench import arithmetic
+    from ilbench.execute import Session
 
-    wanted = [(plan, cells(plan)) for plan in prepared.plans]
-    total = sum(len(c) for _, c in wanted)
-    for plan, by_seed in wanted:
-        if missing := _missing(out, prepared.suite, by_seed, save_policies):
-            b, horizon = plan.block, plan.task.horizon
-            made = getattr(plan.algorithm, "rows_per_label", lambda config: 1)(plan.config)
-            episodes = b.protocol.episodes, b.protocol.held_out
-            memory.foresee_block(plan.label, plan.task.env, missing, b.labels, *episodes, horizon, made)
+    by_plan = [(plan, cells(plan)) for plan in prepared.plans]
+    work = [_Work(p, c, _missing(out, prepared.suite, c, save_policies, rerun)) for p, c in by_plan]
+    total = sum(len(w.cells) for w in work)
+    for w in work:
+        if w.seeds:
+            _foresee(w)
     store.preflight(out, total * BYTES_PER_CELL)
+    if any(w.seeds for w in work):
+        arithmetic.require()
     summary = Summary(prepared.suite, str(pathlib.Path(out) / prepared.suite), total)
-    session, started = Session(), time.perf_counter()
+    session, started, written = Session(), time.perf_counter(), []
+    replace = save_policies or rerun != "missing"
     with reporter(total, quiet) as (counter, show):
-        for plan, by_seed in wanted:
-            missing = _missing(out, prepared.suite, by_seed, save_policies)
-            counter.cached += len(by_seed) - len(missing)
-            if not missing:
+        for w in work:
+            counter.cached += len(w.cells) - len(w.seeds)
+            if not w.seeds:
                 continue
-            show(plan.label)
+            show(w.plan.label)
             try:
-                executed = execute(plan, missing, session)
-            except (
-                Exception
-            ) as error:  # one broken block must not cost the others; it is named and the exit code says so
-                summary.failed.append((plan.label, f"{type(error).__name__}: {error}"))
-                counter.failed += len(missing)
+                written += _block(prepared, w, session, out, summary, save_policies, replace)
+            except store.StoreError:
+                raise  # the disk refuses: no other block would fare better
+            except Exception as error:  # one broken block must not cost the others; it is named and the exit code says so
+                reason = (str(error).strip() or "no message given").splitlines()[0]
+                summary.failed.append((w.plan.label, f"{type(error).__name__}: {reason}"))
+                summary.log = _log(out, prepared.suite, w.plan.label)
+                counter.failed += len(w.seeds)
                 continue
-            for outcome in executed.outcomes:
-                record = _record(prepared, plan, by_seed[outcome.seed], executed, outcome, len(missing))
-                arrays = dict(outcome.curves)
-                if save_policies:
-                    arrays |= _policy_arrays(executed.policy, missing.index(outcome.seed))
-                # A record that is there was judged to lack its policy: the one that has it takes its place.
-                store.write(out, record, arrays, replace=save_policies)
-            counter.done += len(missing)
-            summary.compile_s += executed.compile_s
+            counter.done += len(w.seeds)
         show("finished")
-    summary.done, summary.cached = counter.done, counter.cached
+    lost = [id for id in written if store.read(out, prepared.suite, id) is None]
+    if lost:
+        summary.failed.append(
+            (f"{len(lost)} records", f"written to {summary.folder} and no longer there: {', '.join(lost[:3])}; run again")
+        )
+    summary.done, summary.cached = counter.done - len(lost), counter.cached
     summary.run_s = time.perf_counter() - started - summary.compile_s
     return summary
+
+
+def _foresee(work: _Work) -> None:
+    """TooLarge when a block's seeds will not fit into memory together."""
+    plan, b = work.plan, work.plan.block
+    made = getattr(plan.algorithm, "rows_per_label", lambda config: 1)(plan.config)
+    episodes = b.protocol.episodes, b.protocol.held_out
+    memory.foresee_block(plan.label, plan.task.env, work.seeds, b.labels, *episodes, plan.task.horizon, made)
+
+
+def _block(
+    prepared: Prepared,
+    work: _Work,
+    session: Any,
+    out: str | pathlib.Path,
+    summary: Summary,
+    policies: bool,
+    replace: bool,
+) -> list[str]:
+    """Trains, evaluates and stores one block; the ids of its records."""
+    from ilbench.execute import execute
+
+    executed = execute(work.plan, work.seeds, session)
+    summary.compile_s += executed.compile_s
+    written = []
+    for s, outcome in enumerate(executed.outcomes):
+        record = _record(prepared, work.plan, work.cells[outcome.seed], executed, outcome, len(work.seeds))
+        arrays = dict(outcome.curves) | (_policy_arrays(executed.policy, s) if policies else {})
+        # A record that is there was judged to lack something: the one that has it takes its place.
+        done = store.write(out, record, arrays, replace=replace)
+        if done.outcome == "conflict":
+            summary.conflicts.append(str(done.path))
+        written.append(record.id)
+    return written
+
+
+def _log(out: str | pathlib.Path, suite: str, label: str) -> str:
+    """Appends the traceback of the exception being handled to the suite's failures.log; its path."""
+    path = pathlib.Path(out) / suite / "failures.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as log:
+        log.write(f"{label}\n{traceback.format_exc()}\n")
+    return str(path)
 
 
 def _policy_arrays(policy: Any, s: int) -> dict[str, Any]:
@@ -222,12 +298,14 @@ def _policy_arrays(policy: Any, s: int) -> dict[str, Any]:
     return {f"policy/{jax.tree_util.keystr(p, simple=True, separator='/')}": np.asarray(leaf)[s] for p, leaf in leaves}
 
 
-def describe(prepared: Prepared, out: str | pathlib.Path, *, save_policies: bool = False) -> list[dict[str, Any]]:
-    """One row per block: what it is and how many of its cells have records (with `save_policies`, that hold policies)."""
+def describe(
+    prepared: Prepared, out: str | pathlib.Path, *, save_policies: bool = False, rerun: str = "missing"
+) -> list[dict[str, Any]]:
+    """One row per block: what it is and how many of its cells have records that may stay (see `run`)."""
     rows = []
     for plan in prepared.plans:
         by_seed = cells(plan)
-        have = len(by_seed) - len(_missing(out, prepared.suite, by_seed, save_policies))
+        have = len(by_seed) - len(_missing(out, prepared.suite, by_seed, save_policies, rerun))
         b: Block = plan.block
         rows.append(
             {

@@ -298,7 +298,7 @@ def check_algorithm(name: str, task_id: str, head: str, labels: int, **config: A
             f"policies must have leaves [S, M, ...], found {leaf.shape} for 2 seeds"
         )
     assert all(o.status == "ok" for o in first.outcomes), f"{name} diverged: {[o.reason for o in first.outcomes]}"
-    _check_spent(name, bool(getattr(plan.algorithm, "INSTRUMENT", False)), [o.labels for o in first.outcomes], labels)
+    _check_spent(name, bool(getattr(plan.algorithm, "INSTRUMENT", False)), [o.spent["labels"] for o in first.outcomes], labels)
     count = parallel.compiled_programs()
     again = execute(plan, (0, 1), Session())
     turned = execute(plan, (1, 0), Session())
@@ -315,9 +315,9 @@ def evidence(wrong: bool, horizon: int = 12, episodes: int = 3) -> Evidence:
     shape = (episodes, horizon)
     error, alive = np.full(shape, float(wrong)), np.ones(shape, bool)
     reward = np.full(shape, 0.0 if wrong else 1.0)
-    refs = {"random": 0.0, "expert": float(horizon)}
-    shown = (error, alive, np.ones(shape), error, alive, reward, reward, alive)
-    return Evidence(horizon, (0.0,), (4, horizon), (0.0, 1.0), refs, *shown)
+    refs = {"random": 0.0, "expert": float(horizon), "noisy_expert": float(horizon)}
+    shown = (error, alive, np.ones(shape), error, alive, reward, reward, alive, np.full(shape, 0.5))
+    return Evidence(horizon, (0.0,), (4, horizon), (0.0, 1.0), refs, *shown, held_out_loss=(1.0, float(wrong)))
 
 
 def check_measure(module: ModuleType) -> None:

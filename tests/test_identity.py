@@ -19,7 +19,7 @@ CELL = {
     "horizon": 5, "budget": 10, "evaluation": {"episodes": 2}, "seed": 0,
 }  # fmt: skip
 OTHER = {  # a value other than the default, of every neutral field there is
-    Cell: {"unit": 3, "versions": {"bc": 2}, "plugins": {"mine": "my-methods==1.2", "mine/table.csv": "ab" * 32}},
+    Cell: {"versions": {"bc": 2}, "plugins": {"mine": "my-methods==1.2", "mine/table.csv": "ab" * 32}},
     Cost: {"takeovers": 1, "takeover_steps": 7, "switches": 2},
     Provenance: {"settings": {"jax_enable_x64": True}, "distributions": {"my-methods": "1.2"}},
 }
@@ -56,7 +56,7 @@ def test_version_1_is_no_version():
     assert Cell(**CELL, versions={"bc": 2, "mse": 1}).versions == {"bc": 2}
 
 
-@pytest.mark.parametrize("change", [{"unit": -1}, {"unit": True}, {"versions": {"bc": 0}}, {"versions": {"B C": 2}},
+@pytest.mark.parametrize("change", [{"versions": {"bc": 0}}, {"versions": {"B C": 2}},
                                     {"plugins": {"x": 1}}, {"plugins": {"x": "y" * 201}}])  # fmt: skip
 def test_neutral_fields_are_checked(change):
     with pytest.raises(ValidationError, match=next(iter(change))):
@@ -86,7 +86,7 @@ def test_a_record_with_everything_comes_back(tmp_path):
     assert isinstance(back, Record)
     assert (back.cell, back.provenance, back.cost) == (cell, provenance, Cost(**OTHER[Cost]))
     row = queries.row(back)
-    assert (row["unit"], row["versions.bc"], row["cost.switches"]) == (3, 2, 2)
+    assert (row["versions.bc"], row["cost.switches"]) == (2, 2)
     assert row["plugins.mine"] == "my-methods==1.2"
     assert queries.row(make_record(Cell(**CELL), "quick@1", status="ok"))["cost.switches"] == 0
 

@@ -24,7 +24,6 @@ from ilbench.types import Demos, Task
 
 TRAJECTORIES, SEEDS, EPISODES = 200, 3, 32  # demonstrations and evaluation episodes are per seed
 FIT = FitConfig(updates=20_000, batch=256, learning_rate=1e-3)
-UNIT = 50  # trajectories rolled at a time: bounds memory
 
 
 def scored(demos: Demos, references: dict[str, Any]) -> dict[str, Any]:
@@ -53,7 +52,7 @@ def clone(
         raise ValueError(f"cloning needs at least one trajectory, got {trajectories}")
     started = time.monotonic()
     head = mse.make(task, mse.Config())
-    lab = Lab(task, head, tuple(range(seeds)), trajectories * task.horizon, fit, unit=min(UNIT, trajectories))
+    lab = Lab(task, head, tuple(range(seeds)), trajectories * task.horizon, fit)
     policy = lab.policy(lab.fit(rows(lab.demonstrate(trajectories)))[0])
     found = scored(roll(task, policy, lab.seeds, episodes, beta=0.0), references)
     settings: dict[str, Any] = {"trajectories": trajectories, "seeds": seeds, "episodes": episodes}

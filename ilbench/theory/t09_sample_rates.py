@@ -131,7 +131,7 @@ def _trained(n: int, first: int, rule: str = "wrong", fixed: int | None = None) 
 
     task = reset_cliff.make("reset_cliff", H, n=fixed or n, states=S)
     head = table.make(task, table.Config(per_step=True, unseen=rule))
-    lab = Lab(task, head, tuple(range(first, first + SEEDS)), n * H, FitConfig(), unit=min(TRAINED_N))
+    lab = Lab(task, head, tuple(range(first, first + SEEDS)), n * H, FitConfig())
     keys = lab.keys("t09")
     policy = bc.train(lab, keys, task, bc.Config()).policies["last"]
     reward = rolled(task, policy, SEEDS, EPISODES, f"t09/{n}/{rule}/{fixed}")["reward"]
