@@ -239,8 +239,8 @@ def test_a_table_per_step_counts_each_step_by_itself():
 
 def test_three_rules_for_states_that_nobody_labelled():
     task, head, params = _table(unseen="uniform")
-    drawn = _acts(head, params, 1)
-    assert laws.chisquare(np.bincount(drawn[:, 2:].ravel(), minlength=4)).pvalue > 1e-3
+    drawn = _acts(head, params, 1, 200)[0, 2:]
+    assert laws.chisquare(np.bincount(drawn.ravel(), minlength=4)).pvalue > 1e-3
     experts = np.asarray(task.expert.params)
     task, head, params = _table(unseen="wrong")
     drawn = _acts(head, params, 1)
