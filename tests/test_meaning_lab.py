@@ -1,0 +1,193 @@
+"""What the lab means: which rows are fitted, what the ledger counts (found again by replaying), demonstrations that all share."""
+
+import contextlib
+
+import jax
+import numpy as np
+import pytest
+import toys
+from toys import Spy
+
+from ilbench import fit, registry
+from ilbench.fit import FitConfig
+from ilbench.lab import choose, concatenate, finite, mixture, rows, to_policy
+from ilbench.rollout import mixed, seed_keys
+
+SEEDS = (0, 1, 2)
+
+
+def _spy(task, head="linear", budget=10**6, seeds=SEEDS, **settings):
+    module = registry.load("heads", head)
+    return Spy(task, module.make(task, module.Config()), seeds, budget, FitConfig(), **settings)
+
+
+@pytest.fixture(scope="module")
+def fallen():
+    """Rollouts with falls, labels bought half of the time, two collections of them, and the lab."""
+    lab = _spy(toys.counter())
+    policy = toys.constant(np.tile(np.float32([[[0.5, 0.25]]]), (3, 1, 1)))
+    parts = [lab.collect(5, mixed(lab.task.env.action, 8, reveal=0.5), policy) for _ in range(2)]
+    return lab, parts
+
+
+def test_rows_are_the_labels_bought_on_live_steps_in_the_order_of_episodes_and_steps(fallen):
+    _, parts = fallen
+    assert not all(x.alive.all() for x in parts)
+    data = rows(concatenate(parts))
+    for s in range(3):
+        one, two = (toys.labelled(x, s) for x in parts)
+        toys.same_rows(toys.existing(data, s), type(one)(*(np.concatenate(x) for x in zip(one, two, strict=True))))
+        toys.same_rows(toys.existing(rows(parts[1]), s), two)
+        assert len(two.t) < parts[1].alive[s].sum() < 40
+        assert set(np.asarray(data.weight)[s]) == {0, 1}
+
+
+def test_the_ledger_counts_labels_revealed_and_steps_lived(fallen):
+    lab, parts = fallen
+    length = [np.minimum(4 + np.floor(3 * x.obs[:, :, 0, 0]), 8).sum(1) for x in parts]
+    np.testing.assert_array_equal(lab.ledger.env_steps, sum(length))
+    np.testing.assert_array_equal(lab.ledger.labels, sum(x.revealed.sum((1, 2)) for x in parts))
+    assert (lab.ledger.labels < lab.ledger.env_steps).all()
+    assert len(set(lab.ledger.labels.tolist())) > 1  # every seed pays for itself
+
+
+def test_each_collection_is_of_fresh_episodes_whatever_they_are_cut_into(fallen):
+    _, parts = fallen
+    starts = np.concatenate([x.obs[:, :, 0, 0] for x in parts], axis=1)
+    assert len(np.unique(starts)) == starts.size == 30
+    whole, cut = (_spy(toys.counter(), unit=unit) for unit in (0, 5))
+    policy = toys.constant(np.tile(np.float32([[[0.5, 0.25]]]), (3, 1, 1)))
+    behaviour = mixed(whole.task.env.action, 8, reveal=0.5)
+    for lab, counts in ((whole, (10,)), (cut, (5, 5)), (cut, (3,))):
+        again = concatenate([lab.collect(n, behaviour, policy) for n in counts])
+        assert again.obs.shape[1] == sum(counts)
+        if counts != (3,):
+            np.testing.assert_array_equal(again.obs[:, :, 0, 0], starts)
+            np.testing.assert_array_equal(again.revealed, concatenate(parts).revealed)
+        else:
+            assert not np.isin(again.obs[:, :, 0, 0], starts).any()
+
+
+def test_demonstrations_are_the_experts_and_the_same_for_every_algorithm():
+    task = registry.task("double_integrator", 10)
+    shared = {}
+    labs = [_spy(task), _spy(task, demos_cache=shared), _spy(task, demos_cache=shared)]
+    # Others may have asked for labels before: demonstrations are a stream of their own.
+    labs[2].collect(3, mixed(task.env.action, 10), to_policy(labs[2].head, fit.init(labs[2].head, labs[2].keys("x"))))
+    spent = [lab.ledger.labels.copy() for lab in labs]
+    found = [lab.demonstrate(4) for lab in labs]
+    gain, limit = np.float64(task.expert.params.gain), float(task.expert.params.limit)
+    for lab, demos, before in zip(labs, found, spent, strict=True):
+        np.testing.assert_array_equal(demos.obs, found[0].obs)
+        assert (demos.actor == 1).all()
+        assert demos.revealed.all()
+        np.testing.assert_array_equal(demos.action, demos.label)
+        want = np.clip(-demos.obs @ gain.T, -limit, limit)
+        np.testing.assert_allclose(demos.label, want, atol=1e-5)
+        np.testing.assert_array_equal(lab.ledger.labels - before, [40] * 3)  # shared, and paid for by each
+    assert len(np.unique(found[0].obs[:, :, 0].reshape(-1, 2), axis=0)) == 12
+    alone = _spy(task, seeds=(2,)).demonstrate(4)
+    np.testing.assert_allclose(alone.obs[0], found[0].obs[2], atol=1e-5)
+
+
+def test_labels_beyond_the_budget_are_not_bought():
+    task = registry.task("double_integrator", 10)
+    lab = _spy(task, budget=25)
+    assert lab.episodes == 2
+    lab.demonstrate(2)
+    policy = to_policy(lab.head, fit.init(lab.head, lab.keys("x")))
+    with contextlib.suppress(ValueError):  # refused, or given what is left
+        lab.collect(1, mixed(task.env.action, 10), policy)
+    assert lab.ledger.labels.tolist() in ([20] * 3, [25] * 3)
+    with pytest.raises(ValueError, match="budget"):
+        _spy(task, budget=9).demonstrate(lab.episodes - 1)
+
+
+def _fallen_after(start, pushes):
+    """Steps that cartpole lives when pushed so, in float64 by its own equations of motion."""
+    x, v, angle, omega = np.float64(start)
+    for n, push in enumerate(pushes):
+        if abs(x) > 2.4 or abs(angle) > np.deg2rad(12):
+            return n
+        force, sin, cos = 10.0 if push else -10.0, np.sin(angle), np.cos(angle)
+        shove = (force + 0.05 * omega**2 * sin) / 1.1
+        turn = (9.8 * sin - cos * shove) / (0.5 * (4 / 3 - 0.1 * cos**2 / 1.1))
+        rush = shove - 0.05 * turn * cos / 1.1
+        x, v, angle, omega = x + 0.02 * v, v + 0.02 * rush, angle + 0.02 * omega, omega + 0.02 * turn
+    return len(pushes)
+
+
+def test_dagger_is_charged_for_the_steps_its_learner_lives_and_no_dead_step_is_fitted():
+    task, budget = registry.task("cartpole", 40), 480
+    result, lab = toys.trained(
+        task, "dagger", "mlp", budget, SEEDS, {"rounds": 3}, {"width": 4, "depth": 1}, updates=6, batch=8
+    )
+    lived, last = np.zeros(3, int), lab.of("fit")[-1][0]
+    for demos in lab.demos():
+        for s in range(3):
+            for n in range(demos.alive.shape[1]):
+                length = _fallen_after(demos.obs[s, n, 0], demos.action[s, n])
+                np.testing.assert_array_equal(demos.alive[s, n], np.arange(40) < length)
+                lived[s] += length
+    assert any(not demos.alive.all() for demos in lab.demos())
+    np.testing.assert_array_equal(lab.ledger.env_steps, lived)
+    # Every step that is lived is labelled, until the budget is spent.
+    np.testing.assert_array_equal(lab.ledger.labels, np.minimum(lived, budget))
+    np.testing.assert_array_equal(lab.ledger.labels, sum(d.revealed.sum((1, 2)) for d in lab.demos()))
+    everything = {tuple(row) for d in lab.demos() for s in range(3) for row in toys.labelled(d, s).obs.tolist()}
+    for s in range(3):
+        fitted = toys.existing(last, s)
+        assert {tuple(row) for row in fitted.obs.tolist()} <= everything
+        gain = np.asarray(task.expert.params, np.float64)
+        np.testing.assert_array_equal(fitted.action, fitted.obs @ gain > 0)
+    assert result.selected == "last"
+
+
+def test_gradient_steps_are_counted_and_a_fit_is_of_the_seeds_own_rows():
+    task = registry.task("double_integrator", 10)
+    lab = _spy(task, head="mse", seeds=(0, 1))
+    data = rows(lab.demonstrate(2))
+    lab.fit_config = FitConfig(updates=7, batch=4)
+    params, losses = lab.fit(data)
+    assert lab.ledger.gradient_steps == 7
+    lab.fit(data, start=params)
+    assert lab.ledger.gradient_steps == 14
+    # With the seeds' rows exchanged, each seed's fit changes.
+    other = _spy(task, head="mse", seeds=(0, 1))
+    other.fit_config = lab.fit_config
+    swapped, _ = other.fit(type(data)(*(np.asarray(x)[::-1].copy() for x in data)))
+    for a, b in zip(jax.tree.leaves(params["norm"]), jax.tree.leaves(swapped["norm"]), strict=True):
+        np.testing.assert_array_equal(a, np.asarray(b)[::-1])
+    assert np.isfinite(losses).all()
+    with_start = _spy(task, head="mse", seeds=(0, 1))
+    with_start.fit_config = FitConfig(updates=1, batch=4, learning_rate=1e-12)
+    went_on, _ = with_start.fit(data, start=params)
+    for a, b in zip(jax.tree.leaves(params["net"]), jax.tree.leaves(went_on["net"]), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+# ------------------------------------------------------------------------------------------------ parameters
+def test_a_mixture_holds_every_iterate_and_choose_takes_each_seeds_own():
+    task = registry.task("recoverable", 4)
+    module = registry.load("heads", "table")
+    head = module.make(task, module.Config())
+    iterates = [
+        {"counts": np.full((3, 1, 2, 2), i, np.float32) + np.arange(3.0)[:, None, None, None]} for i in range(4)
+    ]
+    mixed_ = mixture(head, iterates).params["counts"]
+    assert mixed_.shape == (3, 4, 1, 2, 2)
+    np.testing.assert_array_equal(mixed_[:, :, 0, 0, 0], np.arange(4) + np.arange(3)[:, None])
+    chosen = choose(iterates, np.array([2, 0, 3]))["counts"]
+    np.testing.assert_array_equal(chosen[:, 0, 0, 0], [2, 1, 5])
+    assert to_policy(head, iterates[0]).params["counts"].shape == (3, 1, 1, 2, 2)
+    broken = {"a": np.array([[1.0, 2], [np.nan, 0], [3, 4]]), "b": np.array([[0.0], [0], [np.inf]])}
+    np.testing.assert_array_equal(finite(broken), [True, False, False])
+
+
+def test_streams_of_the_lab_are_the_seeds_own():
+    lab = _spy(registry.task("recoverable", 4), head="table")
+    a, b = (np.asarray(jax.random.key_data(lab.keys(name))) for name in "ab")
+    assert len(np.unique(np.concatenate([a, b]), axis=0)) == 6
+    single = _spy(registry.task("recoverable", 4), head="table", seeds=(1,)).keys("a")
+    np.testing.assert_array_equal(jax.random.key_data(single)[0], a[1])
+    assert not np.array_equal(a, jax.random.key_data(seed_keys("a", SEEDS)))
