@@ -44,14 +44,14 @@ def random_policy(space: Space) -> Policy:
     return Policy((), _init, _uniform(space))
 
 
+def mean_of(returns: np.ndarray) -> dict[str, Any]:
+    """`{mean, ci, n}` of returns `[N]`, a normal interval."""
+    mean, half = float(returns.mean()), 1.96 * float(returns.std(ddof=1)) / math.sqrt(len(returns))
+    return {"mean": mean, "ci": [mean - half, mean + half], "n": len(returns)}
+
+
 def _measured(task: Task, policy: Policy) -> dict[str, Any]:
-    reward = np.asarray(roll(task, policy, (SEED,), EPISODES, beta=0.0).reward, np.float64)[0].sum(-1)
-    half = 1.96 * reward.std(ddof=1) / math.sqrt(EPISODES)
-    return {
-        "mean": float(reward.mean()),
-        "ci": [float(reward.mean() - half), float(reward.mean() + half)],
-        "n": EPISODES,
-    }
+    return mean_of(np.asarray(roll(task, policy, (SEED,), EPISODES, beta=0.0).reward, np.float64)[0].sum(-1))
 
 
 def _exact(value: float) -> dict[str, Any]:
