@@ -9,7 +9,7 @@ import subprocess
 import sys
 from typing import Any
 
-from ilbench import registry, store
+from ilbench import arithmetic, registry, store
 
 
 def _row(check: str, ok: bool, found: str) -> dict[str, Any]:
@@ -33,6 +33,20 @@ def _devices() -> dict[str, Any]:
 
     devices = jax.devices()
     return _row("devices", True, f"{len(devices)} x {devices[0].device_kind} ({jax.default_backend()})")
+
+
+def _arithmetic() -> dict[str, Any]:
+    """The known answers, computed anew: a pass that is remembered says nothing of the packages of today."""
+    wrong = arithmetic.faults()
+    return _row(
+        "arithmetic", not wrong, arithmetic.message(wrong) if wrong else f"{len(arithmetic.PIECES)} known answers right"
+    )
+
+
+def _settings() -> dict[str, Any]:
+    found = arithmetic.settings()
+    said = ", ".join(f"{name} {value}" for name, value in found.items())
+    return _row("settings that move bits", True, f"recorded: {said}" if found else "as pinned")
 
 
 def _cache() -> dict[str, Any]:
@@ -85,4 +99,14 @@ def examine(results: str) -> list[dict[str, Any]]:
     from ilbench.parallel import setup
 
     setup()
-    return [_versions(), _pins(), _devices(), _cache(), *_experts(), _stdout(), _records(results)]
+    return [
+        _versions(),
+        _pins(),
+        _devices(),
+        _arithmetic(),
+        _settings(),
+        _cache(),
+        *_experts(),
+        _stdout(),
+        _records(results),
+    ]

@@ -9,11 +9,7 @@ from __future__ import annotations
 
 import functools
 import gc
-import hashlib
 import os
-import pathlib
-import platform
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +18,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from ilbench import arithmetic, caches
 from ilbench.types import Array
 
 MAPPINGS = 30_000  # memory mappings before programs are dropped; Linux allows 65,530, which ten robots' programs fill
@@ -31,10 +28,12 @@ COMPILE_SECONDS = [0.0]  # wall seconds spent tracing, lowering and compiling in
 def setup(devices: int | None = None, compile_cache: str = "auto") -> None:
     """Prepares this process as the command line does: one virtual CPU device per core and a persistent compile cache.
 
-    `devices` overrides the number of CPU devices. `compile_cache` is `auto`, `off` or a directory. Call it before
-    the first JAX operation; it raises RuntimeError when JAX has already started with another device count, and
-    ValueError for fewer than one device.
+    `devices` overrides the number of CPU devices. `compile_cache` is `auto` (the folder that JAX was given, else our own),
+    `off` or a folder. Call it before the first JAX operation; it raises RuntimeError when JAX has already started with
+    another device count, and ValueError for fewer than one device, a platform that is not there, and settings under
+    which results are others.
     """
+    arithmetic.refuse_settings()
     if devices is not None and devices < 1:
         raise ValueError(f"--devices must be at least 1, got {devices}; leave it out for one per core")
     count = (
@@ -42,32 +41,15 @@ def setup(devices: int | None = None, compile_cache: str = "auto") -> None:
     )
     if getattr(jax.config, "jax_num_cpu_devices", -1) != count:
         jax.config.update("jax_num_cpu_devices", count)
-    if compile_cache != "off":
-        folder = _cache_folder() if compile_cache == "auto" else pathlib.Path(compile_cache)
+    caches.use(compile_cache)
+    if asked := jax.config.values.get("jax_platforms"):  # not asked for, JAX takes what there is
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            print(f"ilbench: no compile cache ({error}); every process compiles anew", file=sys.stderr)
-            return
-        jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
-
-
-def _cache_folder() -> pathlib.Path:
-    """One folder per jaxlib and CPU: a program compiled for other CPU features must never be loaded."""
-    import jaxlib
-    import platformdirs
-
-    features = platform.processor() + platform.machine()
-    info = pathlib.Path("/proc/cpuinfo")
-    if info.is_file():
-        features += "".join(
-            sorted({line for line in info.read_text().splitlines() if line.startswith(("flags", "Features"))})
-        )
-    tag = hashlib.sha256(features.encode()).hexdigest()[:12]
-    root = os.environ.get("ILBENCH_CACHE") or platformdirs.user_cache_dir("ilbench")
-    return pathlib.Path(root) / "xla" / f"jaxlib-{jaxlib.__version__}-{tag}"
+            jax.devices()
+        except (RuntimeError, AssertionError):
+            raise ValueError(
+                f"JAX_PLATFORMS={asked}: JAX finds no such device here; unset JAX_PLATFORMS for what there is, set it to cpu, or "
+                "for NVIDIA install ilbench[cuda] and a driver"
+            ) from None
 
 
 @functools.cache
