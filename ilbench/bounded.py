@@ -46,6 +46,12 @@ def lower_limit(x: Any, top: float = 1.0, level: float = 0.95) -> Any:
     return top - upper_limit(top - np.asarray(x, np.float64), top, level)
 
 
+def p_value(x: Any, m: float) -> float:
+    """p-value of "the mean of x `[n]` in [0, 1] is at least m", 0 < m < 1: one over the gambler's capital."""
+    values = np.asarray(x, np.float64)[:, None]
+    return float(np.exp(-max(0.0, float(_log_capital(values, np.array([m]))[0]))))
+
+
 def _limit(unit: np.ndarray, goal: float) -> np.ndarray:
     low, high = unit.mean(0), np.ones(unit.shape[1])  # below the sample mean nobody wins
     for _ in range(STEPS):

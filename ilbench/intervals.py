@@ -14,6 +14,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
+from ilbench import bounded
+
+# What is printed as 95 % is nominally 1 - .6 x .05 = 97 %: with ten seeds the studentised bootstrap of a log-normal covers
+# 91 % at its nominal level, and seeds are as skewed as that.
+SKEW = 0.6
+
 Statistic = Callable[[np.ndarray], np.ndarray]  # `[B, S, T] -> [B]`
 Rng = np.random.Generator | int
 Psi = np.ndarray | None  # influences `[..., S, T]`
@@ -180,6 +186,68 @@ def paired_difference(a: ArrayLike, b: ArrayLike, *, level: float = 0.95) -> tup
         raise ValueError(f"a has {len(x)} seeds and b {len(y)}; pairs need the same ones")
     interval, p, _ = t_test(x - y, level)
     return (*interval, min(1.0, 2 * min(p, 1 - p)))
+
+
+# ------------------------------------------------------------------------------- means that are printed
+def score_range(*scores: np.ndarray) -> tuple[float, float]:
+    """The range that normalised scores are taken to have: a policy that fails scores as a random one, 0, and the expert 1;
+    wider where scores were seen outside."""
+    return min(0.0, *(float(x.min()) for x in scores)), max(1.0, *(float(x.max()) for x in scores))
+
+
+def crowded(x: np.ndarray) -> bool:
+    """Whether more than a quarter of the values `[S]`, and two at least, are the least or the largest one: rare events."""
+    most = max(np.count_nonzero(x == x.min()), np.count_nonzero(x == x.max()))
+    return bool(most >= 2 and most * 4 > len(x))
+
+
+def seed_mean(x: ArrayLike, lo: float = -np.inf, hi: float = np.inf, *, level: float = 0.95) -> Interval:
+    """Mean over training seeds `[S]` of values that lie in [lo, hi]; limits as the table of this file's docstring says.
+
+    Infinite limits where nothing can be said: equal values without a range. Raises ValueError for values outside.
+    """
+    values = finite("x", x, 1)
+    if len(values) < 2:
+        raise ValueError("one seed has no interval; give at least 2 seeds")
+    if not lo < hi or values.min() < lo or values.max() > hi:
+        raise ValueError(f"values {values.min():.6g} ... {values.max():.6g} do not lie in [{lo:.6g}, {hi:.6g}]")
+    mean = float(values.mean())
+    if crowded(values):
+        return _bounded_mean(values, lo, hi, level)
+    found = bootstrap_ci(values, "mean", level=1 - SKEW * (1 - level))
+    return Interval(mean, max(lo, found.lo), min(hi, found.hi))
+
+
+def _bounded_mean(x: np.ndarray, lo: float, hi: float, level: float) -> Interval:
+    """Exact limits (Clopper & Pearson) where all values are ends of the range, so one-sided for ties there; else bets."""
+    mean, width = float(x.mean()), hi - lo
+    if not np.isfinite(width):
+        if np.ptp(x) == 0:
+            return Interval(mean, -np.inf, np.inf)
+        found = t_test(x, level)[0]
+        return Interval(mean, max(lo, found.lo), min(hi, found.hi))
+    unit = np.clip((x - lo) / width, 0.0, 1.0)
+    if np.isin(x, (lo, hi)).all():
+        low, high = clopper_pearson(int(np.count_nonzero(x == hi)), len(x), level)
+    else:
+        each = 1 - (1 - level) / 2
+        low, high = bounded.lower_limit(unit, level=each), bounded.upper_limit(unit, level=each)
+    return Interval(mean, lo + width * low, lo + width * high)
+
+
+def seed_difference(
+    a: ArrayLike, b: ArrayLike, lo: float = -np.inf, hi: float = np.inf, *, level: float = 0.95
+) -> tuple[float, float, float, float]:
+    """(mean, lo, hi, two-sided p) of a - b, `[S]` each in [lo, hi] and paired by seed: Student's t, and bets for ties."""
+    mean, low, high, p = paired_difference(a, b, level=level)
+    d = np.asarray(a, np.float64) - np.asarray(b, np.float64)
+    width = hi - lo
+    if not crowded(d) or not np.isfinite(width):
+        return mean, low, high, p
+    _, low, high = _bounded_mean(d, -width, width, level)
+    unit = np.clip((d + width) / (2 * width), 0.0, 1.0)
+    p = min(1.0, 2 * min(bounded.p_value(unit, 0.5), bounded.p_value(1 - unit, 0.5)))
+    return mean, low, high, p
 
 
 # --------------------------------------------------------------------------- proportions and bands

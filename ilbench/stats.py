@@ -18,14 +18,17 @@ from ilbench.gap import gap_bound as gap_bound
 from ilbench.gap import holm as holm
 from ilbench.gap import verdicts as verdicts
 from ilbench.intervals import Interval as Interval
-from ilbench.intervals import Statistic, finite, t_quantile
 from ilbench.intervals import bootstrap_ci as bootstrap_ci
 from ilbench.intervals import bootstrap_difference as bootstrap_difference
 from ilbench.intervals import clopper_pearson as clopper_pearson
+from ilbench.intervals import finite, t_quantile
 from ilbench.intervals import iqm as iqm
 from ilbench.intervals import mean_ci as mean_ci
 from ilbench.intervals import paired_difference as paired_difference
 from ilbench.intervals import score_diverged as score_diverged
+from ilbench.intervals import score_range as score_range
+from ilbench.intervals import seed_difference as seed_difference
+from ilbench.intervals import seed_mean as seed_mean
 from ilbench.intervals import simultaneous_band as simultaneous_band
 
 
@@ -120,23 +123,20 @@ class Rank(NamedTuple):
         return str(self.lo) if self.lo == self.hi else f"{self.lo}-{self.hi}"
 
 
-def rank_intervals(
-    scores: Mapping[str, ArrayLike],
-    statistic: str | Statistic = "iqm",
-    *,
-    level: float = 0.95,
-    resamples: int = 4000,
-    rng: int = 0,
-) -> dict[str, Rank]:
-    """Rank intervals of algorithms from scores `[S]` or `[S, T]` paired by seed, higher is better.
+def rank_intervals(scores: Mapping[str, ArrayLike], *, level: float = 0.95) -> dict[str, Rank]:
+    """Rank intervals of algorithms by mean score, from `[S]` or `[S, T]` paired by seed, higher is better.
 
-    A place is lost only to whom the bootstrap of the paired difference (Bonferroni over the rivals) puts ahead, so
-    algorithms that cannot be told apart share it. Resampling the ranks themselves would split ties by luck.
+    A place is lost only to whom the interval of the mean paired difference (Bonferroni over the rivals) puts ahead, so
+    algorithms that cannot be told apart share it. Tasks are averaged within a seed first: the seeds are the units, so
+    nothing is assumed of what the tasks of a seed share.
     """
-    names, each = list(scores), 1 - (1 - level) / max(1, len(scores) - 1)
+    means = {name: finite(name, x, 1, 2) for name, x in scores.items()}
+    means = {name: x.mean(1) if x.ndim == 2 else x for name, x in means.items()}
+    names, each = list(means), 1 - (1 - level) / max(1, len(means) - 1)
+    lo, hi = score_range(*means.values())
     better = np.zeros((len(names), len(names)), bool)
     for i, a in enumerate(names):
         for j, b in enumerate(names[:i]):
-            d = bootstrap_difference(scores[a], scores[b], statistic, level=each, resamples=resamples, rng=rng)
-            better[i, j], better[j, i] = d.lo > 0, d.hi < 0
+            _, low, high, _ = seed_difference(means[a], means[b], lo, hi, level=each)
+            better[i, j], better[j, i] = low > 0, high < 0
     return {name: Rank(1 + int(better[:, i].sum()), len(names) - int(better[i].sum())) for i, name in enumerate(names)}

@@ -1,67 +1,361 @@
-"""What a board ranks, and what it says of seeds that diverged: the shipped records of `quick`, changed."""
+"""What a board ranks and how it says so, on the shipped records of `quick` and `brax`, changed: missing, undefined and
+diverged seeds, rows that differ, marks, and names that would do harm."""
+
+import json
+import re
 
 import numpy as np
 import pytest
 
-from ilbench.report import groups, leaderboard, overall, source
+from ilbench import cli, store
+from ilbench.records import make_record
+from ilbench.report import groups, leaderboard, overall, source, tables
 
 
 @pytest.fixture(scope="module")
 def records():
-    return [r for r in source.load("quick", "results").records if not r.cell.task.startswith(("cliff", "recoverable"))]
+    found = [r for r in source.load("quick", "results").records if not r.cell.task.startswith(("cliff", "recoverable"))]
+    return [r for r in found if not groups.instrument(groups.group([r])[0])]
 
 
-def _ranking(records):
-    return {t.title: [row[1] for row in t.rows] for t in overall.tables(groups.group(records))}
+def change(record, *, scores=None, config=None, **cell):
+    """The record as another cell's, with other scores."""
+    values = record.cell.model_dump() | cell
+    values["config"] = {**values["config"], **(config or {})}
+    made = make_record(
+        type(record.cell)(**values), record.suite, status=record.status, reason=record.reason,
+        scores={**record.scores, **(scores or {})}, episodes=record.episodes, references=record.references,
+        cost=record.cost, variants=record.variants, provenance=record.provenance,
+    )  # fmt: skip
+    return made
 
 
-def _row(records, **wanted):
-    (row,) = [r for r in leaderboard.build(records).rows if wanted.items() <= r.items()]
-    return row
-
-
-def _some(records, task, algorithm):
-    return [r for r in records if (r.cell.task, r.cell.algorithm) == (task, algorithm)]
-
-
-def test_an_algorithm_that_does_not_fit_a_task_does_not_take_it_from_the_others(records):
-    records = [r for r in records if not groups.instrument(groups.group([r])[0])]
-    found = _ranking(records)
-    assert [set(labels) for labels in found.values()] == [{"bc", "dagger"}, {"bc", "dagger", "ccil"}]
-    assert list(found) == ["All 4 tasks", "The 3 of 4 tasks that all of these ran on"]
-    # One that ran on a single task takes none from anybody, and several configurations count as one algorithm.
-    extra = [r.model_copy(update={"cell": r.cell.model_copy(update={"algorithm": "mine"})}) for r in records]
-    alone = [r for r in extra if r.cell.task == "gridworld@1" and "dagger.rounds" not in r.cell.config]
-    assert _ranking([*records, *alone]) == found
-
-
-def _diverged(record):
-    nothing = dict.fromkeys(record.scores)
+def diverged(record, **kept):
+    """The record as it would have been had its training diverged; `kept`: scores that it states all the same."""
+    nothing = dict.fromkeys(record.scores) | kept
     return record.model_copy(update={"status": "diverged", "reason": "test", "scores": nothing})
 
 
-def test_a_diverged_seed_makes_every_column_worse(records):
-    bc = sorted(_some(records, "hopper@1", "bc"), key=lambda r: r.scores["gap"])
-    others = _some(records, "hopper@1", "dagger")
-    before = _row(bc + others, algorithm="bc")
+def ranking(records):
+    return {t.title: [row[1] for row in t.rows] for t in overall.tables(groups.group(records))}
+
+
+def row(records, **wanted):
+    (found,) = [r for r in leaderboard.build(records).rows if wanted.items() <= r.items()]
+    return found
+
+
+def some(records, task, *algorithms):
+    return [r for r in records if r.cell.task == task and r.cell.algorithm in algorithms]
+
+
+# ------------------------------------------------------------------- missing, undefined, diverged
+def test_an_algorithm_that_does_not_fit_a_task_does_not_take_it_from_the_others(records):
+    found = ranking(records)
+    assert [set(labels) for labels in found.values()] == [{"bc", "dagger"}, {"bc", "dagger", "ccil[dynamics=learned]"}]
+    assert list(found) == ["All 4 tasks", "The 3 of 4 tasks that all of these ran on"]
+    alone = [change(r, algorithm="mine") for r in some(records, "gridworld@1", "bc")]  # ran on one task: takes none
+    assert ranking([*records, *alone]) == found
+
+
+@pytest.mark.parametrize("stated", [{}, {"survived": 1.0, "return": 0.0, "gap": -2.34, "cost": 0.0, "score": 1.0}])
+def test_a_diverged_seed_makes_every_column_worse_whatever_it_states(records, stated):
+    bc = sorted(some(records, "hopper@1", "bc"), key=lambda r: r.scores["gap"])
+    others = some(records, "hopper@1", "dagger")
+    before = row(bc + others, algorithm="bc")
     for lost in (0, 5, -1):
-        changed = [_diverged(r) if r is bc[lost] else r for r in bc]
-        after = _row(changed + others, algorithm="bc")
+        after = row([diverged(r, **stated) if r is bc[lost] else r for r in bc] + others, algorithm="bc")
         assert after["diverged"] == 1
         assert after["gap"] > before["gap"]
         assert after["cost"] > before["cost"]
         assert after["survived"] < before["survived"]
-        assert after["score"] <= before["score"]
-    everything = _row([_diverged(r) for r in bc] + others, algorithm="bc")
+        assert after["score"] < before["score"]
+    everything = row([diverged(r, **stated) for r in bc] + others, algorithm="bc")
     reference = bc[0].references
     assert everything["gap"] == pytest.approx(reference["expert"].mean - reference["random"].mean)
     assert (everything["score"], everything["cost"], everything["survived"]) == (0, 1000, 0)
 
 
+def test_an_undefined_score_is_a_dash_and_leaves_the_ranking_of_all(records):
+    flat = [change(r, scores={"score": None}) if r.cell.task == "cartpole@1" else r for r in records]
+    board = leaderboard.build(flat)
+    mine = [r for r in board.rows if r["task"] == "cartpole@1"]
+    assert [r["score"] for r in mine] == [None] * 3
+    assert all(r["undefined"] and r["minus_baseline"] is None for r in mine)
+    titles = [t.title for t in board.tables]
+    assert titles[:2] == ["All 3 tasks", "The 2 of 3 tasks that all of these ran on"]
+    assert "no better than a random policy: cartpole@1 H=500 n=3000" in board.tables[0].notes[1]
+    shown = leaderboard.text(board)
+    assert re.search(r"\nbc +- +- ", shown.split("cartpole@1, H")[1])
+    json.dumps(board.as_json(), allow_nan=False)
+
+
+def test_a_missing_score_takes_the_row_alone_out_of_the_ranking(records):
+    def without(r):
+        scores = {k: v for k, v in r.scores.items() if k != "score"}
+        return r.model_copy(update={"scores": scores})
+
+    found = ranking([without(r) if r.cell.algorithm == "ccil" else r for r in records])
+    assert {name for labels in found.values() for name in labels} == {"bc", "dagger"}
+    assert "All 4 tasks" in found
+
+
+def test_failed_seeds_are_missing_and_said(records):
+    bc = some(records, "hopper@1", "bc")
+    lost = [r.model_copy(update={"status": "failed", "reason": "x", "scores": {}}) for r in bc[:2]]
+    found = row(lost + bc[2:], algorithm="bc")
+    assert (found["seeds"], found["failed"]) == (8, 2)
+    assert found["score"] == pytest.approx(np.mean([r.scores["score"] for r in bc[2:]]))
+
+
+# ------------------------------------------------------------------------------ rows that differ
+def swapped(records, head, shift, **config):
+    """Records of another head, shifted in score."""
+    out = []
+    for r in records:
+        own = {f"{head}.{k.split('.', 1)[1]}" if k.startswith("mse.") else k: v for k, v in r.cell.config.items()}
+        changed = change(r, head=head, scores={"score": r.scores["score"] + shift})
+        out.append(
+            change(changed.model_copy(update={"cell": changed.cell.model_copy(update={"config": own})}), config=config)
+        )
+    return out
+
+
+def test_heads_are_rows_of_their_own_and_differences_pair_with_the_same_head(records):
+    base = some(records, "hopper@1", "bc", "dagger") + some(records, "pendulum@1", "bc", "dagger")
+    both = base + swapped(base, "flow", -0.3)
+    for labels in ranking(both).values():
+        assert set(labels) == {"bc+mse", "bc+flow", "dagger+mse", "dagger+flow"}
+        assert {labels[0][-3:], labels[1][-3:]} == {"mse"}
+    rows = [r for r in leaderboard.build(both).rows if r["name"] == "dagger"]
+    assert {r["minus_baseline"]["baseline"] for r in rows if r["algorithm"] == "dagger+flow"} == {"bc+flow"}
+    for task in ("hopper@1", "pendulum@1"):
+        a, b = (r["minus_baseline"]["mean"] for r in rows if r["task"] == task)
+        assert a == pytest.approx(b)
+
+
+@pytest.mark.parametrize(
+    ("cell", "says"),
+    [
+        ({"evaluation": {"episodes": 4}}, "episodes=4"),
+        ({"config": {"task.slip": 0.2}}, "slip=0.2"),
+        ({"evaluation": {"deltas": [0.5]}}, "deltas=[0.5]"),
+    ],
+)
+def test_places_that_differ_are_tables_of_their_own_and_say_how(records, cell, says):
+    base = some(records, "hopper@1", "bc", "dagger")
+    other = []
+    for r in base:
+        evaluation = {**r.cell.evaluation, **cell.get("evaluation", {})}
+        other.append(change(r, evaluation=evaluation, config=cell.get("config"), scores={"score": 0.1}))
+    board = leaderboard.build(base + other)
+    titles = [t.title for t in board.tables if t.title.startswith("hopper@1")]
+    assert len(titles) == len(set(titles)) == 2
+    assert sum(says in t for t in titles) == 1
+    differences = {r["apart"]: r["minus_baseline"]["mean"] for r in board.rows if r["name"] == "dagger"}
+    assert len(differences) == 2
+    assert sorted(differences.values())[1] == 0  # .1 - .1, and not .1 minus the other protocol's bc
+
+
+def test_a_row_whose_fit_differs_has_no_partner_and_that_is_said(records):
+    base = some(records, "hopper@1", "bc", "dagger")
+    other = [change(r, config={"fit.updates": 9}) for r in base if r.cell.algorithm == "dagger"]
+    board = leaderboard.build(base + other)
+    found = {r["algorithm"]: r["minus_baseline"] for r in board.rows}
+    assert set(found) == {"bc", "dagger[updates=5000]", "dagger[updates=9]"}
+    assert found["dagger[updates=9]"] is None
+    assert found["dagger[updates=5000]"] is not None
+    assert "No bc shares head and settings of: dagger[updates=9]." in board.tables[-1].notes
+
+
+def test_labels_say_only_what_differs(records):
+    base = some(records, "hopper@1", "bc")
+    sets = [
+        {"mse.width": w, "mse.activation": a, "fit.updates": u}
+        for w, a, u in ((8, "tanh", 1), (16, "relu", 2), (16, "relu", 3))
+    ]
+    rows = [change(r, config=c) for r in base for c in sets]
+    labels = [g.label for g in groups.group(rows)]
+    assert sorted(labels) == ["bc[updates=1]", "bc[updates=2]", "bc[updates=3]"]
+    assert "bc[updates=1]: mse.activation=tanh, mse.width=8" in groups.also(groups.group(rows))
+
+
 def test_records_of_another_expert_are_of_another_task(records):
-    hopper = _some(records, "hopper@1", "bc") + _some(records, "hopper@1", "dagger")
-    other = [r.model_copy(update={"cell": r.cell.model_copy(update={"expert": "0" * 64})}) for r in hopper]
+    hopper = some(records, "hopper@1", "bc", "dagger")
+    other = [change(r, expert="0" * 64) for r in hopper]
     rows = leaderboard.build([*hopper, *other]).rows
     assert {r["task"] for r in rows} == {f"hopper@1 (expert {hopper[0].cell.expert[:8]})", "hopper@1 (expert 00000000)"}
-    differences = [r["minus_baseline"]["mean"] for r in rows if r["algorithm"] == "dagger"]
+    differences = [r["minus_baseline"]["mean"] for r in rows if r["name"] == "dagger"]
     np.testing.assert_allclose(differences[0], differences[1])
+
+
+# ---------------------------------------------------------------------------------- what is printed
+def test_one_statistic_is_printed(records):
+    """Scores, differences, variants and ranks are of the mean, so none of them contradicts another."""
+    board = leaderboard.build(records)
+    for r in board.rows:
+        if r["minus_baseline"] is not None:
+            base = row(records, task=r["task"], algorithm=r["minus_baseline"]["baseline"])
+            assert r["score"] - base["score"] == pytest.approx(r["minus_baseline"]["mean"])
+        if r["name"] == "dagger":
+            assert any(v == pytest.approx(r["score"]) for v in r["variants"].values())
+
+
+@pytest.mark.parametrize("n", [1, 2, 4, 5])
+def test_few_seeds_are_shown_as_points(records, n):
+    board = leaderboard.build([r for r in records if r.cell.seed < n])
+    for r in board.rows:
+        assert (r["score_ci"] == [None, None]) == (n < 5)
+        assert (r["score_points"] is not None) == (n < 5)
+        if r["minus_baseline"] is not None:
+            assert (r["minus_baseline"]["lo"] is None) == (n < 5)
+    assert ("Fewer than 5 seeds" in leaderboard.text(board).split("\n\nMeans over")[0]) == (n < 5)
+
+
+def test_seeds_that_tie_have_a_width(records):
+    found = row(records, task="cartpole@1", algorithm="bc")
+    assert found["score"] == 1
+    assert found["score_ci"] == pytest.approx([0.025**0.1, 1])
+    assert found["survived_ci"] == pytest.approx([0.025**0.1, 1])
+
+
+def test_json_is_finite_and_holds_the_overall_ranking(records):
+    wild = [change(r, scores={"score": None}) if r.cell.algorithm == "ccil" else r for r in records]
+    wild = [r.model_copy(update={"references": {}}) for r in wild]
+    found = json.loads(json.dumps(leaderboard.build(wild).as_json(), allow_nan=False))
+    assert {"rows", "overall", "notes"} <= set(found)
+    found = leaderboard.build(records).as_json()
+    assert [r["algorithm"] for r in found["overall"][0]["rows"]] == ["dagger", "bc"]
+    assert tables.plain({"a": [np.inf, {"b": np.nan}], "c": (1.0,)}) == {"a": [None, {"b": None}], "c": [1.0]}
+
+
+def test_what_has_not_converged_or_is_worse_than_a_constant_is_marked(records):
+    base = some(records, "hopper@1", "bc", "dagger")
+    falling = {"held_out_loss": 0.9, "held_out_loss_half": 1.0, "worse_than_constant": 0.0}
+    still = {"held_out_loss": 0.96, "held_out_loss_half": 1.0, "worse_than_constant": 1.0}
+    board = leaderboard.build([change(r, scores=falling if r.cell.algorithm == "bc" else still) for r in base])
+    names = {r[0] for r in board.tables[-1].rows}
+    assert names == {"bc*", "dagger!"}
+    assert board.lines[0].startswith("1 of 2 rows with a trained head had not converged")
+    assert "1 rows hold fits that are worse" in board.lines[1]
+    assert "10 of 10 fits of dagger are worse" in " ".join(board.tables[-1].notes)
+    assert leaderboard.build(base).lines == ("Whether fits had converged was not recorded.",)
+
+
+@pytest.mark.parametrize(("expert", "shown"), [(0.79, False), (0.81, True)])
+def test_a_noise_that_the_expert_does_not_survive_shows_no_score(records, expert, shown):
+    base = some(records, "hopper@1", "bc", "dagger")
+    scores = {"noisy_score": 0.5, "noisy_return": 9.0, "noisy_expert_score": expert}
+    noisy = [change(r, evaluation={**r.cell.evaluation, "noise": 0.1}, scores=scores) for r in base]
+    board = leaderboard.build(noisy)
+    assert [r["noisy_score"] is not None for r in board.rows] == [shown] * 2
+    assert ("the expert itself cannot act under it (score 0.79)" in leaderboard.text(board)) == (not shown)
+
+
+def test_shared_seconds_are_apart(records):
+    base = some(records, "hopper@1", "bc")
+    assert row(base)["shared_seconds"] is None
+    assert "shared by all rows" not in leaderboard.text(leaderboard.build(base))
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 160, None])
+def test_tables_fit_the_terminal(records, width):
+    board = leaderboard.build(records)
+    shown = leaderboard.text(board, "first", width)
+    lines = shown.splitlines()
+    assert width is None or max(map(len, lines)) <= width
+    rows = sum(len(t.rows) for t in board.tables)
+    body = [line for line in lines if re.match(r"(\d(-\d)? +)?(bc|dagger|ccil)", line)]
+    assert len(body) == rows  # no row takes a second line that begins like one, none is lost
+    assert "score by policy" not in shown
+    assert "score by policy" in leaderboard.text(board, "first", width, full=True)
+    assert len(leaderboard.LEGEND) + 1 <= 4
+
+
+# ------------------------------------------------------------------------------------- bad records
+NAMES = [
+    "\x1b[31mred\x1b[0m",
+    "![x](http://evil.example/a.png)",
+    "<img src=x>",
+    "a|b",
+    "[x](y)",
+    "two\nlines",
+    "\u202egnp",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_from_records_are_inert(records, name):
+    base = some(records, "hopper@1", "bc")
+    wild = [r.model_copy(update={"variants": {name: {"score": 0.5}}}) for r in base]
+    other = [change(r, config={"mse.activation": name}) for r in wild]
+    board = leaderboard.build(wild + other)
+    said, page = leaderboard.text(board, full=True), leaderboard.page(board, "quick@1")
+    assert all(line.isprintable() for line in said.split("\n"))
+    assert all(line.isprintable() for line in page.split("\n"))
+    assert not re.search(r"(?<!\\)!\[|\](?!\\)\(|<img|http://|(?<!\\)\]\(", page)
+    widths = {line.count("|") - line.count("\\|") for line in page.split("\n") if line.startswith("|")}
+    assert len(widths) == 1
+
+
+def test_problems_are_named_once_and_the_board_is_built(records, tmp_path, capsys):
+    base = some(records, "hopper@1", "bc", "dagger")
+    written = [store.write(tmp_path, r.model_copy(update={"sidecar": None})).path for r in base]
+    huge = change(base[0], config={"fit.updates": 7}, scores={"gap": 1e308})
+    store.write(tmp_path, huge)
+    for path in written[:7]:
+        path.write_bytes(b"\x00")
+    found = source.load("quick", tmp_path)
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 + 5 + 1
+    assert "8 files set aside" in said
+    assert len(found.records) == len(base) - 7
+    assert sum(r["seeds"] for r in leaderboard.build(found.records).rows) == len(base) - 7
+    assert "8 files set aside" in source.first_line(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "curve", "says"),
+    [
+        ("prefix_cost", np.ones((3, 2)), "has the shape"),
+        ("prefix_gap", np.full(5, np.nan), "no finite number"),
+        ("prefix_gap", np.ones(()), "has the shape"),
+    ],
+)
+def test_curves_of_no_use_set_their_record_aside(records, name, curve, says):
+    record = some(records, "hopper@1", "bc")[0]
+    assert source.unusable(record, {}) == ""
+    assert says in source.unusable(record, {name: curve})
+
+
+def test_the_first_line_says_what_the_report_was_made_from(records):
+    found = source.load("quick@1", "results")
+    said = source.first_line(found, "results/quick@1")
+    assert said.startswith("quick@1")
+    assert " in results/quick@1: " in said
+    assert "480" in said
+    assert found.records[0].provenance.git_sha[:7] in said
+    assert "DIRTY" not in said
+    dirty = found.records[0].provenance.model_copy(update={"git_dirty": True, "git_sha": "f" * 40})
+    mixed = found._replace(records=[found.records[0].model_copy(update={"provenance": dirty}), *found.records[1:]])
+    said = source.first_line(mixed)
+    assert "DIRTY: 1 of 480" in said
+    assert "fffffff" in said
+
+
+def test_an_older_version_is_said_to_be_superseded():
+    found = source.load("quick@1", "results")
+    assert "superseded by quick@" in source.first_line(found._replace(suite="quick@0"))
+    assert source.superseded("quick@999") == ""
+    assert source.superseded("nobodys@1") == ""
+
+
+def test_the_command_prints_where_it_read_and_json(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["ilbench", "leaderboard", "quick@1", "--results", "results", "--json"])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["suite"] == "quick@1"
+    assert "results/quick@1" in shown["source"]
+    assert shown["overall"][0]["rows"][0]["score_ci"][0] < shown["overall"][0]["rows"][0]["score"]

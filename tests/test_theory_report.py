@@ -107,15 +107,15 @@ def ran(name, *verdicts):
         (["HOLDS", "REPLICATED"], "No theorem came out against what is expected."),
         (
             ["HOLDS", "NOT REPLICATED"],
-            "No theorem came out against what is expected; 1 published empirical claim did not replicate (T14).",
+            "No theorem came out against what is expected; 1 empirical claim did not replicate (T14).",
         ),
         (
             ["NOT REPLICATED", "NOT REPLICATED"],
-            "No theorem came out against what is expected; 2 published empirical claims did not replicate (T14).",
+            "No theorem came out against what is expected; 2 empirical claims did not replicate (T14).",
         ),
         (
             ["VIOLATED", "NOT REPLICATED"],
-            "Against what is expected: T14; 1 published empirical claim did not replicate (T14).",
+            "Against what is expected: T14; 1 empirical claim did not replicate (T14).",
         ),
         (["NOT REFUTED"], "Against what is expected: T14."),
     ],

@@ -20,19 +20,25 @@ class Leaderboard:
     """Folder of records; default: runs/ if it holds the suite, else results/."""
     write: bool = False
     """Also write LEADERBOARD.md beside the records."""
+    full: bool = False
+    """Every column, and how the limits are made; without it a table fits the terminal."""
     json: bool = False
-    """Print JSON."""
+    """Print JSON: source, overall rankings, a row per task and algorithm."""
 
     def execute(self) -> int:
         """Reads records; computes nothing on a device."""
-        from ilbench.report import leaderboard, source
+        from ilbench.report import leaderboard, source, tables
 
         found = source.load(self.suite, self.results)
-        board = leaderboard.build(found.records)
-        emit(self.json, board.as_json(), lambda: print(leaderboard.text(board)))
+        board, first = leaderboard.build(found.records), source.first_line(found, source.where(found))
+        for line in source.elsewhere(found):
+            print(f"ilbench: {line}", file=sys.stderr)
+        emit(
+            self.json,
+            {"suite": found.suite, "source": first} | board.as_json(),
+            lambda: print(leaderboard.text(board, first, tables.terminal(), self.full)),
+        )
         if self.write:
-            print(
-                f"wrote {source.write_page(found, 'LEADERBOARD.md', leaderboard.page(board, found.suite))}",
-                file=sys.stderr,
-            )
+            page = leaderboard.page(board, found.suite, source.first_line(found))
+            print(f"wrote {source.write_page(found, 'LEADERBOARD.md', page)}", file=sys.stderr)
         return 0

@@ -45,6 +45,8 @@ class Theory:
     """Folder of records; default: runs/ if it holds them, else results/."""
     write: bool = False
     """With a suite: also write THEORY.md beside its records."""
+    full: bool = False
+    """With a suite: every column, however wide the terminal is."""
     quiet: bool = False
     """No progress."""
     json: bool = False
@@ -71,6 +73,7 @@ class Theory:
         from ilbench import checks, store
         from ilbench.parallel import setup
         from ilbench.report import checks as report
+        from ilbench.report import tables
 
         checks.select(self.names)
         for folder in (self.plots, self.out and pathlib.Path(self.out, report.FOLDER)):
@@ -80,7 +83,7 @@ class Theory:
         both = self.exact == self.monte_carlo
         modes = [m for m, on in zip(checks.MODES, (self.exact, self.monte_carlo), strict=True) if on or both]
         ran = checks.run(self.names, modes, quiet=self.quiet)
-        emit(self.json, [r.as_json() for r in ran], lambda: print(report.text(ran)))
+        emit(self.json, [r.as_json() for r in ran], lambda: print(report.text(ran, tables.terminal())))
         if self.plots is not None:
             written = report.save_plots(ran, pathlib.Path(self.plots))
             print(f"wrote {len(written)} picture{'' if len(written) == 1 else 's'} to {self.plots}", file=sys.stderr)
@@ -113,13 +116,17 @@ class Theory:
         return 3 if certificate.exceeded else 0
 
     def _sweep(self, suite: str) -> int:
-        from ilbench.report import source, theory
+        from ilbench.report import source, tables, theory
 
         found = source.load(suite, self.results)
-        rows = theory.build(found.records, found.arrays)
-        emit(self.json, [r.as_json() for r in rows], lambda: print(theory.text(rows)))
+        rows, first = theory.build(found.records, found.arrays), source.first_line(found, source.where(found))
+        for line in source.elsewhere(found):
+            print(f"ilbench: {line}", file=sys.stderr)
+        shown = tables.plain([r.as_json() for r in rows])
+        emit(self.json, shown, lambda: print(theory.text(rows, first, tables.terminal(), self.full)))
         if self.write:
-            print(f"wrote {source.write_page(found, 'THEORY.md', theory.page(rows, found.suite))}", file=sys.stderr)
+            page = theory.page(rows, found.suite, source.first_line(found))
+            print(f"wrote {source.write_page(found, 'THEORY.md', page)}", file=sys.stderr)
         return 3 if any(r.verdict == "VIOLATED" for r in rows) else 0
 
 
@@ -130,12 +137,9 @@ def _stem(suite: str) -> str:
 
 def _stored(results: str | None) -> set[str]:
     """Names of the suites that have records, in the folder given or in those that reports read by default."""
-    import pathlib
+    from ilbench import places
 
-    from ilbench.report import source
-
-    folders = source.FOLDERS if results is None else (results,)
-    return {_stem(suite) for folder in folders for suite in source.suites(pathlib.Path(folder))}
+    return {_stem(suite) for folder in places.folders(results) for suite in places.suites(folder)}
 
 
 def _unknown(name: str, suites: set[str]) -> ValueError:

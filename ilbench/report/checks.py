@@ -51,13 +51,13 @@ def counts(ran: Sequence[Ran]) -> dict[str, int]:
 
 
 def _closing(ran: Sequence[Ran]) -> str:
-    """Which checks came out against what is expected, and how many claims of papers did not replicate: no failure, but said."""
+    """Which checks came out against what is expected, and how many empirical claims did not replicate: no failure, but said."""
     wrong = [r.short for r in ran if r.failed]
     said = f"Against what is expected: {', '.join(wrong)}" if wrong else "No theorem came out against what is expected"
     n = counts(ran).get("NOT REPLICATED", 0)
     if n:
         where = ", ".join(r.short for r in ran if "NOT REPLICATED" in counts([r]))
-        said += f"; {n} published empirical claim{'' if n == 1 else 's'} did not replicate ({where})"
+        said += f"; {n} empirical claim{'' if n == 1 else 's'} did not replicate ({where})"
     return f"{said}."
 
 
@@ -75,15 +75,15 @@ def _overview(ran: Sequence[Ran]) -> Table:
     return Table(title, ("check", "about", "claims", "took"), rows, (_closing(ran),))
 
 
-def text(ran: Sequence[Ran]) -> str:
-    """For a terminal: every claim under its check, then the overview."""
+def text(ran: Sequence[Ran], width: int | None = None) -> str:
+    """For a terminal of `width` columns (None: any): every claim under its check, then the overview."""
     parts = []
     for r in ran:
         if r.claims:
-            heading = f"{r.short}: {r.statement}" + (f"\n  Source: {r.source}" if r.source else "")
-            parts.append(render([Table(heading, COLUMNS, [_row(c) for c in r.claims])]))
+            heading = f"{r.short}: {r.statement}" + (f" Source: {r.source}" if r.source else "")
+            parts.append(render([Table(heading, COLUMNS, [_row(c) for c in r.claims])], width))
     overview = _overview(ran)
-    return "\n\n".join([*parts, render([overview._replace(notes=(*overview.notes, *NOTES))])])
+    return "\n\n".join([*parts, render([overview._replace(notes=(*overview.notes, *NOTES))], width)])
 
 
 def overview(ran: Sequence[Ran]) -> str:

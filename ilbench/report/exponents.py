@@ -22,7 +22,7 @@ from ilbench.evidence import log_spaced
 from ilbench.records import Record
 from ilbench.report.groups import Group, distinct, group
 from ilbench.report.predictions import TASK, ZERO_ONE
-from ilbench.report.tables import Table, interval
+from ilbench.report.tables import Table, fixed
 
 Arrays = Mapping[str, Mapping[str, np.ndarray]]
 CAUSES = {"p_kappa": "covariate shift", "p_ubar": "no recovery", "p_eps": "eps moves with H"}
@@ -67,6 +67,16 @@ def diverged(records: Iterable[Record]) -> tuple[int, str]:
     return lost, f"{lost} of {len(ok)} diverged" if lost else ""
 
 
+def prefixes(g: Group) -> list[int]:
+    """The horizons at which a rollout's costs were kept, its own included."""
+    listed: Any = g.records[0].cell.evaluation.get("prefixes") or []
+    return [*sorted({h for h in listed if h < g.horizon}), g.horizon]
+
+
+def _complete(curves: Mapping[str, np.ndarray]) -> bool:
+    return {"prefix_cost", "prefix_gap"} <= set(curves) and not {"prefix_eps", "eps_t"}.isdisjoint(curves)
+
+
 def prefix_eps(curves: Mapping[str, np.ndarray], horizons: list[int]) -> np.ndarray:
     """Mean of eps_t over t <= H at every H `[K]`; interpolated between log-spaced steps in records without `prefix_eps`."""
     if "prefix_eps" in curves:
@@ -109,10 +119,9 @@ def _blank(g: Group, label: str, horizons: list[int], seeds: int, lost: str) -> 
 
 
 def _prefixes(g: Group, arrays: Arrays) -> list[Row]:
-    kept = [arrays[r.id] for r in g.records if r.status == "ok" and r.id in arrays]
+    kept = [arrays[r.id] for r in g.records if r.status == "ok" and _complete(arrays.get(r.id, {}))]
     _, lost = diverged(g.records)
-    listed: Any = g.records[0].cell.evaluation["prefixes"]
-    horizons = [*sorted(h for h in listed if h < g.horizon), g.horizon]
+    horizons = prefixes(g)
     if len(kept) < 2:
         return _blank(g, g.label, horizons, len(kept), lost)
     eps = np.stack([prefix_eps(c, horizons) for c in kept])
@@ -143,21 +152,20 @@ def build(records: Iterable[Record], arrays: Arrays, forms: Any, name: Any) -> l
     rows: list[Row] = []
     for g in distinct(group(records)):
         if forms(g):
-            sweeps[(g.task, name(g), g.head)].append(g)
-        elif g.records[0].cell.evaluation["prefixes"]:
+            sweeps[(g.task, name(g), g.head, g.apart)].append(g)
+        elif g.records[0].cell.evaluation.get("prefixes"):
             rows += _prefixes(g, arrays)
     swept = {k: sorted(s, key=lambda g: g.horizon) for k, s in sweeps.items() if len({g.horizon for g in s}) >= 2}
-    return [row for (_, label, _), sweep in swept.items() for row in _independent(sweep, label)] + rows
+    return [row for (_, label, *_), sweep in swept.items() for row in _independent(sweep, label)] + rows
 
 
 def _term(slope: stats.Slope) -> str:
-    value, lo, hi = (None if x is None else round(x, 3) + 0.0 for x in slope[:3])
-    return interval(value, lo, hi)
+    return fixed(*slope[:3], places=2)
 
 
 def table(rows: list[Row]) -> Table:
     """The table "Why it compounds"."""
-    columns = ("task", "algorithm", "cost", "H", "seeds", "p_gap [95 %]", "p_eps", "p_kappa", "p_ubar", "why", "")
+    columns = ("task", "algorithm", "cost", "H", "seeds", "p_gap [95 %]", "p_eps", "p_kappa", "p_ubar", "why", "note")
     cells = [
         (
             r.task, r.algorithm, r.cost, f"{r.horizons[0]} ... {r.horizons[-1]}", str(r.n), _term(r.budget.p_gap),
@@ -167,8 +175,8 @@ def table(rows: list[Row]) -> Table:
         for r in rows
     ]  # fmt: skip
     notes = (
-        "gap = H x eps x kappa x ubar, so p_gap = 1 + p_eps + p_kappa + p_ubar. eps: error on the expert's states; kappa: errors on",
+        "gap = H x eps x kappa x ubar, so p_gap = 1 + p_eps + p_kappa + p_ubar. eps: error on the expert's states; kappa: errors on "
         "own states / on the expert's; ubar: cost per mistake. why: the largest of the three above 0.1 with its interval above 0.",
         "cost task: return gap to the expert on the same episodes, only where it is positive. Intervals: jackknife over seeds.",
     )
-    return Table("Why it compounds", columns, cells, notes)
+    return Table("Why it compounds", columns, cells, notes, ("note", "seeds", "H", "p_eps", "p_ubar", "p_kappa"))

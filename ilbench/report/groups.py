@@ -1,9 +1,15 @@
-"""Records grouped into what is compared: cells that differ only in their seed, named by what sets them apart."""
+"""Records grouped into what is compared: rows are cells that differ only in their seed, places are what rows may share.
+
+A place is a task with its options, expert, horizon, label budget, evaluation protocol and unit: rows of two places are
+never under one title. Within places rows are named by their algorithm and by the fewest settings that tell it from its
+namesakes anywhere on the board, so that a label means the same in every table.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,81 +18,243 @@ from ilbench import registry
 from ilbench.records import Record, canonical
 
 BASELINE = "bc"  # what the others are compared with
+PLACE = ("task", "expert", "horizon", "budget", "evaluation", "unit")  # fields of a cell that rows of a place share
+ROW = ("algorithm", "head", "config", "seed")  # what else there is in a cell sets rows apart like a setting
+ABSENT = "(none)"  # a setting that a row has not
 
 
 class Group(NamedTuple):
-    """All seeds of one block, in the order of their seeds."""
+    """All seeds of one row, in the order of their seeds; failed ones are left out and counted."""
 
     task: str
     horizon: int
     algorithm: str
-    label: str  # algorithm, and the config fields that set it apart from its namesakes at this task, horizon and budget
+    label: str  # algorithm, head and settings as far as they tell it from its namesakes
     head: str
     budget: int
     config: dict[str, Any]
     records: tuple[Record, ...]
+    place: str = ""  # canonical: equal for rows that may be compared
+    apart: str = ""  # what sets the place apart from others of the same task, horizon and budget: "episodes=4"
+    telling: Mapping[str, Any] = {}  # the settings in the label
+    settings: Mapping[str, Any] = {}  # everything that may set rows of a place apart, the head included
+    failed: int = 0
 
     @property
     def seeds(self) -> tuple[int, ...]:
         """Seeds in order."""
         return tuple(r.cell.seed for r in self.records)
 
+    @property
+    def diverged(self) -> np.ndarray:
+        """Which seeds diverged, `[S]`."""
+        return np.array([r.status == "diverged" for r in self.records])
+
     def values(self, name: str) -> np.ndarray:
-        """A score per seed, `[S]` float64, NaN where there is none."""
-        return np.array([np.nan if r.scores.get(name) is None else r.scores[name] for r in self.records], np.float64)
+        """A score per seed, `[S]` float64, NaN where there is none: of a seed that diverged no number means anything."""
+        found = (None if r.status == "diverged" else r.scores.get(name) for r in self.records)
+        return np.array([np.nan if x is None else x for x in found], np.float64)
+
+    def scored(self, name: str = "score", variant: str | None = None) -> np.ndarray | None:
+        """What every seed scores, `[S]`: min(0, the worst) where it diverged; None where the score is missing or undefined."""
+        tables = [r.scores if variant is None else r.variants.get(variant, {}) for r in self.records]
+        found = [None if lost else t.get(name) for t, lost in zip(tables, self.diverged, strict=True)]
+        known = np.array([x for x, lost in zip(found, self.diverged, strict=True) if not lost and x is not None], float)
+        if not self.records or len(known) < np.count_nonzero(~self.diverged) or not np.isfinite(known).all():
+            return None
+        worst = min([0.0, *known])
+        return np.array([worst if lost else x for x, lost in zip(found, self.diverged, strict=True)], np.float64)
+
+    @property
+    def setting(self) -> str:
+        """The place in words: "hopper@1 H=1000 n=6000"."""
+        return f"{self.task} H={self.horizon} n={self.budget}" + (f" ({self.apart})" if self.apart else "")
 
 
 def group(records: Iterable[Record]) -> list[Group]:
-    """Groups in the order task, horizon, budget, algorithm, label.
+    """Groups in the order task, horizon, budget, place, algorithm, label.
 
     Records made with another expert are of another task: where a folder holds several, the task's name says which.
     """
-    by_block: dict[str, list[Record]] = defaultdict(list)
+    by_row: dict[str, list[Record]] = defaultdict(list)
     experts: dict[tuple[str, int], set[str]] = defaultdict(set)
     for record in records:
-        by_block[canonical(record.cell.model_dump(exclude={"seed"}))].append(record)
+        by_row[canonical(record.cell.model_dump(exclude={"seed"}))].append(record)
         experts[record.cell.task, record.cell.horizon].add(record.cell.expert)
-    blocks = [sorted(rs, key=lambda r: r.cell.seed) for rs in by_block.values()]
-    rivals: dict[Any, list[dict[str, Any]]] = defaultdict(list)
-    for rs in blocks:
-        c = rs[0].cell
-        rivals[(c.task, c.expert, c.algorithm, c.horizon, c.budget)].append(c.config)
+    rows = [sorted(rs, key=lambda r: r.cell.seed) for rs in by_row.values()]
+    places = [_place(rs[0]) for rs in rows]
+    apart = _apart(rows, places)
+    settings = [_settings(rs[0]) for rs in rows]
+    telling = _telling([rs[0].cell.algorithm for rs in rows], [canonical(p) for p in places], settings)
     out = []
-    for rs in blocks:
+    for rs, place, own in zip(rows, places, settings, strict=True):
         c = rs[0].cell
+        named = {key: own.get(key, ABSENT) for key in telling[c.algorithm]}
+        kept = tuple(r for r in rs if r.status != "failed")
         out.append(
             Group(
                 f"{c.task} (expert {c.expert[:8]})" if len(experts[c.task, c.horizon]) > 1 else c.task,
-                c.horizon,
-                c.algorithm,
-                _label(c.algorithm, c.config, rivals[(c.task, c.expert, c.algorithm, c.horizon, c.budget)]),
-                c.head,
-                c.budget,
-                c.config,
-                tuple(rs),
+                c.horizon, c.algorithm, label(c.algorithm, named), c.head, c.budget, c.config, kept,
+                canonical(place), apart[canonical(place)], named, own, len(rs) - len(kept),
             )
+        )  # fmt: skip
+    kept_rows = [g for g in out if g.records]
+    return sorted(kept_rows, key=lambda g: (g.task, g.horizon, g.budget, g.place, g.algorithm, g.label))
+
+
+def _place(record: Record) -> dict[str, Any]:
+    """What rows must share to be compared."""
+    cell = record.cell.model_dump()
+    options = {key: value for key, value in cell["config"].items() if key.startswith("task.")}
+    return {key: cell[key] for key in PLACE if key in cell} | options
+
+
+def _settings(record: Record) -> dict[str, Any]:
+    """What may set rows of a place apart: head, config, and whatever else a cell holds, flat."""
+    cell = record.cell.model_dump()
+    out = {"head": cell["head"]} | {k: v for k, v in cell["config"].items() if not k.startswith("task.")}
+    for key, value in cell.items():
+        if key not in PLACE and key not in ROW:
+            out |= {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {key: value}
+    return out
+
+
+def _differ(a: Mapping[str, Any], b: Mapping[str, Any], key: str) -> bool:
+    return bool(canonical(a.get(key)) != canonical(b.get(key)))
+
+
+def _apart(rows: Sequence[Sequence[Record]], places: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """By place, what sets it apart from others of the same task, horizon and budget; empty where there is no other."""
+    flat = {}
+    for place in places:
+        evaluation = {f"evaluation.{k}": v for k, v in place["evaluation"].items()}
+        flat[canonical(place)] = {k: v for k, v in place.items() if k != "evaluation"} | evaluation
+    rivals: dict[Any, set[str]] = defaultdict(set)
+    for rs, place in zip(rows, places, strict=True):
+        c = rs[0].cell
+        rivals[c.task, c.expert, c.horizon, c.budget].add(canonical(place))
+    out = {}
+    for keys in rivals.values():
+        names = sorted({name for key in keys for name in flat[key]})
+        said = [n for n in names if any(_differ(flat[a], flat[b], n) for a in keys for b in keys)]
+        for key in keys:
+            out[key] = ", ".join(f"{n.split('.', 1)[-1]}={_value(flat[key].get(n, ABSENT))}" for n in said)
+    return out
+
+
+def _telling(
+    algorithms: Sequence[str], places: Sequence[str], settings: Sequence[Mapping[str, Any]]
+) -> dict[str, list[str]]:
+    """By algorithm, the settings that together tell all of its rows of a place apart: those that divide, head first."""
+    out: dict[str, list[str]] = {}
+    for algorithm in sorted(set(algorithms)):
+        mine: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+        for name, place, own in zip(algorithms, places, settings, strict=True):
+            if name == algorithm:
+                mine[place].append(own)
+        keys = sorted({k for rs in mine.values() for own in rs for k in own}, key=lambda k: (_order(k, algorithm), k))
+        chosen: list[str] = []
+
+        def classes(names: Sequence[str], mine: dict[str, list[Mapping[str, Any]]] = mine) -> int:
+            return sum(len({canonical([own.get(n, ABSENT) for n in names]) for own in rs}) for rs in mine.values())
+
+        for key in keys:
+            if any(len(rs) > 1 for rs in mine.values()) and classes([*chosen, key]) > classes(chosen):
+                chosen.append(key)
+        out[algorithm] = chosen
+    return out
+
+
+def _order(key: str, algorithm: str) -> int:
+    """Settings that come first in a label: the head, the algorithm's own, then the rest."""
+    return 0 if key == "head" else 1 if key.startswith(f"{algorithm}.") else 2
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    return str(value)
+
+
+def label(algorithm: str, telling: Mapping[str, Any]) -> str:
+    """`ccil[dynamics=true]`, `bc+mdn`, `bc+mdn[components=4]`."""
+    last = [key.rsplit(".", 1)[-1] for key in telling]
+    parts = [
+        f"{key.rsplit('.', 1)[-1] if last.count(key.rsplit('.', 1)[-1]) == 1 else key}={_value(value)}"
+        for key, value in telling.items()
+        if key != "head"
+    ]
+    head = f"+{telling['head']}" if "head" in telling else ""
+    return f"{algorithm}{head}" + (f"[{','.join(parts)}]" if parts else "")
+
+
+def also(groups: Sequence[Group]) -> list[str]:
+    """Of rows of a place with one algorithm: what differs besides what their labels say, a line each."""
+    out = []
+    by: dict[str, list[Group]] = defaultdict(list)
+    for g in groups:
+        by[g.algorithm].append(g)
+    for mine in by.values():
+        shared = set.intersection(*(set(g.settings) for g in mine))
+        keys = sorted(
+            k
+            for k in shared
+            if k not in mine[0].telling and any(_differ(g.settings, mine[0].settings, k) for g in mine)
         )
-    return sorted(out, key=lambda g: (g.task, g.horizon, g.budget, g.algorithm, g.label))
+        out += [f"{g.label}: {', '.join(f'{k}={_value(g.settings[k])}' for k in keys)}" for g in mine if keys]
+    return out
+
+
+def baseline(g: Group, groups: Iterable[Group]) -> Group | None:
+    """The row of the baseline that a row is compared with: it shares the place and every setting that both have.
+
+    Of several that differ in the baseline's own settings, the one at its defaults; none where that leaves a choice.
+    """
+    if g.algorithm == BASELINE:
+        return None
+    mine = [b for b in groups if b.algorithm == BASELINE and b.place == g.place and _shares(g, b)]
+    if len(mine) > 1:
+        mine = [b for b in mine if _default(b)]
+    return mine[0] if len(mine) == 1 else None
+
+
+def _shares(g: Group, b: Group) -> bool:
+    """Whether all settings agree but the two algorithms' own; what only one of them records cannot disagree."""
+    own = tuple(
+        f"{kind}{name}" for kind in ("", "versions.", "plugins.") for name in (g.algorithm, b.algorithm, "algorithm")
+    )
+    keys = {k for k in (*g.settings, *b.settings) if not any(k == name or k.startswith(f"{name}.") for name in own)}
+    both = {k for k in keys if k in g.settings and k in b.settings}
+    extra = {k for k in keys - both if k.split(".", 1)[0] in (g.head, "fit", "policy")}
+    return not extra and not any(_differ(g.settings, b.settings, k) for k in both)
+
+
+def _default(g: Group) -> bool:
+    """Whether the algorithm's own settings are at their defaults."""
+    if g.algorithm not in registry.entries("algorithms"):
+        return False
+    default = dataclasses.asdict(registry.load("algorithms", g.algorithm).Config())
+    own = {k.split(".", 1)[1]: v for k, v in g.settings.items() if k.startswith(f"{g.algorithm}.")}
+    return all(k in default and canonical(v) == canonical(_listed(default[k])) for k, v in own.items())
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def distinct(groups: Iterable[Group]) -> list[Group]:
-    """The same groups, with the budget in the label of those that differ from another in nothing else."""
+    """The same groups, with the budget and the place in the label of those that differ from another in nothing else."""
     groups = list(groups)
     names = [(g.task, g.horizon, g.label) for g in groups]
-    return [
-        g._replace(label=f"{g.label}, n = {g.budget}") if names.count(name) > 1 else g
-        for g, name in zip(groups, names, strict=True)
-    ]
-
-
-def _label(algorithm: str, config: dict[str, Any], rivals: list[dict[str, Any]]) -> str:
-    """`ccil[dynamics=true]` where another ccil on the task, at the same horizon and budget, has other dynamics."""
-    parts = []
-    for key in sorted(config):
-        if any(canonical(other.get(key)) != canonical(config[key]) for other in rivals):
-            name = key.split(".", 1)[1] if key.startswith(f"{algorithm}.") else key
-            parts.append(f"{name}={config[key]}")
-    return f"{algorithm}[{','.join(parts)}]" if parts else algorithm
+    budgets = {name: {g.budget for g, n in zip(groups, names, strict=True) if n == name} for name in names}
+    out = []
+    for g, name in zip(groups, names, strict=True):
+        more = [f"n = {g.budget}"] if len(budgets[name]) > 1 else []
+        more += [g.apart] if names.count(name) > len(budgets[name]) and g.apart else []
+        out.append(g._replace(label=", ".join([g.label, *more])))
+    return out
 
 
 def instrument(group: Group) -> bool:

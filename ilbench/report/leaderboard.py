@@ -1,14 +1,18 @@
-"""The leaderboard: a table per task, after those over many tasks (overall.py, settings.py).
+"""The leaderboard: a table per place, after those over many tasks (overall.py, settings.py).
 
-Score 0 is a random policy, 1 the expert. Intervals are 95 %; differences are paired by seed, because all algorithms
-start evaluation from the same states. Diverged seeds score min(0, the worst finite seed).
+Score 0 is a random policy, 1 the expert. Every number of a row is a mean over seeds, so that scores, their differences and
+the ranking cannot disagree (an interquartile mean would also hide the one seed in ten that fails, which is what a board of
+imitation has to show). Intervals are 95 %; differences are paired by seed, because all algorithms start evaluation from
+the same states, with the baseline that shares head, settings and protocol. Missing, undefined and diverged are three
+things: a score that was not measured or does not exist is "-" and in no ranking; a diverged seed scores min(0, the worst
+seed), has fallen, errs at every step and loses what a random policy loses.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,9 +20,13 @@ import numpy as np
 from ilbench import stats
 from ilbench.records import Record
 from ilbench.report import overall, settings
-from ilbench.report.groups import BASELINE, Group, group, instrument
-from ilbench.report.tables import Table, interval, markdown, number
+from ilbench.report.groups import BASELINE, Group, also, baseline, group, instrument
+from ilbench.report.overall import FEW
+from ilbench.report.tables import Table, fixed, inert, interval, markdown, number, plain, wrapped
 from ilbench.report.tables import text as render
+
+FALLING = 0.05  # a held-out loss that fell by more over the last half of the fit has not converged
+SURVIVES = 0.8  # a noise under which the expert scores less says nothing about learners
 
 
 @dataclass(frozen=True)
@@ -27,183 +35,318 @@ class Board:
 
     tables: list[Table]
     rows: list[dict[str, Any]]
+    overall: list[dict[str, Any]] = field(default_factory=list)
+    lines: tuple[str, ...] = ()  # what is to be known before the tables are read
 
-    def as_json(self) -> list[dict[str, Any]]:
-        """One object per task and algorithm."""
-        return self.rows
+    def as_json(self) -> dict[str, Any]:
+        """`rows`, one object per place and row; `overall`, the rankings; numbers that are not finite are null."""
+        found: dict[str, Any] = plain({"overall": self.overall, "rows": self.rows, "notes": list(self.lines)})
+        return found
 
 
-def _scores(g: Group, name: str = "score") -> np.ndarray:
-    return stats.score_diverged(g.values(name))
-
-
+# -------------------------------------------------------------------------------------------- rows
 def _at_worst(g: Group, name: str, worst: float) -> np.ndarray:
-    """Values `[S]` of what is better when small; a diverged seed has the larger of `worst` and the worst finite one."""
+    """Values `[S]` of what is better when small; a diverged seed has the larger of `worst` and the worst other seed."""
     x = g.values(name)
-    diverged = np.array([r.status == "diverged" for r in g.records]) & ~np.isfinite(x)
-    return np.where(diverged, max([worst, *x[np.isfinite(x)]]), x)
+    return np.where(g.diverged, max([worst, *x[np.isfinite(x)]]), x)
 
 
-def _ci(x: np.ndarray, statistic: str = "mean") -> tuple[float | None, float | None, float | None]:
-    finite = x[np.isfinite(x)]
-    if len(finite) == 0:
-        return None, None, None
-    if len(finite) < 2:
-        return float(finite[0]), None, None
-    found = stats.bootstrap_ci(finite, statistic)
-    return found.value, found.lo, found.hi
+def _mean(x: np.ndarray | None, lo: float, hi: float) -> tuple[float | None, list[float | None], list[float] | None]:
+    """Mean over seeds, its limits, and the values themselves where they are too few for limits; None without values."""
+    known = None if x is None else x[np.isfinite(x)]
+    if known is None or not len(known):
+        return None, [None, None], None
+    if len(known) < FEW:
+        return float(known.mean()), [None, None], [float(v) for v in known]
+    found = stats.seed_mean(known, min(lo, float(known.min())), max(hi, float(known.max())))
+    return found.value, [found.lo, found.hi], None
 
 
-def _difference(g: Group, base: Group | None, name: str = "score") -> tuple[float, float, float, float] | None:
-    """Score minus the baseline's, paired by seed: mean, limits, two-sided p."""
-    if base is None or g is base:
+def _scored(g: Group, name: str = "score") -> tuple[float | None, list[float | None], list[float] | None]:
+    x = g.scored(name)
+    return (None, [None, None], None) if x is None else _mean(x, *stats.score_range(x))
+
+
+def _difference(g: Group, base: Group | None, name: str = "score") -> dict[str, Any] | None:
+    """Score minus the baseline's, paired by seed: mean, limits, two-sided p; limits are None for few seeds."""
+    if base is None:
         return None
     common = [s for s in g.seeds if s in base.seeds]
-    if len(common) < 2:
+    a, b = (x.scored(name) for x in (g, base))
+    if len(common) < 2 or a is None or b is None:
         return None
-    a, b = (_scores(x, name)[[x.seeds.index(s) for s in common]] for x in (g, base))
-    return stats.paired_difference(a, b)
-
-
-def _row(g: Group, base: Group | None) -> dict[str, Any]:
-    score, lo, hi = _ci(_scores(g), "iqm")
-    first = g.records[0]
-    means = {name: reference.mean or 0.0 for name, reference in first.references.items()}
-    gap = _ci(_at_worst(g, "gap", means.get("expert", 0.0) - means.get("random", 0.0)))
-    cost = _ci(_at_worst(g, "cost", g.horizon))
-    difference = _difference(g, base)
-    noisy: dict[str, Any] = {}
-    if "noisy_score" in first.scores:
-        value, *limits = _ci(_scores(g, "noisy_score"), "iqm")
-        shaken = _difference(g, base, "noisy_score")
-        noisy = {
-            "noise": first.cell.evaluation["noise"],
-            "noisy_score": value,
-            "noisy_score_ci": limits,
-            "noisy_minus_baseline": None
-            if shaken is None
-            else dict(zip(("mean", "lo", "hi", "p"), shaken, strict=True)),
-        }
-    return noisy | {
-        "task": g.task,
-        "horizon": g.horizon,
-        "budget": g.budget,
-        "algorithm": g.label,
-        "head": g.head,
-        "seeds": len(g.records),
-        "episodes": first.episodes.n,
-        "diverged": sum(r.status == "diverged" for r in g.records),
-        "score": score,
-        "score_ci": [lo, hi],
-        "gap": gap[0],
-        "gap_ci": list(gap[1:]),
-        "cost": cost[0],
-        "cost_ci": [None if x is None else float(np.clip(x, 0, g.horizon)) for x in cost[1:]],
-        "survived": float(np.mean(np.nan_to_num(g.values("survived")))),  # 0 where a seed diverged
-        "labels": float(np.mean([r.cost.labels for r in g.records])),
-        "gradient_steps": first.cost.gradient_steps,
-        "seconds": float(np.mean([r.cost.run_s or 0.0 for r in g.records])),
-        "minus_baseline": None if difference is None else dict(zip(("mean", "lo", "hi", "p"), difference, strict=True)),
-        "variants": {
-            name: float(
-                np.nanmean(
-                    [np.nan if r.variants[name].get("score") is None else r.variants[name]["score"] for r in g.records]
-                )
-            )
-            for name in sorted(first.variants)
-        },
+    a, b = (x[[group.seeds.index(s) for s in common]] for x, group in ((a, g), (b, base)))
+    mean, lo, hi, p = stats.seed_difference(a, b, *stats.score_range(a, b))
+    few = len(common) < FEW
+    return {
+        "mean": mean,
+        "lo": None if few else lo,
+        "hi": None if few else hi,
+        "p": None if few else p,
+        "seeds": len(common),
+        "baseline": base.label,
+        "same": all(_equal(g, base, other) for other in ("return", "cost", "gap", name)),
     }
 
 
-def _task_table(rows: list[dict[str, Any]]) -> Table:
+def _equal(a: Group, b: Group, name: str) -> bool:
+    return bool(a.seeds == b.seeds and np.array_equal(a.values(name), b.values(name), equal_nan=True))
+
+
+def _variants(g: Group) -> dict[str, float | None]:
+    """Mean score over seeds of each policy that the algorithm also returned."""
+    out: dict[str, float | None] = {}
+    for name in sorted({name for r in g.records for name in r.variants}):
+        x = g.scored(variant=name)
+        out[name] = None if x is None else float(x.mean())
+    return out
+
+
+def _falling(g: Group) -> float | None:
+    """By what share the held-out loss still fell over the last half of the fit, in the mean over seeds; None: not recorded."""
+    end, half = g.values("held_out_loss"), g.values("held_out_loss_half")
+    known = np.isfinite(end) & np.isfinite(half)
+    if not known.any():
+        return None
+    drop = np.divide(half - end, np.abs(half), out=np.zeros_like(half), where=known & (half != 0))
+    return float(drop[known].mean())
+
+
+def _noisy(g: Group, base: Group | None) -> dict[str, Any]:
+    """Columns under noise; no score where the expert itself cannot act under it."""
+    if not any("noisy_score" in r.scores for r in g.records):
+        return {}
+    value, limits, points = _scored(g, "noisy_score")
+    expert = g.values("noisy_expert_score")
+    expert_score = float(np.nanmean(expert)) if np.isfinite(expert).any() else None
+    hopeless = expert_score is not None and expert_score < SURVIVES
+    return {
+        "noise": g.records[0].cell.evaluation["noise"],
+        "noisy_expert_score": expert_score,
+        "noisy_score": None if hopeless else value,
+        "noisy_score_ci": [None, None] if hopeless else limits,
+        "noisy_score_points": None if hopeless else points,
+        "noisy_minus_baseline": None if hopeless else _difference(g, base, "noisy_score"),
+    }
+
+
+def _row(g: Group, base: Group | None) -> dict[str, Any]:
+    first = g.records[0]
+    means = {name: reference.mean for name, reference in first.references.items()}
+    best, random = means.get("expert"), means.get("random")
+    worst = max(0.0, best - random) if best is not None and random is not None else np.inf
+    score, score_ci, points = _scored(g)
+    gap, gap_ci, _ = _mean(_at_worst(g, "gap", worst if np.isfinite(worst) else 0.0), 0.0, worst)
+    cost, cost_ci, _ = _mean(_at_worst(g, "cost", g.horizon), 0.0, float(g.horizon))
+    survived, survived_ci, _ = _mean(np.where(g.diverged, 0.0, g.values("survived")), 0.0, 1.0)
+    shared = [x for x in (getattr(r.cost, "shared_s", None) for r in g.records) if x is not None]
+    constant = [r.scores.get("worse_than_constant") for r in g.records]
+    return _noisy(g, base) | {
+        "task": g.task,
+        "horizon": g.horizon,
+        "budget": g.budget,
+        "apart": g.apart,
+        "algorithm": g.label,
+        "name": g.algorithm,
+        "head": g.head,
+        "seeds": len(g.records),
+        "episodes": first.episodes.n or first.cell.evaluation.get("episodes"),
+        "diverged": int(g.diverged.sum()),
+        "failed": g.failed,
+        "undefined": overall.is_undefined(g),
+        "still_falling": _falling(g),
+        "worse_than_constant": sum(x == 1.0 for x in constant) if any(x is not None for x in constant) else None,
+        "score": score,
+        "score_ci": score_ci,
+        "score_points": points,
+        "gap": gap,
+        "gap_ci": gap_ci,
+        "cost": cost,
+        "cost_ci": cost_ci,
+        "survived": survived,
+        "survived_ci": survived_ci,
+        "labels": float(np.mean([r.cost.labels for r in g.records])),
+        "gradient_steps": float(np.mean([r.cost.gradient_steps for r in g.records])),
+        "seconds": float(np.mean([r.cost.run_s or 0.0 for r in g.records])),
+        "shared_seconds": float(np.mean(shared)) if shared else None,
+        "minus_baseline": _difference(g, base),
+        "variants": _variants(g),
+    }
+
+
+# ------------------------------------------------------------------------------------------ tables
+def _marks(r: dict[str, Any]) -> str:
+    """What is wrong with a row, behind its name."""
+    falling, constant = r["still_falling"], r["worse_than_constant"]
+    marks = ("*" if falling is not None and falling > FALLING else "") + ("!" if constant else "")
+    lost = [f"{r[name]} {name}" for name in ("diverged", "failed") if r[name]]
+    return marks + (f" ({', '.join(lost)})" if lost else "")
+
+
+def _cell(r: dict[str, Any], name: str) -> str:
+    """A score with its limits, or the seeds' values where they are few."""
+    points = r[f"{name}_points"]
+    if points:
+        return fixed(r[name]) + (f" ({', '.join(fixed(x, places=2) for x in points)})" if len(points) > 1 else "")
+    return fixed(r[name], *r[f"{name}_ci"])
+
+
+def _limits(r: dict[str, Any], name: str) -> str:
+    lo, hi = r[f"{name}_ci"]
+    return fixed(r[name], lo, hi, places=2)
+
+
+def _against(d: dict[str, Any] | None) -> str:
+    if d is None:
+        return "-"
+    return "0 (the same)" if d["same"] else fixed(d["mean"], d["lo"], d["hi"])
+
+
+def _task_table(gs: list[Group], rows: list[dict[str, Any]]) -> Table:
     first = rows[0]
-    cells = []
-    for r in sorted(rows, key=lambda r: -(r["score"] if r["score"] is not None else -np.inf)):
-        d, shaken = r["minus_baseline"], r.get("noisy_minus_baseline")
-        noisy = (
-            ()
-            if "noise" not in r
-            else (
-                interval(r["noisy_score"], *r["noisy_score_ci"]),
-                "-" if shaken is None else interval(shaken["mean"], shaken["lo"], shaken["hi"]),
-            )
+    noise = next((r["noise"] for r in rows if "noise" in r), None)
+    heads, seeds = ({r[name] for r in rows} for name in ("head", "seeds"))
+    shaken, shaken_less = (f"under noise {noise:g}", f"noise - {BASELINE}") if noise is not None else ("", "")
+    found: list[dict[str, str]] = []
+    for r in sorted(rows, key=lambda r: (-(r["score"] if r["score"] is not None else -np.inf), r["algorithm"])):
+        row = {
+            "algorithm": r["algorithm"] + _marks(r),
+            "head": r["head"],
+            "seeds": str(r["seeds"]),
+            "score": _cell(r, "score"),
+            f"score - {BASELINE}": _against(r["minus_baseline"]),
+        }
+        if noise is not None:
+            row |= {
+                shaken: _cell(r, "noisy_score") if "noise" in r else "-",
+                shaken_less: _against(r.get("noisy_minus_baseline")),
+            }
+        found.append(
+            row
+            | {
+                "0-1 cost": interval(r["cost"], *r["cost_ci"]),
+                "survived": _limits(r, "survived"),
+                "labels": number(r["labels"], 5).removesuffix(".0"),
+                "return gap": interval(r["gap"], *r["gap_ci"]),
+                "updates": number(r["gradient_steps"], 7).removesuffix(".0")
+                if r["gradient_steps"] % 1
+                else f"{r['gradient_steps']:.0f}",
+                "s/seed": number(r["seconds"]),
+                "score by policy": ", ".join(f"{name} {fixed(x)}" for name, x in r["variants"].items()) or "-",
+            }
         )
-        variants = ", ".join(f"{name} {number(value)}" for name, value in r["variants"].items())
-        cells.append(
-            (
-                r["algorithm"] + (f" ({r['diverged']} diverged)" if r["diverged"] else ""),
-                r["head"],
-                str(r["seeds"]),
-                interval(r["score"], *r["score_ci"]),
-                "-" if d is None else f"{interval(d['mean'], d['lo'], d['hi'])}",
-                *noisy,
-                interval(r["gap"], *r["gap_ci"]),
-                interval(r["cost"], *r["cost_ci"]),
-                number(r["survived"]),
-                number(r["labels"], 5),
-                str(r["gradient_steps"]),
-                number(r["seconds"]),
-                variants or "-",
-            )
-        )
-    columns = (
-        "algorithm",
-        "head",
-        "seeds",
-        "score, IQM [95 %]",
-        f"score - {BASELINE} [95 %]",
-        *((f"under noise {first['noise']:g} [95 %]", f"- {BASELINE}, noise [95 %]") if "noise" in first else ()),
-        "return gap [95 %]",
-        "0-1 cost [95 %]",
-        "survived",
-        "labels",
-        "updates",
-        "s/seed",
-        "score by policy",
-    )
+    same = [c for c, values in (("head", heads), ("seeds", seeds)) if len(values) == 1]
+    counted = f"{seeds.copy().pop()} seeds x " if len(seeds) == 1 else ""
+    title = f"{first['task']}, H = {first['horizon']}, budget {first['budget']} labels, {counted}{first['episodes']} episodes"
+    title += f", head {first['head']}" if len(heads) == 1 else ""
+    columns = tuple(c for c in found[0] if c not in same)
     return Table(
-        f"{first['task']}, H = {first['horizon']}, budget {first['budget']} labels, {first['episodes']} episodes a seed",
+        title + (f" ({first['apart']})" if first["apart"] else ""),
         columns,
-        cells,
+        [tuple(row[c] for c in columns) for row in found],
+        _notes(gs, rows),
+        ("labels", "survived", shaken_less, "0-1 cost", "seeds", "head"),
+        ("return gap", "updates", "s/seed", "score by policy"),
     )
+
+
+def _notes(gs: list[Group], rows: list[dict[str, Any]]) -> tuple[str, ...]:
+    """What a reader of this table must know."""
+    out = []
+    falling = [r for r in rows if "*" in _marks(r)]
+    if falling:
+        most = max(r["still_falling"] for r in falling)
+        out.append(
+            f"*: not converged, the held-out loss still fell by up to {100 * most:.0f} % over the last half of the fit."
+        )
+    out += [
+        f"!: {r['worse_than_constant']} of {r['seeds']} fits of {r['algorithm']} are worse than the best constant action."
+        for r in rows
+        if r["worse_than_constant"]
+    ]
+    if any(r["undefined"] for r in rows):
+        out.append("score -: the expert is no better than a random policy here, so there is none.")
+    shaken = [r["noisy_expert_score"] for r in rows if r.get("noisy_expert_score") is not None]
+    if shaken and min(shaken) < SURVIVES:
+        out.append(f"under noise -: the expert itself cannot act under it (score {fixed(min(shaken), places=2)}).")
+    if len(rows) > 1 and min(r["seeds"] for r in rows) < FEW:
+        out.append(f"Fewer than {FEW} seeds: their scores in brackets, and no interval.")
+    alone = [g.label for g, r in zip(gs, rows, strict=True) if g.algorithm != BASELINE and baseline(g, gs) is None]
+    if alone and any(g.algorithm == BASELINE for g in gs):
+        out.append(f"No {BASELINE} shares head and settings of: {', '.join(alone)}.")
+    out += also(gs)
+    together = [r["shared_seconds"] for r in rows if r["shared_seconds"] is not None]
+    if together:
+        out.append(
+            f"s/seed is without {number(max(together))} s of references and expert rollouts, shared by all rows."
+        )
+    return tuple(out)
 
 
 def build(records: Iterable[Record]) -> Board:
     """The board of a suite's records; instruments are left out."""
     groups = [g for g in group(records) if not instrument(g)]
-    by_task: dict[Any, list[Group]] = defaultdict(list)
+    by_place: dict[Any, list[Group]] = defaultdict(list)
     for g in groups:
-        by_task[(g.task, g.horizon, g.budget)].append(g)
+        by_place[(g.task, g.horizon, g.budget, g.place)].append(g)
     rows, tables = [], []
-    for _, gs in sorted(by_task.items()):
-        base = next((g for g in gs if g.label == BASELINE), None)
-        these = [_row(g, base) for g in gs]
+    for _, gs in sorted(by_place.items()):
+        these = [_row(g, baseline(g, gs)) for g in gs]
         rows += these
-        tables.append(_task_table(these))
+        tables.append(_task_table(gs, these))
     wide = [*overall.tables(groups), settings.against(rows), settings.relative(groups)]
-    return Board([t for t in wide if t] + tables, rows)
+    return Board([t for t in wide if t] + tables, rows, overall.rankings(groups), _lines(rows))
 
 
+def _lines(rows: list[dict[str, Any]]) -> tuple[str, ...]:
+    """What holds of the whole board: how many rows had not converged, and which noise nobody can act under."""
+    out = []
+    known = [r for r in rows if r["still_falling"] is not None]
+    if known:
+        falling = sum(r["still_falling"] > FALLING for r in known)
+        out.append(
+            f"{falling} of {len(known)} rows with a trained head had not converged when they were scored (*): "
+            f"held-out loss falling by more than {100 * FALLING:.0f} % over the last half of the fit."
+        )
+    elif any(r["gradient_steps"] for r in rows):
+        out.append("Whether fits had converged was not recorded.")
+    constant = sum(bool(r["worse_than_constant"]) for r in rows)
+    if constant:
+        out.append(f"{constant} rows hold fits that are worse than the best constant action (!).")
+    if any("noise" in r and r["noisy_expert_score"] is None for r in rows):
+        out.append(
+            "Scores under noise: the expert without noise is 1; whether it can act under the noise was not recorded."
+        )
+    return tuple(out)
+
+
+# --------------------------------------------------------------------------------------- rendering
 LEGEND = (
-    "score: 0 = random policy, 1 = expert; IQM: interquartile mean over seeds. score - bc: the mean, not the IQM, of the differences "
-    "paired by seed. gap and costs are means. 0-1 cost: expected number of steps, of H, at which the action differs from the "
-    "expert's by more than the task's tolerance (every step after a fall counts). A seed that diverged has the score min(0, the worst), "
-    "the gap of a random policy or the worst, and errs at every step. labels: expert labels revealed, demonstrations and validation "
-    "included; the budget is what could be spent. updates: gradient steps of the policy. s/seed: wall seconds without compiling; the first "
-    "algorithm that a run takes up on a task also pays for the expert's rollouts that all of them share."
+    "Means over training seeds; 95 % limits for new seeds, not new episodes. score: 0 = random policy, 1 = expert.",
+    f"score - {BASELINE}: difference paired by seed to the {BASELINE} that shares head, settings and protocol.",
+    "0-1 cost: steps of H whose action is not the expert's, all after a fall included. labels: revealed, of the budget.",
+)
+MORE = (
+    "Limits of scores: studentised bootstrap over seeds; where seeds tie at an end of the range, exact or betting limits, taking a",
+    "seed that fails to score 0. Failures rarer than one in (seeds / 3) cannot be excluded. Fewer than 5 seeds: points.",
+    "A diverged seed scores min(0, the worst), has fallen, errs at every step and has the gap of a random policy, or the worst.",
+    "return gap: to the expert on the same episodes. labels: demonstrations and validation included. updates: gradient steps of the",
+    "policy. s/seed: wall seconds without compiling; in records without shared seconds the first algorithm of a task also pays for references and expert rollouts.",
 )
 
 
-def text(board: Board) -> str:
-    """For a terminal."""
-    return (
-        render(board.tables) + f"\n\n{LEGEND}"
-        if board.tables
-        else "no records that belong on a board (instruments never do)"
-    )
+def text(board: Board, first: str = "", width: int | None = None, full: bool = False) -> str:
+    """For a terminal of `width` columns (None: any); `full`: every column and how the limits are made."""
+    if not board.tables:
+        return "\n".join(filter(None, (first, "no records that belong on a board (instruments never do)")))
+    head = [line for text in (first, *board.lines) if text for line in wrapped(text, width)]
+    legend = [*LEGEND, *(MORE if full else ("--full: all columns, and how limits are made.",))]
+    foot = [line for text in legend for line in wrapped(text, width)]
+    return "\n".join([*head, *([""] if head else []), render(board.tables, width, full), "", *foot])
 
 
-def page(board: Board, suite: str) -> str:
-    """LEADERBOARD.md."""
-    head = f"# Leaderboard of {suite}\n\nGenerated by `ilbench leaderboard --write`; do not edit.\n\n{LEGEND}\n\n"
-    return head + markdown(board.tables)
+def page(board: Board, suite: str, first: str = "") -> str:
+    """LEADERBOARD.md, every column."""
+    lines = "  \n".join(inert(line) for line in (first, *board.lines) if line)
+    head = f"# Leaderboard of {suite}\n\nGenerated by `ilbench leaderboard --write`; do not edit.\n\n{lines}\n\n"
+    return head + " ".join((*LEGEND, *MORE)) + "\n\n" + markdown(board.tables)

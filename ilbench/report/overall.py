@@ -1,105 +1,131 @@
-"""Algorithms ranked over many tasks, equally weighted: those that ran everywhere, and all over what they share.
+"""Rows ranked over many tasks, equally weighted: those that ran everywhere, and all over what they share.
 
-Two tables where they differ: an algorithm that does not fit a task must not take that task from the others' ranking.
+What is ranked is an algorithm with its head and with every setting that tells it from a namesake somewhere on the board.
+Two tables where they differ: a row that does not fit a task must not take that task from the others' ranking. A setting
+whose score is undefined (the expert is no better than a random policy) leaves the ranking of all.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from scipy.stats import trim_mean
 
-from ilbench import registry, stats
-from ilbench.records import canonical
+from ilbench import stats
 from ilbench.report.groups import Group
-from ilbench.report.tables import Table, interval
+from ilbench.report.tables import Table, fixed
 
-LEAST = 2  # settings to rank over, and algorithms to rank
+LEAST = 2  # settings to rank over, and rows to rank
+FEW = 5  # seeds below which there are points and no intervals
 
 
 def tables(groups: Sequence[Group]) -> list[Table]:
-    """The ranking of the algorithms that ran on every setting, and that of all that share settings enough."""
-    ran = _settings_of(groups)
-    every = {setting for settings in ran.values() for setting in settings}
-    complete = {label: settings for label, settings in ran.items() if set(settings) == every}
-    shared = _sharing(ran)
-    found = [_ranking(complete, len(every))]
-    if set(shared) != set(complete):
-        found.append(_ranking(shared, len(every)))
-    return [table for table in found if table]
+    """The ranking of the rows that ran on every setting, and that of all that share settings enough."""
+    return [_table(ranking) for ranking in rankings(groups)]
 
 
-def _settings_of(groups: Sequence[Group]) -> dict[str, dict[str, Group]]:
-    """By algorithm and setting ("hopper@1 H=1000 n=6000"), its group; of several configurations the default one counts."""
+def rankings(groups: Sequence[Group]) -> list[dict[str, Any]]:
+    """The same as plain values: what was ranked on, of how many settings, what was undefined, and a row each."""
+    undefined = {g.place for g in groups if is_undefined(g)}
+    left_out = sorted({g.setting for g in groups if g.place in undefined})
     ran: dict[str, dict[str, Group]] = defaultdict(dict)
     for g in groups:
-        setting = f"{g.task} H={g.horizon} n={g.budget}"
-        before = ran[g.algorithm].get(setting)
-        if before is None or _changed(g) < _changed(before):
-            ran[g.algorithm][setting] = g
-    return dict(ran)
+        if g.place not in undefined and g.scored() is not None:
+            ran[g.label][g.place] = g
+    every = {place for places in ran.values() for place in places}
+    complete = {label: places for label, places in ran.items() if set(places) == every}
+    shared = _sharing(ran)
+    found = [_ranking(complete, len(every), left_out)]
+    if set(shared) != set(complete):
+        found.append(_ranking(shared, len(every), left_out))
+    return [ranking for ranking in found if ranking]
 
 
-def _changed(g: Group) -> int:
-    """How many fields of the algorithm's own configuration are not at their default."""
-    if g.algorithm not in registry.entries("algorithms"):
-        return 0
-    default = registry.load("algorithms", g.algorithm).Config()
-    own = {key.split(".", 1)[1]: value for key, value in g.config.items() if key.startswith(f"{g.algorithm}.")}
-    return sum(canonical(value) != canonical(getattr(default, key, None)) for key, value in own.items())
+def is_undefined(g: Group) -> bool:
+    """Whether a run that came to its end has no score, although it was measured: there is none."""
+    return any(r.status == "ok" and "score" in r.scores and r.scores["score"] is None for r in g.records)
 
 
 def _sharing(ran: dict[str, dict[str, Group]]) -> dict[str, dict[str, Group]]:
-    """The algorithms by settings run, the most first, each taken while at least two settings remain common to all."""
+    """The rows by settings run, the most first, each taken while at least two settings remain common to all."""
     taken: dict[str, dict[str, Group]] = {}
     common: set[str] | None = None
-    for label, settings in sorted(ran.items(), key=lambda item: (-len(item[1]), item[0])):
-        left = set(settings) if common is None else common & set(settings)
+    for label, places in sorted(ran.items(), key=lambda item: (-len(item[1]), item[0])):
+        left = set(places) if common is None else common & set(places)
         if len(left) >= LEAST:
-            taken[label], common = settings, left
+            taken[label], common = places, left
     return taken
 
 
-def _ranking(ran: dict[str, dict[str, Group]], of: int) -> Table | None:
+def _ranking(ran: dict[str, dict[str, Group]], of: int, undefined: list[str]) -> dict[str, Any] | None:
     if len(ran) < LEAST:
         return None
-    common = sorted(set.intersection(*(set(settings) for settings in ran.values())))
-    seeds = sorted(set.intersection(*(set(settings[k].seeds) for settings in ran.values() for k in common)))
+    some = next(iter(ran.values()))
+    shared = set.intersection(*(set(places) for places in ran.values()))
+    common = sorted(shared, key=lambda k: (some[k].task, some[k].horizon, some[k].budget, k))
+    seeds = sorted(set.intersection(*(set(places[k].seeds) for places in ran.values() for k in common)))
     if len(common) < LEAST or len(seeds) < 2:
         return None
-    matrix = {label: np.stack([_scores(settings[k], seeds) for k in common], axis=1) for label, settings in ran.items()}
+    matrix = {label: np.stack([_scores(places[k], seeds) for k in common], axis=1) for label, places in ran.items()}
     ranks = stats.rank_intervals(matrix)
+    lo, hi = stats.score_range(*matrix.values())
     rows = []
-    for label, x in sorted(matrix.items(), key=lambda item: -stats.iqm(item[1])):
-        ci = stats.bootstrap_ci(x, _pooled_iqm)
-        rows.append((ranks[label].label, label, interval(ci.value, ci.lo, ci.hi), str(len(seeds))))
-    noun = "tasks" if all(count == 1 for count in _places(common).values()) else "settings"
-    title = f"All {of} {noun}" if len(common) == of else f"The {len(common)} of {of} {noun} that all of these ran on"
-    note = f"{', '.join(_named(common))}. Algorithms whose paired difference is not clear share a place."
-    return Table(title, ("rank", "algorithm", "score, IQM over seeds and tasks [95 %]", "seeds"), rows, (note,))
+    for label, x in sorted(matrix.items(), key=lambda item: (-item[1].mean(), item[0])):
+        found = stats.seed_mean(x.mean(1), lo, hi) if len(seeds) >= FEW else None
+        rows.append(
+            {
+                "rank": ranks[label].label,
+                "algorithm": label,
+                "score": float(x.mean()),
+                "score_ci": None if found is None else [found.lo, found.hi],
+                "seeds": len(seeds),
+            }
+        )
+    settings = [
+        {"task": g.task, "horizon": g.horizon, "budget": g.budget, "apart": g.apart} for g in (some[k] for k in common)
+    ]
+    return {"rows": rows, "settings": settings, "of": of, "undefined": undefined}
+
+
+def _table(ranking: dict[str, Any]) -> Table:
+    rows = [
+        (r["rank"], r["algorithm"], fixed(r["score"], *(r["score_ci"] or (None, None))), str(r["seeds"]))
+        for r in ranking["rows"]
+    ]
+    settings, of = ranking["settings"], ranking["of"]
+    noun = "tasks" if all(count == 1 for count in _places(settings).values()) else "settings"
+    title = (
+        f"All {of} {noun}" if len(settings) == of else f"The {len(settings)} of {of} {noun} that all of these ran on"
+    )
+    notes = [f"{', '.join(_named(settings))}. Rows whose paired difference is not clear share a place."]
+    if ranking["undefined"]:
+        notes.append(f"no score, the expert is no better than a random policy: {', '.join(ranking['undefined'])}.")
+    if ranking["rows"][0]["seeds"] < FEW:
+        notes.append(f"{ranking['rows'][0]['seeds']} seeds are too few for an interval.")
+    return Table(title, ("rank", "algorithm", "score, mean over seeds and tasks [95 %]", "seeds"), rows, tuple(notes))
 
 
 def _scores(g: Group, seeds: Sequence[int]) -> np.ndarray:
-    return stats.score_diverged(g.values("score"))[[g.seeds.index(s) for s in seeds]]
+    scores = g.scored()
+    assert scores is not None  # rows without one are not ranked
+    return scores[[g.seeds.index(s) for s in seeds]]
 
 
-def _pooled_iqm(x: np.ndarray) -> np.ndarray:
-    # Given as a function, so that the interval is the expanded percentile: a task on which every seed has the same
-    # score makes the studentised one explode.
-    return np.asarray(trim_mean(x.reshape(len(x), -1), 0.25, axis=1))
+def _where(setting: dict[str, Any]) -> str:
+    return f"{setting['task']} H={setting['horizon']}" + (f" ({setting['apart']})" if setting["apart"] else "")
 
 
-def _places(common: Sequence[str]) -> dict[str, int]:
-    """How many budgets there are of each task and horizon, from "hopper@1 H=1000 n=6000"."""
-    return Counter(key.rsplit(" n=", 1)[0] for key in common)
+def _places(settings: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """How many budgets there are of each task and horizon."""
+    return Counter(map(_where, settings))
 
 
-def _named(common: Sequence[str]) -> list[str]:
+def _named(settings: Sequence[dict[str, Any]]) -> list[str]:
     """ "hopper@1 H=1000 n=6000", or with several budgets "hopper@1 H=1000 n=1000 ... 25000"."""
     out = []
-    for place, count in _places(common).items():
-        budgets = sorted(int(key.rsplit(" n=", 1)[1]) for key in common if key.rsplit(" n=", 1)[0] == place)
+    for place, count in _places(settings).items():
+        budgets = sorted(s["budget"] for s in settings if _where(s) == place)
         out.append(f"{place} n={budgets[0]}" + (f" ... {budgets[-1]}" if count > 1 else ""))
     return out

@@ -17,8 +17,8 @@ def render(found: source.Found) -> dict[str, str]:
     board, rows = leaderboard.build(found.records), theory.build(found.records, found.arrays)
     swept = figures.budgets(found.records)
     return {
-        "LEADERBOARD.md": leaderboard.page(board, found.suite),
-        "THEORY.md": theory.page(rows, found.suite),
+        "LEADERBOARD.md": leaderboard.page(board, found.suite, source.first_line(found)),
+        "THEORY.md": theory.page(rows, found.suite, source.first_line(found)),
         "overview.svg": figures.overview(found.records, found.arrays),
         **({} if swept is None else {"scores.svg": swept}),
     }

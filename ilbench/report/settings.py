@@ -1,32 +1,34 @@
-"""Algorithms against the baseline over many settings (task, budget): how often clearly better or worse, and by how much."""
+"""Rows against the baseline over many settings (task, budget): how often clearly better or worse, and by how much."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ilbench import stats
-from ilbench.report.groups import BASELINE, Group
+from ilbench.report.groups import BASELINE, Group, baseline
 from ilbench.report.tables import Table
 
 MANY = 6  # settings from which on an algorithm is counted
 
 
 def _count(rows: list[dict[str, Any]], name: str) -> tuple[str, ...]:
-    """How many paired differences there are, and clearly above the baseline, clearly below, neither; in brackets what Holm leaves."""
+    """How many paired differences there are; above and below the baseline after Holm, and before in brackets; the rest."""
     found = [r[name] for r in rows if r.get(name) is not None]
-    found = [d for d in found if (d["mean"], d["lo"], d["hi"]) != (0, 0, 0)]  # the same runs: nothing to compare
+    found = [d for d in found if not d["same"] and d["p"] is not None]  # the same runs: nothing to compare
     if not found:
         return ("0", "-", "-", "-")
     kept = stats.holm([d["p"] for d in found]) < 0.05
-    out = [str(len(found))]
+    out, clear = [str(len(found))], 0
     for sign in (1, -1):
-        clear = [d["lo"] > 0 if sign > 0 else d["hi"] < 0 for d in found]
-        strict = sum(k and sign * d["mean"] > 0 for k, d in zip(kept, found, strict=True))
-        out.append(f"{sum(clear)} ({strict})")
-    return (*out, str(sum(d["lo"] <= 0 <= d["hi"] for d in found)))
+        alone = sum(d["lo"] is not None and (d["lo"] > 0 if sign > 0 else d["hi"] < 0) for d in found)
+        strict = sum(bool(k) and sign * d["mean"] > 0 for k, d in zip(kept, found, strict=True))
+        clear += strict
+        out.append(f"{strict} ({alone})")
+    return (*out, str(len(found) - clear))
 
 
 def against(rows: list[dict[str, Any]]) -> Table | None:
@@ -49,9 +51,12 @@ def against(rows: list[dict[str, Any]]) -> Table | None:
         )
         for name, rows in sorted(mine.items())
     ]
-    note = f"clear: the 95 % interval of the paired difference to {BASELINE} excludes 0; in brackets: after Holm over the settings."
-    same = f"Settings on which an algorithm is {BASELINE} to the last digit are left out (dagger in one round)."
-    return Table(f"Against {BASELINE}, setting by setting", tuple(columns), cells, (note, same))
+    notes = (
+        f"above, below: settings with a clear paired difference to {BASELINE} after Holm over the row's settings (5 %); in brackets "
+        "how many 95 % intervals exclude 0 one by one, as one in twenty does by chance. unclear: the rest.",
+        f"Settings on which an algorithm is {BASELINE} to the last digit are left out (dagger in one round).",
+    )
+    return Table(f"Against {BASELINE}, setting by setting", tuple(columns), cells, notes)
 
 
 def _percent(g: Group, base: Group, name: str) -> str:
@@ -61,25 +66,28 @@ def _percent(g: Group, base: Group, name: str) -> str:
     return f"{100 * (a / b - 1):+.0f}" if b > 0 and np.isfinite(a) else "-"
 
 
-def relative(groups: list[Group]) -> Table | None:
+def relative(groups: Sequence[Group]) -> Table | None:
     """Returns against the baseline's as papers state them, in percent and in the order of the budgets; None for few settings."""
-    places: dict[str, dict[int, dict[str, Group]]] = defaultdict(lambda: defaultdict(dict))
+    pairs: dict[tuple[str, str], dict[int, dict[str, tuple[Group, Group]]]] = defaultdict(lambda: defaultdict(dict))
     for g in groups:
-        places[g.task][g.budget][g.label] = g
-    swept = {task: by for task, by in places.items() if len(by) >= 3 and all(BASELINE in at for at in by.values())}
-    names = sorted({name for by in swept.values() for at in by.values() for name in at} - {BASELINE})
+        base = baseline(g, groups)
+        if base is not None:
+            pairs[g.task, g.apart][g.budget][g.label] = (g, base)
+    swept = {where: by for where, by in pairs.items() if len(by) >= 3}
+    names = sorted({name for by in swept.values() for at in by.values() for name in at})
     if len(swept) < 2 or not names:
         return None
     noise = any(r.scores.get("noisy_return") is not None for g in groups for r in g.records)
     measured = {"clean": "return", "noise": "noisy_return"} if noise else {"clean": "return"}
     columns = ("task", "labels", *(f"{name}, {where}" for name in names for where in measured))
     rows = []
-    for task, by in sorted(swept.items()):
+    for (task, apart), by in sorted(swept.items()):
         cells = [
-            " ".join(_percent(at[name], at[BASELINE], key) if name in at else "-" for _, at in sorted(by.items()))
+            " ".join(_percent(*at[name], key) if name in at else "-" for _, at in sorted(by.items()))
             for name in names
             for key in measured.values()
         ]
-        rows.append((task, " ".join(map(str, sorted(by))), *cells))
+        rows.append((task + (f" ({apart})" if apart else ""), " ".join(map(str, sorted(by))), *cells))
     note = f"percent by which the mean return over seeds differs from {BASELINE}'s, budget by budget; -: that is not positive."
-    return Table(f"Return against {BASELINE}, %", columns, rows, (note,))
+    drop = (*tuple(c for c in reversed(columns) if c.endswith("noise")), "labels")
+    return Table(f"Return against {BASELINE}, %", columns, rows, (note,), drop)

@@ -1,17 +1,23 @@
-"""Where reports read from: the records of one suite, in runs/ or in results/."""
+"""Where reports read from: the records of one suite, and the line that every report begins with: what it was made from."""
 
 from __future__ import annotations
 
+import collections
 import pathlib
 import sys
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ilbench import registry, store
+from ilbench import places, registry, store
 from ilbench.records import Record
+from ilbench.report.tables import shown
 
-FOLDERS = ("runs", "results")
+FOLDERS = places.DEFAULT
+NAMED = 5  # problems that are named; the rest are counted
+HUGE = 1e100  # no measure of an episode is larger, and a square of it is still a number
+CURVES = ("prefix_cost", "prefix_gap", "eps_t", "prefix_eps")  # what reports read; each may be missing
 
 
 class Found(NamedTuple):
@@ -21,64 +27,161 @@ class Found(NamedTuple):
     folder: pathlib.Path
     records: list[Record]
     arrays: dict[str, dict[str, np.ndarray]]
+    problems: int = 0  # files set aside
+    place: places.Place | None = None  # where it was read from, and where else there would have been some
 
 
 def suites(folder: pathlib.Path) -> list[str]:
     """The suites, `name@version`, that have records in a folder."""
-    return sorted(p.parent.name for p in folder.glob("*@*/records") if p.parent.name.rsplit("@", 1)[1].isdigit())
-
-
-def _absent(suite: str, folders: list[pathlib.Path]) -> Exception:
-    """The error for a suite without records: one that cannot have any is a wrong name, any other is yet to be run."""
-    have = sorted({s for f in folders for s in suites(f)})
-    where = " or ".join(f"{f}/" for f in folders)
-    stem, at, _ = suite.partition("@")
-    declared = stem.removesuffix("+custom")
-    others = [s for s in have if s.rsplit("@", 1)[0] == stem]
-    if declared not in registry.entries("suites"):
-        return registry.unknown("suites", suite, sorted({*registry.entries("suites"), *have}))
-    if at and others:
-        return registry.UnknownName(f"no records of {suite!r} in {where}; of this suite there are: {', '.join(others)}")
-    changed = " with --set or --horizons" if declared != stem else ""
-    there = f"; there are: {', '.join(have)}" if have else ""
-    return store.StoreError(
-        f"no records of suite {suite!r} in {where}{there}; run `ilbench run {declared}`{changed} first"
-    )
+    return places.suites(folder)
 
 
 def load(suite: str = "quick", results: str | pathlib.Path | None = None) -> Found:
-    """The records of `quick` (its newest version) or `quick@1`; problems are named on stderr and left out.
+    """The records of `quick` (its newest version) or `quick@1`, from where places.py says; what is no sound record is set
+    aside, counted and named on stderr.
 
     Raises StoreError when no folder has the suite yet, UnknownName when there is none of that name, and ValueError
     when `results` is no folder.
     """
-    if results is not None and not pathlib.Path(results).is_dir():
-        raise ValueError(
-            f"--results {str(results)!r} is not a folder; give the folder of records, e.g. runs or results"
-        )
-    folders = [pathlib.Path(results)] if results is not None else [pathlib.Path(f) for f in FOLDERS]
-    for folder in folders:
-        there = [s for s in suites(folder) if s == suite or s.rsplit("@", 1)[0] == suite]
-        if there:
-            name = max(there, key=lambda s: int(s.rsplit("@", 1)[1]))
-            break
-    else:
-        raise _absent(suite, folders)
-    records, problems = store.read_all(folder, name)
+    place = places.find(suite, results)
+    records, problems = store.read_all(place.folder, place.suite)
     arrays: dict[str, dict[str, Any]] = {}
+    sound = []
     for record in records:
-        if record.sidecar is not None:
-            try:
-                arrays[record.id] = store.read_sidecar(folder, record)
-            except (OSError, ValueError, store.StoreError) as error:
-                problems.append(store.Problem(f"{record.id}.safetensors", str(error)))
-    for problem in problems:
-        print(f"ilbench: left out {problem.path}: {problem.reason}", file=sys.stderr)
-    return Found(name, folder / name, records, arrays)
+        try:
+            read = store.read_sidecar(place.folder, record)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, store.StoreError) as error:
+            read = {}
+            problems.append(store.Problem(f"{record.id}.safetensors", f"{error}; its curves are in no table"))
+        reason = unusable(record, read)
+        if reason:
+            problems.append(store.Problem(f"{record.id}.json", reason))
+            continue
+        sound.append(record)
+        if read:
+            arrays[record.id] = read
+    _tell(problems)
+    return Found(place.suite, place.path, sound, arrays, len(problems), place)
+
+
+def _tell(problems: Sequence[store.Problem]) -> None:
+    """On stderr: how many files were set aside, the first few by name."""
+    if not problems:
+        return
+    print(f"ilbench: {len(problems)} file{'' if len(problems) == 1 else 's'} set aside:", file=sys.stderr)
+    for problem in problems[:NAMED]:
+        print(f"  {shown(problem.path)}: {shown(problem.reason)}", file=sys.stderr)
+    if len(problems) > NAMED:
+        print(f"  ... and {len(problems) - NAMED} more (ilbench doctor names them all)", file=sys.stderr)
+
+
+def unusable(record: Record, arrays: dict[str, Any]) -> str:
+    """Why no report can use a sound record: numbers beyond all sense, curves of another shape; empty where it can."""
+    tables = [record.scores, *record.variants.values()]
+    for name, value in ((n, v) for table in tables for n, v in table.items()):
+        if value is not None and abs(value) > HUGE:
+            return f"its {name} is {value:.3g}, which no episode can give"
+    listed: Any = record.cell.evaluation.get("prefixes") or []
+    if not isinstance(listed, list) or not all(isinstance(h, int) for h in listed):
+        return f"evaluation.prefixes is {listed!r}; allowed is a list of horizons"
+    points = len({*(h for h in listed if h < record.cell.horizon), record.cell.horizon})
+    for name in CURVES:
+        curve = arrays.get(name)
+        if curve is None:
+            continue
+        if curve.dtype.kind not in "biuf" or not np.isfinite(np.asarray(curve, np.float64)).all():
+            if record.status == "ok":
+                return f"its curve {name} holds what is no finite number"
+        elif name != "eps_t" and (curve.ndim == 0 or curve.shape[-1] != points):
+            return f"its curve {name} has the shape {list(curve.shape)} for {points} horizons"
+    return ""
+
+
+# -------------------------------------------------------------------------------------- first line
+def first_line(found: Found, folder: str | None = None, declared: bool = True) -> str:
+    """What a report was made from: suite, folder, cells, commits, versions; `folder` None: the page lies beside its records."""
+    newer = superseded(found.suite)
+    name = found.suite + (f" (superseded by {newer})" if newer else "")
+    where = "" if folder is None else f" in {folder}"
+    n = len(found.records)
+    want = _declared(found.suite) if declared else None
+    cells = f"{n:,} cell{'' if n == 1 else 's'}" if want is None else f"{n:,} of {want:,} declared cells"
+    return f"{name}{where}: {'; '.join([cells, *_statuses(found.records), *_aside(found.problems), *provenance(found.records)])}"
+
+
+def where(found: Found) -> str:
+    """The folder that was read, as a person names it."""
+    return found.folder.as_posix() if found.place is None else found.place.name()
+
+
+def elsewhere(found: Found) -> list[str]:
+    """What was not read, a line: the same suite in other folders."""
+    return [found.place.line()] if found.place is not None and found.place.others else []
+
+
+def _statuses(records: Iterable[Record]) -> list[str]:
+    counted = collections.Counter(r.status for r in records)
+    return [f"{counted[name]} {name}" for name in ("diverged", "failed") if counted[name]]
+
+
+def _aside(problems: int) -> list[str]:
+    return [f"{problems} file{'' if problems == 1 else 's'} set aside"] if problems else []
+
+
+def provenance(records: Sequence[Record]) -> list[str]:
+    """Commits and versions that the records state, and how many of them come from a checkout with changes."""
+    if not records:
+        return []
+    commits = collections.Counter(
+        "unknown" if r.provenance.git_sha is None else r.provenance.git_sha[:7] for r in records
+    )
+    named = [sha for sha, _ in commits.most_common(3)]
+    more = f" and {len(commits) - 3} more" if len(commits) > 3 else ""
+    out = [f"commit{'' if len(commits) == 1 else 's'} {', '.join(named)}{more}"]
+    dirty = sum(r.provenance.git_dirty is True for r in records)
+    if dirty:
+        out.append(f"DIRTY: {dirty} of {len(records)} from a checkout with uncommitted changes")
+    ours = sorted({f"ilbench {r.provenance.ilbench}" for r in records})
+    jax = sorted({f"jax {r.provenance.packages['jax']}" for r in records if "jax" in r.provenance.packages})
+    return [*out, ", ".join([*ours, *jax])]
+
+
+def _split(suite: str) -> tuple[str, int]:
+    stem, _, version = suite.rpartition("@")
+    return stem, int(version) if version.isdigit() else 0
+
+
+def superseded(suite: str) -> str:
+    """The newest `name@version` that this ilbench declares or that came with it, where it is newer than the one given."""
+    stem, version = _split(suite)
+    known = [suite]
+    declared = _suite(stem)
+    if declared is not None:
+        known.append(f"{stem}@{declared.version}")
+    ours = places.shipped()
+    known += [s for s in places.suites(ours) if _split(s)[0] == stem] if ours is not None else []
+    newest = max(known, key=lambda s: _split(s)[1])
+    return newest if _split(newest)[1] > version else ""
+
+
+def _suite(stem: str) -> Any:
+    """The suite of that name as this ilbench declares it; None for a changed or an unknown one."""
+    return registry.load("suites", stem).suite() if stem in registry.entries("suites") else None
+
+
+def _declared(suite: str) -> int | None:
+    """How many cells this ilbench declares for a suite; None for another version, and for a changed suite."""
+    stem, version = _split(suite)
+    declared = _suite(stem)
+    if declared is None or declared.version != version:
+        return None
+    return sum(len(block.seeds) for block in declared.blocks)
 
 
 def write_page(found: Found, name: str, content: str) -> pathlib.Path:
-    """Writes a generated page beside the records and returns its path."""
+    """Writes a generated page beside the records, whole or not at all, and returns its path."""
+    from ilbench.experts.manifests import write_atomic
+
     path = found.folder / name
-    path.write_text(content, encoding="utf-8")
+    write_atomic(path, content.encode("utf-8"))
     return path

@@ -21,9 +21,9 @@ from ilbench import registry, stats
 from ilbench.exact import closed_forms
 from ilbench.records import Record
 from ilbench.report import exponents
-from ilbench.report.groups import Group, distinct, group
+from ilbench.report.groups import Group, distinct, group, label
 from ilbench.report.predictions import TASK, ZERO_ONE, predict
-from ilbench.report.tables import Table, interval, markdown, number
+from ilbench.report.tables import Table, fixed, inert, interval, markdown, wrapped
 from ilbench.report.tables import text as render
 
 DIVERGED = "A seed that diverged is in no number of its row, and such a row has no verdict."
@@ -128,15 +128,24 @@ def _blank(kind: str, g: Group, name: str, cost: str, diverged: int, lost: str) 
 
 
 def _name(first: Group) -> str:
-    """The algorithm and what was dialled."""
+    """The algorithm, what was dialled or how the table was filled, and whatever else tells it from its namesakes."""
+    name, said = _own_name(first)
+    more = {k: v for k, v in first.telling.items() if k not in said and k != "head"}
+    return name + (label("", more) if said else "")
+
+
+def _own_name(first: Group) -> tuple[str, tuple[str, ...]]:
+    """A name, and the settings that it states."""
     if first.algorithm == "dialled":
         c = first.config
         schedule = "" if c["dialled.schedule"] == "iid" else f", {c['dialled.schedule']}"
-        return f"dialled, {'BC' if c['dialled.coverage'] == 'expert' else 'DAgger'} coverage{schedule}, eps {c['dialled.eps']:g}"
+        dialled = f"dialled, {'BC' if c['dialled.coverage'] == 'expert' else 'DAgger'} coverage{schedule}, eps {c['dialled.eps']:g}"
+        return dialled, ("dialled.schedule", "dialled.coverage", "dialled.eps")
     if first.head == "table":
         c = first.config
-        return f"{first.algorithm}, {'per-step' if c['table.per_step'] else 'shared'} table, {c['table.unseen']} where unseen"
-    return first.label
+        table = f"{first.algorithm}, {'per-step' if c['table.per_step'] else 'shared'} table, {c['table.unseen']} where unseen"
+        return table, ("table.per_step", "table.unseen")
+    return first.label, ()
 
 
 # ------------------------------------------------------------------------------ trained learners
@@ -148,14 +157,12 @@ def _rate(algorithm: str) -> str:
 
 def _bound_row(g: Group, arrays: Mapping[str, Mapping[str, np.ndarray]]) -> Row | None:
     """Exponent over prefix horizons of one rollout, and cost against the bound at H."""
-    ok = [r for r in g.records if r.status == "ok" and r.id in arrays]
+    ok = [r for r in g.records if r.status == "ok" and "prefix_cost" in arrays.get(r.id, {})]
     diverged, lost = exponents.diverged(g.records)
     if len(ok) < 2:
         return _blank("bound", g, g.label, ZERO_ONE, diverged, lost) if diverged else None
     curves = [np.asarray(arrays[r.id]["prefix_cost"], float) for r in ok]
-    evaluation = ok[0].cell.evaluation
-    listed: Any = evaluation["prefixes"] or []
-    horizons = [*sorted(h for h in listed if h < g.horizon), g.horizon]
+    horizons = exponents.prefixes(g)
     stacked = (
         np.stack([c.mean(0) for c in curves])[:, None, :] if len({c.shape for c in curves}) > 1 else np.stack(curves)
     )
@@ -163,8 +170,8 @@ def _bound_row(g: Group, arrays: Mapping[str, Mapping[str, np.ndarray]]) -> Row 
     kept = stacked.mean((0, 1)) > 0
     if kept.sum() >= 2:
         slope = stats.slope_ci(stacked[:, :, kept], np.asarray(horizons)[kept])
-    discrete = ok[0].cell.evaluation["deltas"] == [0.0]
-    cost, bound = (np.array([r.scores[k] or 0.0 for r in ok]) for k in ("cost", "bound_b0"))
+    discrete = ok[0].cell.evaluation.get("deltas") == [0.0]
+    cost, bound = (np.array([r.scores.get(k) or 0.0 for r in ok]) for k in ("cost", "bound_b0"))
     claim = stats.gap_bound(cost, bound, float(g.horizon)) if bound.max() > 0 else None
     ratio: tuple[float | None, float | None, float | None] = (None, None, None)
     if claim is not None:
@@ -175,7 +182,7 @@ def _bound_row(g: Group, arrays: Mapping[str, Mapping[str, np.ndarray]]) -> Row 
     said = "; ".join(filter(None, (note, lost)))
     points: list[dict[str, Any]] = [{"claim": 0.0}] if claim is None else [dict(claim._asdict())]
     return Row("bound", g.task, g.label, ZERO_ONE, tuple(used), f"{len(ok)} seeds x {ok[0].episodes.n}", None,
-               _rate(g.algorithm), slope, None, ratio, "min(H, H^2 eps)", "", said, points, diverged)  # fmt: skip
+               _rate(g.algorithm) if discrete else "", slope, None, ratio, "min(H, H^2 eps)", "", said, points, diverged)  # fmt: skip
 
 
 def _judge(rows: list[Row]) -> list[Row]:
@@ -204,8 +211,8 @@ def build(records: Iterable[Record], arrays: Mapping[str, Mapping[str, np.ndarra
     rows: list[Row] = []
     for g in distinct(group(records)):
         if _forms(g):
-            sweeps[(g.task, _name(g), g.head)].append(g)
-        elif g.records[0].cell.evaluation["prefixes"]:
+            sweeps[(g.task, _name(g), g.head, g.apart)].append(g)
+        elif g.records[0].cell.evaluation.get("prefixes"):
             row = _bound_row(g, arrays)
             if row is not None:
                 rows.append(row)
@@ -227,7 +234,7 @@ def _closed_table(rows: list[Row]) -> Table:
     )  # fmt: skip
     cells = [
         (
-            r.task, r.algorithm, r.cost, _grid(r.horizons), r.n, number(r.predicted, 4), interval(*r.slope[:3]),
+            r.task, r.algorithm, r.cost, _grid(r.horizons), r.n, fixed(r.predicted, places=3), fixed(*r.slope[:3], places=2),
             "-" if r.in_band is None else "yes" if r.in_band else "NO", interval(*r.ratio), r.verdict or "-", r.note,
         )
         for r in rows
@@ -238,29 +245,30 @@ def _closed_table(rows: list[Row]) -> Table:
         "VIOLATED: the closed form lies outside a band that is simultaneous over all rows of this table.",
         *((DIVERGED,) if any(r.diverged for r in rows) else ()),
     )
-    return Table("Against closed forms", columns, cells, notes)
+    drop = ("n at largest H", "cost / eps H(H+1)/2", "H", "in band")
+    return Table("Against closed forms", columns, cells, notes, drop)
 
 
 def _bound_table(rows: list[Row]) -> Table:
     columns = (
-        "task", "algorithm", "H", "n", "rate", "exponent of 0-1 cost [95 %]", "cost / min(H, H^2 eps) [90 %]", "bound", "",
+        "task", "algorithm", "H", "n", "rate", "exponent of 0-1 cost [95 %]", "cost / min(H, H^2 eps) [90 %]", "bound", "note",
     )  # fmt: skip
     cells = [
         (
             r.task, r.algorithm, _grid(r.horizons), r.n, r.rate or "-",
-            interval(*r.slope[:3]) if r.slope.slope is not None else f"- ({r.slope.reason})",
+            fixed(*r.slope[:3], places=2) if r.slope.slope is not None else f"- ({r.slope.reason})",
             interval(*r.ratio), r.verdict or "-", r.note,
         )
         for r in rows
     ]  # fmt: skip
     notes = (
-        "rate: the theory's upper rate at fixed eps; a learner may beat it. H: prefixes of one rollout; intervals by seed.",
+        "rate: the theory's upper rate at fixed eps, where a theorem speaks; a learner may beat it. H: prefixes of one rollout.",
         "bound: cost <= min(H, H^2 eps_bar), eps_bar held out (Ross & Bagnell 2010). VACUOUS: it is no smaller than H.",
-        "For continuous actions a mistake is a deviation beyond a tolerance; no theorem covers that.",
-        "Such rows say WITHIN or EXCEEDED, or VACUOUS like the others.",
+        "For continuous actions a mistake is a deviation beyond a tolerance; no theorem covers that: no rate, and the bound says "
+        "WITHIN or EXCEEDED, or VACUOUS like the others.",
         *((DIVERGED,) if any(r.diverged for r in rows) else ()),
     )
-    return Table("Trained learners", columns, cells, notes)
+    return Table("Trained learners", columns, cells, notes, ("n", "note", "H", "cost / min(H, H^2 eps) [90 %]"))
 
 
 def _tables(rows: list[Row | exponents.Row]) -> list[Table]:
@@ -271,12 +279,13 @@ def _tables(rows: list[Row | exponents.Row]) -> list[Table]:
     return [draw(found) for draw, found in made if found] + ([exponents.table(why)] if why else [])
 
 
-def text(rows: list[Row | exponents.Row]) -> str:
-    """For a terminal."""
-    return render(_tables(rows)) if rows else "no sweep over horizons among these records"
+def text(rows: list[Row | exponents.Row], first: str = "", width: int | None = None, full: bool = False) -> str:
+    """For a terminal of `width` columns (None: any; `full`: every column); `first` says what the tables were made from."""
+    found = render(_tables(rows), width, full) if rows else "no sweep over horizons among these records"
+    return "\n".join([*(wrapped(first, width) if first else ()), *([""] if first else ()), found])
 
 
-def page(rows: list[Row | exponents.Row], suite: str) -> str:
+def page(rows: list[Row | exponents.Row], suite: str, first: str = "") -> str:
     """THEORY.md."""
     head = f"# Theory against measurement, {suite}\n\nGenerated by `ilbench theory --write` from the records beside it; do not edit.\n\n"
-    return head + markdown(_tables(rows))
+    return head + (f"{inert(first)}\n\n" if first else "") + markdown(_tables(rows))
