@@ -18,6 +18,7 @@ from ilbench.commands.doctor import Doctor
 from ilbench.commands.expert import Expert
 from ilbench.commands.leaderboard import Leaderboard
 from ilbench.commands.list import List
+from ilbench.commands.pack import Pack
 from ilbench.commands.render import Render
 from ilbench.commands.run import Run
 from ilbench.commands.theory import Theory
@@ -30,6 +31,7 @@ Command = (
     | Annotated[Expert, subcommand("expert")]
     | Annotated[Render, subcommand("render")]
     | Annotated[Bench, subcommand("bench")]
+    | Annotated[Pack, subcommand("pack")]
     | Annotated[Doctor, subcommand("doctor")]
 )
 

@@ -62,9 +62,7 @@ def find(
     if named:
         return _plan(named[1], named[2], int(named[3]), task, seed, horizon, changes or {})
     if path.suffix == ".json":
-        if not path.is_file():
-            raise ValueError(f"no file {text!r}; give the JSON file of a record")
-        found = store.decode(path.read_bytes()), path.resolve().parents[3]
+        found = _by_file(path)
     elif re.fullmatch(r"[0-9a-f]{6,32}", text):
         found = _by_id(text, results)
     else:
@@ -105,19 +103,32 @@ def _plan(
     return plan.resolve(block)
 
 
+def _by_file(path: pathlib.Path) -> tuple[Record, pathlib.Path]:
+    """A record by its file `RESULTS/SUITE/records/<id[:2]>/<id>.json`, if it holds what its name and place say."""
+    if not path.is_file():
+        raise ValueError(f"no file {str(path)!r}; give the JSON file of a record, or its id")
+    file = path.resolve()
+    if len(file.parents) < 4 or file.parents[1].name != "records":
+        raise ValueError(
+            f"{str(path)!r} lies in no folder of records, RESULTS/SUITE/records/ab/ab....json; its arrays lie there"
+        )
+    try:
+        return store.read_file(file), file.parents[3]
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{str(path)!r} is not the record that its name says: {error}") from error
+
+
 def _by_id(prefix: str, results: str | None) -> tuple[Record, pathlib.Path]:
     folders = [pathlib.Path(f) for f in ([results] if results is not None else FOLDERS) if pathlib.Path(f).is_dir()]
-    files = sorted(
-        {f for folder in folders for f in folder.glob(f"*@*/records/{prefix[:2]}/{prefix}*.json") if f.is_file()}
-    )
-    if not files:
+    found = [(folder, suite, id) for folder in folders for suite, id in store.find(folder, prefix)]
+    if not found:
         where = " or ".join(f"{f}/" for f in ([results] if results is not None else FOLDERS))
         raise ValueError(f"no record {prefix} under {where}; give its JSON file, or its folder with --results")
-    if len({f.stem for f in files}) > 1:
-        raise ValueError(
-            f"{len(files)} records start with {prefix}; give more digits: {', '.join(f.stem for f in files[:4])}"
-        )
-    return store.decode(files[0].read_bytes()), files[0].resolve().parents[3]
+    ids = sorted({id for _, _, id in found})
+    if len(ids) > 1:
+        raise ValueError(f"{len(ids)} records start with {prefix}; give more digits: {', '.join(ids[:4])}")
+    folder, suite, id = found[0]
+    return store.get(folder, suite, id), folder
 
 
 def _fits(record: Record, task: str, horizon: int | None) -> None:

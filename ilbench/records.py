@@ -24,7 +24,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 import ilbench
 
 SCHEMA = "ilbench.record/1"
+MAX_BYTES = 8192  # of one JSON file
 MAX_EPISODES = 256  # above this the per-episode lists give way to their mean and sd
+LEAST_BYTES = 1000  # of a record beside its cell and its lists of episodes: field names, hashes, provenance
 PACKAGES = ("jax", "jaxlib", "brax", "mujoco", "mujoco-mjx", "flax", "optax", "numpy", "scipy")
 # A path that starts at a root (with two parts or more), a home or a drive: it would tell on the machine.
 PATH = re.compile(r"(?:(?<![\w.~/:-])/(?:[^\s/'\":,;()]+/)+|(?<![\w/])~/|\b[A-Za-z]:\\|file://)[^\s'\":,;()]*")
@@ -219,6 +221,29 @@ def content_hash(record: Record) -> str:
 
 
 # ------------------------------------------------------------------------------------------ building
+def check_cell(cell: Cell) -> None:
+    """Raises ValueError, before any compute, for a cell that no record can hold: with a path in it, or too large."""
+    for part, value in cell.model_dump().items():
+        for name, one in value.items() if isinstance(value, dict) else [("", value)]:
+            found = PATH.search(canonical({name: one}))
+            if found:
+                where = f"{part}.{name}" if name and part != "config" else name or part
+                raise ValueError(
+                    f"{where} holds the path {found[0]!r}; records name no machine and go to others: give a path relative "
+                    "to the folder of the run, or a name"
+                )
+    episodes = cell.evaluation.get("episodes")
+    listed = episodes if isinstance(episodes, int) and episodes <= MAX_EPISODES else 0
+    least = len(canonical(cell.model_dump())) + LEAST_BYTES + 2 * len("0.0,") * listed
+    if least > MAX_BYTES:
+        sizes = {f"config.{k}": len(canonical(v)) for k, v in cell.config.items()}
+        largest = max(sizes, key=lambda key: sizes[key], default="config")
+        raise ValueError(
+            f"the cell's record would have {least} bytes or more, allowed are {MAX_BYTES}; the largest setting is {largest} "
+            f"with {sizes.get(largest, 0)}: put long values into a file and name it"
+        )
+
+
 def make_record(cell: Cell, suite: str, *, reason: str | None = None, **fields: Any) -> Record:
     """A Record with its id; `reason` is scrubbed and cut to 500 characters. Raises ValueError as the schema does."""
     reason = None if reason is None else scrub(reason)[:500]
@@ -287,10 +312,13 @@ def _versions() -> tuple[tuple[str, str], ...]:
 @functools.cache
 def _git(root: pathlib.Path) -> tuple[str | None, bool | None]:
     """(sha, dirty) of a checkout of ilbench; (None, None) for an installed wheel, even inside somebody's repository."""
+    # A hook of another repository sets GIT_DIR and its kind for its children: they must not answer for this checkout.
+    env = {name: value for name, value in os.environ.items() if not name.upper().startswith("GIT_")}
 
     def git(*words: str) -> str:
-        command = ["git", "-C", str(root), *words]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        command = ["git", "--no-optional-locks", "-C", str(root), *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10, env=env)
+        return done.stdout.strip()
 
     try:
         own = (root / "pyproject.toml").is_file()

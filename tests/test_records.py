@@ -42,15 +42,17 @@ def cell(**changes):
     return Cell(**{**CELL, **changes})
 
 
-def record(seed=7, **fields):
+def record(seed=7, score=0.5, **fields):
+    total = 1 + 8 * score
+    episodes = fields.pop("episodes", summarise_episodes([total - 0.5, total + 0.5], [0.0, 3.0]))
     fields = {
         "status": "ok",
-        "scores": {"score": 0.5, "gap": None},
-        "episodes": summarise_episodes([1.0, 2.0], [0.0, 3.0]),
+        "scores": {"score": score, "gap": None},
         "references": {"random": {"mean": 1.0, "ci": [0.9, 1.1], "n": 64}, "expert": {"mean": 9.0, "n": 0}},
-        "variants": {"last": {"score": 0.4}},
+        "variants": {"last": {"score": 0.4, "return": 4.2}},
     } | fields
-    return make_record(cell(seed=seed), SUITE, **fields)
+    made = cell(seed=seed, evaluation=CELL["evaluation"] | {"episodes": episodes.n})
+    return make_record(made, SUITE, episodes=episodes, **fields)
 
 
 # -------------------------------------------------------------------------------------- identity
@@ -311,7 +313,7 @@ def test_first_writer_wins(tmp_path):
     assert store.decode(other.path.read_bytes()) == other.record
     assert store.read_all(tmp_path) == ([first.record], [])
     np.testing.assert_array_equal(store.read_sidecar(tmp_path, first.record)["a"], np.zeros(2))
-    replaced = store.write(tmp_path, record(scores={"score": 0.9}), replace=True)
+    replaced = store.write(tmp_path, record(score=0.9), replace=True)
     assert replaced.outcome == "replaced"
     assert store.read_all(tmp_path) == ([replaced.record], [])
 
@@ -322,14 +324,14 @@ def test_without_hard_links(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "link", refuse)
     assert store.write(tmp_path, record()).outcome == "written"
-    assert store.write(tmp_path, record(scores={"score": 1.0})).outcome == "conflict"
+    assert store.write(tmp_path, record(score=1.0)).outcome == "conflict"
 
 
 def _writer(folder, worker, barrier, queue):
     barrier.wait()
     outcomes = []
     for seed in range(5):
-        ours = record(seed, scores={"score": float(worker)})
+        ours = record(seed, score=float(worker))
         outcomes.append(store.write(folder, ours, {"a": np.full(100, worker)}).outcome)
     queue.put(outcomes)
 

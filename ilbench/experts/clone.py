@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ilbench import registry, stats
+from ilbench import files, registry, stats
 from ilbench.evidence import roll
 from ilbench.experts import manifests
 from ilbench.experts.train import to_stderr, untrained
@@ -71,7 +71,7 @@ def clone_expert(
     stated, path = manifests.manifest(name), manifests.find(name).with_suffix(".json")
     stated["cloned"] = found = clone(registry.task(task_id), stated["references"], trajectories)
     if keep:
-        manifests.write_atomic(path, (json.dumps(stated, indent=1, allow_nan=False) + "\n").encode())
+        files.write_atomic(path, (json.dumps(stated, indent=1, allow_nan=False) + "\n").encode())
     log(
         f"{name}: cloned from {trajectories} trajectories to a score of {found['score']:.3f} "
         f"[{found['ci'][0]:.3f}, {found['ci'][1]:.3f}], {found['survived']:.0%} survive, {found['seconds']:.0f} s"

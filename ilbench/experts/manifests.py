@@ -9,7 +9,6 @@ import json
 import os
 import pathlib
 import re
-import tempfile
 from typing import Any
 
 FORMAT = "ilbench-expert-1"
@@ -49,20 +48,6 @@ def find(task: str) -> pathlib.Path:
     raise FileNotFoundError(
         f"expert_missing: no trained expert for {task!r}.{hint} Train one with: ilbench expert train {stem}"
     )
-
-
-def write_atomic(path: pathlib.Path, content: bytes) -> None:
-    """Writes beside the target and renames, so that a reader never sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        os.chmod(temporary, 0o644)  # mkstemp makes files that nobody else can read
-        os.replace(temporary, path)
-    except BaseException:
-        pathlib.Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def refuse(path: pathlib.Path, found: str, expected: str) -> ValueError:

@@ -22,7 +22,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ilbench import ppo, registry, rl, store
+from ilbench import files, ppo, registry, rl, store
 from ilbench.experts import checkpoint, manifests, weights
 from ilbench.experts.checkpoint import Training
 from ilbench.experts.measure import REPORT, measure, references_of, report
@@ -193,7 +193,7 @@ def train_expert(
     stated = _manifest(task, recipe, seed, training, weights.policy(training.best))
     content = json.dumps(stated, indent=1, allow_nan=False) + "\n"
     weights.save(path, training.best, task.name)
-    manifests.write_atomic(path.with_suffix(".json"), content.encode())
+    files.write_atomic(path.with_suffix(".json"), content.encode())
     resume.unlink(missing_ok=True)
     told = stated["report"]
     log(

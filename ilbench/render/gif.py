@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from ilbench.files import replacing
 from ilbench.render import camera as cam
 from ilbench.render.film import Film
 from ilbench.render.geometry import WORLD
@@ -228,7 +229,9 @@ def save(film: Film, path: pathlib.Path) -> int:
     # One palette for all frames, of a frame that has every colour: no flicker, and a smaller file.
     palette = frame(film, int(shown[-1])).quantize(128, dither=Image.Dither.NONE)
     images = [frame(film, int(k)).quantize(palette=palette, dither=Image.Dither.NONE) for k in shown]
-    images[0].save(
-        path, save_all=True, append_images=images[1:], duration=durations(film, shown), loop=0, optimize=False
-    )
+    shown_for = durations(film, shown)
+    with replacing(path) as stream:
+        images[0].save(
+            stream, "GIF", save_all=True, append_images=images[1:], duration=shown_for, loop=0, optimize=False
+        )
     return len(images)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from ilbench import policies, references, registry
+from ilbench import files, policies, references, registry
 from ilbench.render import episode, geometry, gif, html
 from ilbench.render.film import Film, film
 from ilbench.types import Policy, Task
@@ -82,7 +82,7 @@ def run(
             print(f"ilbench: {text}", file=sys.stderr, flush=True)
 
     made = make(task, policy, say=say, **options)
-    page_path.write_text(html.page(made), encoding="utf-8")
+    files.write_atomic(page_path, html.page(made).encode())
     if gif_path is not None:
         say("drawing the GIF")
         gif.save(made, gif_path)

@@ -9,6 +9,7 @@ import pathlib
 import re
 import sys
 
+from ilbench import files
 from ilbench.report import checks, figures, leaderboard, source, speed, theory
 
 
@@ -53,7 +54,7 @@ def main() -> None:
         print(speed.save(speed.load(pathlib.Path(folder)), pathlib.Path(folder)))
     page = pathlib.Path("README.md")
     if page.is_file() and suite == "quick":
-        page.write_text(readme(page.read_text(encoding="utf-8"), found), encoding="utf-8")
+        files.write_atomic(page, readme(page.read_text(encoding="utf-8"), found).encode())
         print(page)
 
 

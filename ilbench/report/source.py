@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ilbench import places, registry, store
+from ilbench.consistency import fits_arrays
+from ilbench.files import write_atomic
 from ilbench.records import Record
 from ilbench.report.tables import shown
 
@@ -53,7 +55,7 @@ def load(suite: str = "quick", results: str | pathlib.Path | None = None) -> Fou
         except (OSError, ValueError, TypeError, KeyError, AttributeError, store.StoreError) as error:
             read = {}
             problems.append(store.Problem(f"{record.id}.safetensors", f"{error}; its curves are in no table"))
-        reason = unusable(record, read)
+        reason = unusable(record, read) or (fits_arrays(record, read) if read else None)
         if reason:
             problems.append(store.Problem(f"{record.id}.json", reason))
             continue
@@ -180,8 +182,6 @@ def _declared(suite: str) -> int | None:
 
 def write_page(found: Found, name: str, content: str) -> pathlib.Path:
     """Writes a generated page beside the records, whole or not at all, and returns its path."""
-    from ilbench.experts.manifests import write_atomic
-
     path = found.folder / name
     write_atomic(path, content.encode("utf-8"))
     return path
