@@ -170,8 +170,8 @@ class Lab:
         object.__setattr__(self, name, value)
 
     def __post_init__(self) -> None:
-        zeros = np.zeros(len(self.seeds), np.int64)
-        self._ledger = Ledger(*(zeros.copy() for _ in range(5)), gradient_steps=0)  # type: ignore[misc]
+        a, b, c, d, e = np.zeros((5, len(self.seeds)), np.int64)
+        self._ledger = Ledger(a, b, c, d, e)
 
     @property
     def ledger(self) -> Ledger:

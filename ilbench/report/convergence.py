@@ -57,7 +57,7 @@ def fall(g: Group) -> float | None:
 
 
 def _verdict(mean: float, lo: float, hi: float) -> str:
-    if -MARGIN <= lo and hi <= MARGIN:
+    if lo >= -MARGIN and hi <= MARGIN:
         return "settled"
     return "moves" if lo > 0 or hi < 0 else "undecided"
 
