@@ -123,13 +123,14 @@ def tried(kind: str, name: str) -> tuple[Any, ...]:
 def _check_probabilities(head: Head, n: int, params: Any, t: Any, obs: Any, keys: Any) -> None:
     """Probabilities of n actions sum to one, and samples come as often as they say (five standard errors)."""
     assert head.log_prob is not None
+    log_prob, sample = head.log_prob, head.sample
     p = np.exp(
-        np.asarray(jax.jit(jax.vmap(lambda a: head.log_prob(params, t, obs, a)))(jnp.arange(n, dtype=jnp.int32)), np.float64)
+        np.asarray(jax.jit(jax.vmap(lambda a: log_prob(params, t, obs, a)))(jnp.arange(n, dtype=jnp.int32)), np.float64)
     )
     assert abs(p.sum() - 1) < 1e-5, f"the probabilities of the actions sum to {p.sum()}"
-    if head.sample is None:
+    if sample is None:
         return
-    drawn = np.asarray(jax.jit(jax.vmap(lambda key: head.sample(params, key, t, obs)))(keys))
+    drawn = np.asarray(jax.jit(jax.vmap(lambda key: sample(params, key, t, obs)))(keys))
     often = np.bincount(drawn, minlength=n)[:n] / len(drawn)
     off = np.abs(often - p) - 5 * np.sqrt(p * (1 - p) / len(drawn))
     assert (off < 1e-3).all(), f"sample draws the actions with frequencies {often}, log_prob says {p}"
@@ -153,10 +154,11 @@ def _check_density(head: Head, space: Box, params: Any, t: Any, obs: Any, keys: 
     Raises AssertionError also where the integral cannot be had: too many dimensions, or a density that nothing locates.
     """
     assert head.log_prob is not None
+    log_prob, sample = head.log_prob, head.sample
     deployed = np.asarray(head.act(params, keys[0], t, obs), np.float64)[None]
     drawn = None
-    if head.sample is not None:
-        drawn = np.asarray(jax.jit(jax.vmap(lambda key: head.sample(params, key, t, obs)))(keys), np.float64)
+    if sample is not None:
+        drawn = np.asarray(jax.jit(jax.vmap(lambda key: sample(params, key, t, obs)))(keys), np.float64)
         assert np.isfinite(drawn).all(), "sample draws actions that are not finite"
     centres = deployed if drawn is None else np.concatenate([deployed, drawn[: CENTRES - 1]])
     span = space.high - space.low if np.isfinite(space.high - space.low) else 1.0
@@ -165,7 +167,9 @@ def _check_density(head: Head, space: Box, params: Any, t: Any, obs: Any, keys: 
     if drawn is not None:  # as wide as the samples say, and wider, should the density have another opinion
         widths = np.append(np.geomspace(widest / 16, widest, 5), np.geomspace(2 * widest, max(2 * widest, span), 3))
     x, log_r = _proposal(centres, widths, np.random.default_rng(0))
-    log_q = np.asarray(jax.jit(jax.vmap(lambda a: head.log_prob(params, t, obs, a)))(jnp.asarray(x, jnp.float32)), np.float64)
+    log_q = np.asarray(
+        jax.jit(jax.vmap(lambda a: log_prob(params, t, obs, a)))(jnp.asarray(x, jnp.float32)), np.float64
+    )
     inside = ((x >= space.low) & (x <= space.high)).all(-1)
     assert not np.isnan(log_q[inside]).any(), "log_prob is NaN at an action inside the bounds"
     weight = np.exp(
