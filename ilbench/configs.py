@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import math
+import re
 import types
 import typing
 from collections.abc import Mapping
@@ -13,10 +14,16 @@ from typing import Any
 
 from ilbench import registry
 
+NUMBER = re.compile(r"[+-]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][+-]?[0-9]+)?")
+
 
 def read(value: Any) -> Any:
-    """What the text of a `--set` means: JSON where it is some, else the text itself."""
+    """What the text of a `--set` means: JSON where it is some, else the text itself; NumPy numbers as Python's."""
+    if hasattr(value, "tolist"):  # configs are written as JSON, which knows no NumPy
+        return value.tolist()
     if isinstance(value, str):
+        if NUMBER.fullmatch(value):  # JSON wants a digit on either side of a point, and no plus
+            return float(value)
         with contextlib.suppress(json.JSONDecodeError):
             return json.loads(value.lower() if value in ("True", "False") else value)
     return value

@@ -6,8 +6,10 @@ A block is the cells that differ only in their seed; it is trained and evaluated
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import fnmatch
 import json
+import operator
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -155,28 +157,60 @@ def parse_set(items: Iterable[str]) -> dict[str, str]:
     out = {}
     for item in items:
         key, equals, value = item.partition("=")
-        if not equals or "." not in key:
+        name, dot, field = key.strip().partition(".")
+        if not (equals and name and dot and field):
             raise ValueError(f"--set takes NAME.FIELD=VALUE, e.g. dagger.rounds=10; got {item!r}")
         out[key.strip()] = value.strip()
     return out
 
 
+def _fields(block: Block) -> list[str]:
+    """What `changes` may name of a block's algorithm, head and optimiser, as `fit.updates`."""
+    of = {"fit": FitConfig}
+    of |= {b: registry.load(kind, b).Config for kind, b in (("algorithms", block.algorithm), ("heads", block.head))}
+    return [f"{prefix}.{f.name}" for prefix, config in of.items() for f in dataclasses.fields(config)]
+
+
+def _checked(blocks: tuple[Block, ...], changes: Any) -> Mapping[str, Any]:
+    """`{"fit.updates": 5}`, blocks' own fields first; raises ValueError for what has another form."""
+    if not isinstance(changes, Mapping):
+        raise ValueError(f'changes are a dict such as {{"fit.updates": 500}}, got {changes!r:.80}')
+    for key in changes:
+        if not isinstance(key, str) or not all(key.partition(".")):
+            close = sorted({f for b in blocks for f in _fields(b) if f.split(".")[1] == key}) or ["fit.updates"]
+            raise ValueError(f"changes: {key!r:.80} should be NAME.FIELD, e.g. {' or '.join(close)}")
+    # A head that is swapped in has fields of its own, which other changes may set.
+    return dict(sorted(changes.items(), key=lambda item: not item[0].startswith("block.")))
+
+
 def override(blocks: Iterable[Block], changes: Mapping[str, Any]) -> tuple[Block, ...]:
     """Blocks with config fields changed where the prefix applies.
 
-    Prefixes are algorithm and head ids, `fit`, `task`, `evaluation` (all of Protocol but its name) and `block` (labels).
+    Prefixes are algorithm and head ids, `fit`, `task`, `evaluation` (all of Protocol but its name) and `block` (labels, head).
     Raises ValueError for a change that applies to no block.
     """
     out = tuple(blocks)
-    for key, value in changes.items():
+    for key, value in _checked(out, changes).items():
         prefix, name = key.split(".", 1)
         hit = [prefix in ("fit", "task", "evaluation", "block", b.algorithm, b.head) for b in out]
         if not any(hit):
             names = sorted({"fit", "task", "evaluation", "block"} | {b.algorithm for b in out} | {b.head for b in out})
             hint = registry.hint(prefix, names, after=f".{name}")
             raise ValueError(f"--set {key}: nothing in this run is called {prefix!r}. {hint}")
+        if key == "block.head":
+            _fits_all(out, value)
         out = tuple(_changed(b, prefix, name, value) if h else b for b, h in zip(out, hit, strict=True))
     return out
+
+
+def _fits_all(blocks: tuple[Block, ...], head: Any) -> None:
+    """Raises UnknownName for a head that is none, and ValueError naming the tasks of these blocks that it cannot run on."""
+    skip = getattr(registry.load("heads", str(head)), "skip", lambda task: None)
+    reasons = {name: skip(registry.task(name)) for name in sorted({b.task for b in blocks})}
+    if bad := {name: reason for name, reason in reasons.items() if reason}:
+        good = [name for name in reasons if name not in bad]
+        which = f"; it can run with --tasks {','.join(good)}" if good else ""
+        raise ValueError(f"--set block.head={head}: {next(iter(bad.values()))}; not on {', '.join(bad)}{which}")
 
 
 def _changed(block: Block, prefix: str, name: str, value: Any) -> Block:
@@ -189,46 +223,110 @@ def _changed(block: Block, prefix: str, name: str, value: Any) -> Block:
         protocol = dataclasses.asdict(block.protocol) | {name: value}
         return dataclasses.replace(block, protocol=build_config("evaluation", Protocol, protocol))
     if prefix == "block":
+        if name == "head":  # what was set of the old head goes with it
+            kept = {
+                key: v for key, v in block.config.items() if key.split(".", 1)[0] != block.head or value == block.head
+            }
+            return dataclasses.replace(block, head=str(value), config=kept)
+        if name in ("horizon", "seeds"):
+            raise ValueError(f"block.{name} is not for --set; give --{name.rstrip('s')}s {value}")
         if name != "labels":
-            raise ValueError(f"block has no field {name!r} that --set may change; there is: labels")
+            raise ValueError(f"block has no field {name!r} that --set may change; there are: labels, head")
         return dataclasses.replace(block, labels=cast("block", name, int, value))
     return dataclasses.replace(block, config={**block.config, f"{prefix}.{name}": value})
+
+
+def _patterns(given: Any, kind: str, there: Iterable[str]) -> list[str]:
+    """Globs from `"cliff,grid*"` or `["cliff", "grid*"]`; raises ValueError for other types and for none at all."""
+    parts = given.split(",") if isinstance(given, str) else list(given) if isinstance(given, Iterable) else None
+    if parts is None or not all(isinstance(p, str) for p in parts):
+        raise ValueError(f"{kind} are names or globs, 'a,b*' or ['a', 'b*'], got {given!r:.80}")
+    if not (patterns := [p.strip() for p in parts if p.strip()]):
+        choices = ", ".join(sorted(set(there)))
+        raise ValueError(f"--{kind} {given!r} selects nothing; leave it out for all, or choose from: {choices}")
+    return patterns
+
+
+def _integers(given: Any, what: str) -> tuple[int, ...]:
+    """Integers, each once, from `"0-9"` or from any iterable of integers, NumPy's too; raises ValueError for anything else."""
+    if isinstance(given, str):
+        return parse_numbers(given, what)
+    try:
+        numbers = [n if isinstance(n, bool) else operator.index(n) for n in given]
+    except TypeError:
+        numbers = [True]
+    if any(n is True or n is False for n in numbers):
+        raise ValueError(f"{what} are integers, e.g. range(10), (0, 1, 2) or '0-9', got {given!r:.80}")
+    return tuple(dict.fromkeys(numbers))
+
+
+def _plain(block: Block) -> Block:
+    """A block whose numbers are Python's: a suite that was written with NumPy gives the same cells."""
+    steps = None if block.horizon is None else operator.index(block.horizon)
+    labels, unit = operator.index(block.labels), operator.index(block.unit)
+    return dataclasses.replace(block, seeds=_integers(block.seeds, "seeds"), labels=labels, horizon=steps, unit=unit)
+
+
+def _elsewhere(
+    kind: str, name: str, attribute: str, all_blocks: tuple[Block, ...], left: tuple[Block, ...]
+) -> Exception:
+    """The error for a name that none of the blocks left has: unknown, or known and of another suite or another task."""
+    allowed = sorted({getattr(b, attribute) for b in left})
+    known = set(registry.entries(kind)) | {getattr(b, attribute) for b in all_blocks}
+    if name not in known:
+        near = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
+        return registry.unknown(
+            kind, name, allowed if near or not difflib.get_close_matches(name, known, n=1) else sorted(known)
+        )
+    here = ", ".join(allowed)
+    if any(getattr(b, attribute) == name for b in all_blocks):
+        tasks = ", ".join(sorted({b.task for b in left}))
+        return registry.UnknownName(f"{name} is not run on {tasks} here; what is: {here}")
+    suites = {suite: load_suite(suite).blocks for suite in registry.entries("suites")}
+    this = next((f"suite {suite}" for suite, blocks in suites.items() if blocks == all_blocks), "this suite")
+    others = ", ".join(suite for suite, blocks in suites.items() if any(getattr(b, attribute) == name for b in blocks))
+    what = "an algorithm" if kind == "algorithms" else f"a {kind.rstrip('s')}"
+    where = f"suites that have: {others}" if others else "no suite has"
+    return registry.UnknownName(
+        f"{name} is {what}, but {this} has no block of it; {where}; in {this} there are: {here}"
+    )
 
 
 def select(
     blocks: Iterable[Block],
     *,
-    tasks: str | None = None,
-    algorithms: str | None = None,
-    horizons: tuple[int, ...] | None = None,
-    seeds: tuple[int, ...] | None = None,
+    tasks: str | Iterable[str] | None = None,
+    algorithms: str | Iterable[str] | None = None,
+    horizons: str | Iterable[int] | None = None,
+    seeds: str | Iterable[int] | None = None,
 ) -> tuple[Block, ...]:
     """Blocks that match comma-separated globs, with horizons and seeds replaced where given.
 
     Where a suite reads prefixes off one rollout, or leaves the horizon to the task, a block gets H = max and reads the
     others off; where it has a block per horizon, there is one for each of those asked for. Raises UnknownName when a
-    glob matches nothing, ValueError for horizons below 1, for seeds out of range and for an empty selection.
+    glob matches nothing (and says which suites have what is known), ValueError for what is no name and no integer, for
+    horizons below 1, for seeds out of range and for an empty selection.
     """
-    out = tuple(blocks)
+    every = tuple(blocks)
+    out = tuple(map(_plain, every))
     for kind, globs, attribute in (("tasks", tasks, "task"), ("algorithms", algorithms, "algorithm")):
         if globs is None:
             continue
-        patterns = [p.strip() for p in globs.split(",") if p.strip()]
-        if not patterns:
-            there = ", ".join(sorted({getattr(b, attribute) for b in out}))
-            raise ValueError(f"--{kind} {globs!r} selects nothing; leave it out for all, or choose from: {there}")
+        allowed = sorted({getattr(b, attribute) for b in out})
+        patterns = _patterns(globs, kind, allowed)
         for pattern in patterns:
-            allowed = sorted({getattr(b, attribute) for b in out})
             if not fnmatch.filter(allowed, pattern):
-                raise registry.unknown(kind, pattern, allowed)
+                raise _elsewhere(kind, pattern, attribute, every, out)
         out = tuple(b for b in out if any(fnmatch.fnmatch(getattr(b, attribute), p) for p in patterns))
     if horizons is not None:
-        if not horizons or min(horizons) < 1:
+        steps = _integers(horizons, "horizons")
+        if not steps or min(steps) < 1:
             raise ValueError(f"horizons must be at least 1, got {horizons}")
-        out = _with_horizons(out, horizons)
+        out = _with_horizons(out, steps)
     if seeds is not None:
-        check_seeds(seeds)
-        out = tuple(dataclasses.replace(b, seeds=seeds) for b in out)
+        numbers = _integers(seeds, "seeds")
+        check_seeds(numbers)
+        out = tuple(dataclasses.replace(b, seeds=numbers) for b in out)
     return out
 
 

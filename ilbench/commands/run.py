@@ -16,23 +16,23 @@ class Run:
     """Train and evaluate every cell of a suite; repeat the command and only what is missing runs."""
 
     suite: Positional[str] = "quick"
-    """Suite to run, e.g. quick or quick@1 (ilbench list suites)."""
+    """Suite to run, e.g. quick (ilbench list suites); NAME@VERSION insists on a version."""
     tasks: str | None = None
-    """Only tasks that match these comma-separated globs, e.g. 'hopper,scalar_*'."""
+    """Only tasks that match these comma-separated globs, e.g. 'hopper,grid*'."""
     algorithms: str | None = None
-    """Only algorithms that match these globs."""
+    """Only algorithms that match these globs, e.g. 'bc,dagger'."""
     horizons: str | None = None
     """Horizons to sweep instead of the suite's, e.g. 16,32,64."""
     seeds: str | None = None
     """Seeds instead of the suite's, e.g. 0-9."""
     set: UseAppendAction[tuple[str, ...]] = ()
-    """Change any config field: --set dagger.rounds=10 --set fit.updates=500 --set evaluation.episodes=256."""
+    """Change any config field, e.g. --set fit.updates=500 --set evaluation.episodes=256, or the head: --set block.head=linear."""
     out: str = "runs"
     """Folder that records go to."""
     save_policies: bool = False
     """Keep the scored policies in the records' sidecars; cells whose records lack theirs run again."""
     dry_run: bool = False
-    """Print what would run and stop."""
+    """Print what would run, and how long it takes where records of the same cells tell; then stop."""
     devices: int | None = None
     """CPU devices to make; default: one per core."""
     compile_cache: str = "auto"
@@ -58,15 +58,48 @@ class Run:
         )
         if self.dry_run:
             rows = runner.describe(prepared, self.out, save_policies=self.save_policies)
-            emit(
-                self.json,
-                rows,
-                lambda: table(rows, f"{prepared.suite}: {sum(r['to_run'] for r in rows)} cells to run"),
-            )
+            said = _estimate(prepared, rows, self.out)
+            emit(self.json, rows, lambda: _print_rows(prepared.suite, rows, said))
             return 0
         summary = runner.execute_plans(prepared, out=self.out, save_policies=self.save_policies, quiet=self.quiet)
         emit(self.json, summary.__dict__, lambda: _print_summary(summary))
         return 3 if summary.failed else 0
+
+
+def _estimate(prepared: Any, rows: list[dict[str, Any]], out: str) -> str:
+    """Adds `run_s`, `compile_s` and `estimated_from` (records) to every row, None where no record tells; says the sum."""
+    from ilbench import runner, shipped
+
+    declared = prepared.suite.replace("+custom@", "@")
+    known = [r for suite in dict.fromkeys((prepared.suite, declared)) for r in shipped.records(suite, out)]
+    blocks = [
+        (next(iter(runner.cells(p).values())), row["to_run"]) for p, row in zip(prepared.plans, rows, strict=True)
+    ]
+    for row, guess in zip(rows, shipped.estimates(blocks, known), strict=True):
+        row |= {"run_s": guess.run_s, "compile_s": guess.compile_s, "estimated_from": guess.n}
+    count, told = sum(r["to_run"] for r in rows), [r for r in rows if r["to_run"] and r["run_s"] is not None]
+    if not told:
+        return "how long: no record of these cells tells"
+    run_s, compile_s = (sum(r[key] for r in told) for key in ("run_s", "compile_s"))
+    devices = sorted({f"{r.provenance.devices} x {r.provenance.device}" for r in known if r.provenance.device})
+    where, rest = f", as recorded on {' and '.join(devices)}" if devices else "", count - sum(r["to_run"] for r in told)
+    more = f"; {rest} cells more that no record tells of" if rest else ""
+    return f"running about {_seconds(run_s)}, compiling up to {_seconds(compile_s)}{where}{more}"
+
+
+def _print_rows(suite: str, rows: list[dict[str, Any]], said: str) -> None:
+    table([_shown(r) for r in rows], f"{suite}: {sum(r['to_run'] for r in rows)} cells to run")
+    print(said)
+
+
+def _seconds(s: float) -> str:
+    return f"{s:.2g} s" if s < 10 else f"{s:.0f} s" if s < 180 else f"{s / 60:.0f} min"
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """A row for people: the estimate as one word."""
+    kept = {k: v for k, v in row.items() if k not in ("run_s", "compile_s", "estimated_from")}
+    return {**kept, "time": "-" if row["run_s"] is None else _seconds(row["run_s"])}
 
 
 def _print_summary(summary: Any) -> None:
