@@ -1,25 +1,34 @@
 """Reference scores of a task: the return of a uniformly random policy (score 0) and of the expert (score 1).
 
-Exact where the task has `mdp()`; from the manifest that ships with trained weights; else measured on fixed keys.
+Exact where the task has `mdp()`; from the manifest that ships with trained weights; else measured on fixed keys, and kept
+in the user's cache folder (ILBENCH_CACHE names another) under everything that decides the numbers.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import math
-from functools import lru_cache
+import os
+import pathlib
+import re
+from functools import cache, lru_cache
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+import ilbench
+from ilbench import parallel, registry
 from ilbench.evidence import roll
 from ilbench.exact import dp
-from ilbench.experts import weights
+from ilbench.experts import manifests, weights
 from ilbench.types import Array, Box, Discrete, Policy, Space, Task
 
-EPISODES = 1024
+EPISODES = 1024  # of each policy, unless told otherwise
+FORMAT, MAX_BYTES = "ilbench-references-1", 16_384
 SEED = 2**31 - 1  # a stream of its own: never a seed of a run
 
 
@@ -50,16 +59,132 @@ def mean_of(returns: np.ndarray) -> dict[str, Any]:
     return {"mean": mean, "ci": [mean - half, mean + half], "n": len(returns)}
 
 
-def _measured(task: Task, policy: Policy) -> dict[str, Any]:
-    return mean_of(np.asarray(roll(task, policy, (SEED,), EPISODES, beta=0.0).reward, np.float64)[0].sum(-1))
+def _measured(task: Task, policy: Policy, episodes: int) -> dict[str, Any]:
+    return mean_of(np.asarray(roll(task, policy, (SEED,), episodes, beta=0.0).reward, np.float64)[0].sum(-1))
 
 
 def _exact(value: float) -> dict[str, Any]:
     return {"mean": float(value), "ci": [float(value), float(value)], "n": 0}  # n = 0: not sampled, exact
 
 
-def references(task: Task) -> dict[str, dict[str, Any]]:
-    """`{"random": {mean, ci, n}, "expert": {...}}` returns at the task's horizon; n = 0 means exact."""
+# ---------------------------------------------------------------------------------------- kept on disk
+@cache
+def _code() -> str:
+    """A digest of ilbench's own source: what is measured depends on it."""
+    total = hashlib.sha256()
+    for root in map(pathlib.Path, ilbench.__path__):
+        own = root.rglob("*.py") if (root / "registry.py").is_file() else (root / "envs").rglob("*.py")
+        for file in sorted(own):
+            total.update(str(file.relative_to(root)).encode() + b"|" + file.read_bytes() + b"|")
+    return total.hexdigest()[:16]
+
+
+def _named(task: Task) -> str | None:
+    """How the registry knows a task: the functions of `task` are those that it makes, only numbers may differ; else None.
+
+    Functions have no digest, so that a task that was put together by hand, or wrapped, is not known by its name.
+    """
+    found = re.sub(r"^brax-([a-z0-9_]+)-([a-z]+)$", r"brax:\1/\2", task.id)  # as tasks are asked for
+    try:
+        made = registry.task(found, task.horizon)
+    except (ValueError, FileNotFoundError):
+        return None
+    same = made.name == task.name and made.block == task.block
+
+    def parts(t: Task) -> tuple[Any, ...]:
+        env = t.env
+        return env.reset, env.step, env.expert_obs, env.obs, env.action, t.expert.init, t.expert.act
+
+    return found if same and parts(made) == parts(task) else None
+
+
+def _key(task: Task, episodes: int) -> dict[str, Any] | None:
+    """Everything that decides what is measured, as plain values; None where that cannot be told."""
+    name = _named(task)
+    if name is None:
+        return None
+    try:
+        entry = registry.entry("tasks", name)
+        module = hashlib.sha256(pathlib.Path(entry.path).read_bytes()).hexdigest()[:16]
+        plugin = [module, *registry.identity("tasks", name)[1:]]
+    except registry.UnknownName:  # any registered Brax env: code of ilbench and of Brax
+        plugin = []
+    return {
+        "format": FORMAT,
+        "task": task.name,
+        "horizon": task.horizon,
+        "expert": weights.digest(task.expert.params),
+        "env": weights.digest(task.env.params),
+        "absorbing_reward": float(task.env.absorbing_reward),
+        "action": repr(task.env.action),
+        "episodes": episodes,
+        "block": task.block,
+        "plugin": plugin,
+        "code": [ilbench.__version__, _code()],
+        "packages": {n: _version(n) for n in ("jaxlib", "jax", "brax", "mujoco")},
+        "devices": [parallel.device_count(), jax.devices()[0].device_kind, parallel._cache_folder().name],
+        "settings": [str(jax.config.values.get(n)) for n in ("jax_enable_x64", "jax_default_matmul_precision")],
+    }
+
+
+def _version(package: str) -> str | None:
+    from importlib import metadata
+
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _file(key: dict[str, Any]) -> pathlib.Path:
+    import platformdirs
+
+    root = os.environ.get("ILBENCH_CACHE") or platformdirs.user_cache_dir("ilbench")
+    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
+    return pathlib.Path(root) / "references" / f"{name}.json"
+
+
+def _sound(ref: Any, episodes: int) -> bool:
+    numbers = [ref["mean"], *ref["ci"]]
+    floats = len(numbers) == 3 and all(isinstance(x, float) and math.isfinite(x) for x in numbers)
+    return (
+        floats
+        and set(ref) == {"mean", "ci", "n"}
+        and ref["n"] == episodes
+        and ref["ci"][0] <= ref["mean"] <= ref["ci"][1]
+    )
+
+
+def _kept(file: pathlib.Path, key: dict[str, Any]) -> dict[str, dict[str, Any]] | None:
+    """What an earlier process measured; None without a file, and for one that is not exactly what this one would write."""
+    try:
+        if not file.is_file() or file.stat().st_size > MAX_BYTES:
+            return None
+        stored = json.loads(file.read_text(encoding="utf-8"))
+        if stored["key"] != key:
+            return None
+        found = {who: stored[who] for who in ("random", "expert")}
+        return found if all(_sound(ref, key["episodes"]) for ref in found.values()) else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _keep(file: pathlib.Path, key: dict[str, Any], found: dict[str, dict[str, Any]]) -> None:
+    try:
+        content = json.dumps({"key": key, **found}, indent=1, allow_nan=False)
+        manifests.write_atomic(file, content.encode())
+    except (OSError, ValueError):  # a folder that cannot be written, a task with NaN rewards: measured anew each time
+        return
+
+
+def references(task: Task, episodes: int = EPISODES) -> dict[str, dict[str, Any]]:
+    """`{"random": {mean, ci, n}, "expert": {...}}` returns at the task's horizon; n = 0 means exact.
+
+    Where they have to be measured: from `episodes` episodes of each. Raises ValueError for fewer than two, and for a random
+    policy on unbounded actions.
+    """
+    if episodes < 2:
+        raise ValueError(f"references need at least 2 episodes, got {episodes}")
     if task.mdp is not None:
         mdp, H = task.mdp(), task.horizon
         uniform = np.full(mdp.R.shape, 1.0 / mdp.R.shape[1])
@@ -68,7 +193,20 @@ def references(task: Task) -> dict[str, dict[str, Any]]:
     shipped = weights.references(task)
     if shipped is not None:
         return shipped
+    try:
+        key = _key(task, episodes)
+        file = None if key is None else _file(key)
+    except RuntimeError:  # nobody's home is known
+        key = file = None
+    if key is not None and file is not None and (kept := _kept(file, key)) is not None:
+        return kept
     expert = dataclasses.replace(
         task.expert, params=jax.tree.map(lambda x: np.asarray(x)[None, None], task.expert.params)
     )
-    return {"random": _measured(task, random_policy(task.env.action)), "expert": _measured(task, expert)}
+    found = {
+        "random": _measured(task, random_policy(task.env.action), episodes),
+        "expert": _measured(task, expert, episodes),
+    }
+    if key is not None and file is not None:
+        _keep(file, key, found)
+    return found

@@ -331,7 +331,8 @@ MORE = (
     "seed that fails to score 0. Failures rarer than one in (seeds / 3) cannot be excluded. Fewer than 5 seeds: points.",
     "A diverged seed scores min(0, the worst), has fallen, errs at every step and has the gap of a random policy, or the worst.",
     "return gap: to the expert on the same episodes. labels: demonstrations and validation included. updates: gradient steps of the",
-    "policy. s/seed: wall seconds without compiling; in records without shared seconds the first algorithm of a task also pays for references and expert rollouts.",
+    "policy. s/seed: wall seconds without compiling; in records without shared seconds the first algorithm of a task also pays for",
+    "references and expert rollouts.",
 )
 
 
