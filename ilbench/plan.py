@@ -263,8 +263,8 @@ def _integers(given: Any, what: str) -> tuple[int, ...]:
 def _plain(block: Block) -> Block:
     """A block whose numbers are Python's: a suite that was written with NumPy gives the same cells."""
     steps = None if block.horizon is None else operator.index(block.horizon)
-    labels, unit = operator.index(block.labels), operator.index(block.unit)
-    return dataclasses.replace(block, seeds=_integers(block.seeds, "seeds"), labels=labels, horizon=steps, unit=unit)
+    labels = operator.index(block.labels)
+    return dataclasses.replace(block, seeds=_integers(block.seeds, "seeds"), labels=labels, horizon=steps)
 
 
 def _elsewhere(

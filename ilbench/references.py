@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import json
 import math
-import os
 import pathlib
 import re
 from functools import cache, lru_cache
@@ -21,10 +20,11 @@ import jax.numpy as jnp
 import numpy as np
 
 import ilbench
-from ilbench import parallel, registry
+from ilbench import caches, parallel, registry
 from ilbench.evidence import roll
 from ilbench.exact import dp
-from ilbench.experts import manifests, weights
+from ilbench.experts import weights
+from ilbench.files import write_atomic
 from ilbench.types import Array, Box, Discrete, Policy, Space, Task
 
 EPISODES = 1024  # of each policy, unless told otherwise
@@ -122,7 +122,7 @@ def _key(task: Task, episodes: int) -> dict[str, Any] | None:
         "plugin": plugin,
         "code": [ilbench.__version__, _code()],
         "packages": {n: _version(n) for n in ("jaxlib", "jax", "brax", "mujoco")},
-        "devices": [parallel.device_count(), jax.devices()[0].device_kind, parallel._cache_folder().name],
+        "devices": [parallel.device_count(), jax.devices()[0].device_kind, caches.processor()],
         "settings": [str(jax.config.values.get(n)) for n in ("jax_enable_x64", "jax_default_matmul_precision")],
     }
 
@@ -136,12 +136,10 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _file(key: dict[str, Any]) -> pathlib.Path:
-    import platformdirs
-
-    root = os.environ.get("ILBENCH_CACHE") or platformdirs.user_cache_dir("ilbench")
+def _file(key: dict[str, Any]) -> pathlib.Path | None:
+    root = caches.root()
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
-    return pathlib.Path(root) / "references" / f"{name}.json"
+    return None if root is None else root / "references" / f"{name}.json"
 
 
 def _sound(ref: Any, episodes: int) -> bool:
@@ -172,7 +170,7 @@ def _kept(file: pathlib.Path, key: dict[str, Any]) -> dict[str, dict[str, Any]] 
 def _keep(file: pathlib.Path, key: dict[str, Any], found: dict[str, dict[str, Any]]) -> None:
     try:
         content = json.dumps({"key": key, **found}, indent=1, allow_nan=False)
-        manifests.write_atomic(file, content.encode())
+        write_atomic(file, content.encode())
     except (OSError, ValueError):  # a folder that cannot be written, a task with NaN rewards: measured anew each time
         return
 
@@ -193,11 +191,8 @@ def references(task: Task, episodes: int = EPISODES) -> dict[str, dict[str, Any]
     shipped = weights.references(task)
     if shipped is not None:
         return shipped
-    try:
-        key = _key(task, episodes)
-        file = None if key is None else _file(key)
-    except RuntimeError:  # nobody's home is known
-        key = file = None
+    key = _key(task, episodes)
+    file = None if key is None else _file(key)
     if key is not None and file is not None and (kept := _kept(file, key)) is not None:
         return kept
     expert = dataclasses.replace(

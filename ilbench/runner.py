@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ilbench import memory, registry, store
+from ilbench import arithmetic, memory, registry, store
 from ilbench import plan as planning
 from ilbench.plan import Block, Plan, Suite
 from ilbench.progress import reporter
@@ -121,6 +121,7 @@ def _record(prepared: Prepared, plan: Plan, cell: Cell, executed: Any, outcome: 
             block=plan.task.block,
             precision=str(jax.config.values.get("jax_default_matmul_precision") or "default"),
             prng="threefry2x32",
+            settings=arithmetic.settings(),
         ),
     )
 
@@ -203,7 +204,6 @@ def execute_plans(
     quiet: bool = False,
 ) -> Summary:
     """Executes resolved blocks; see `run`."""
-    from ilbench import arithmetic
     from ilbench.execute import Session
 
     by_plan = [(plan, cells(plan)) for plan in prepared.plans]
