@@ -35,6 +35,9 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY:
         import importlib
 
+        from ilbench import caches
+
+        caches.hush()
         value = getattr(importlib.import_module(_LAZY[name]), name)
         globals()[name] = value
         return value

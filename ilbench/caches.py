@@ -29,6 +29,19 @@ _OURS: set[str] = set()  # folders that this process made JAX's, to tell them fr
 
 
 @functools.cache
+def hush() -> None:
+    """Keeps jaxlib 0.10 from writing two thousand characters to stderr for every program that it loads from its cache.
+
+    It stores two tuning hints as features of the processor, misses them there when it loads, says that this may crash, and
+    loads all the same (openxla/xla#44565); our folder is one per processor. Only heeded before JAX is imported.
+    """
+    from importlib import metadata
+
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        if "jax" not in sys.modules and metadata.version("jaxlib").startswith("0.10."):
+            os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
 def processor() -> str:
     """12 hex digits of the processor's features: a program compiled for other ones must never be loaded."""
     features = platform.processor() + platform.machine()

@@ -14,6 +14,7 @@ import tyro
 from tyro.conf import OmitArgPrefixes, subcommand
 
 from ilbench.commands.bench import Bench
+from ilbench.commands.convergence import Convergence
 from ilbench.commands.doctor import Doctor
 from ilbench.commands.expert import Expert
 from ilbench.commands.leaderboard import Leaderboard
@@ -27,6 +28,7 @@ Command = (
     Annotated[Run, subcommand("run")]
     | Annotated[List, subcommand("list")]
     | Annotated[Leaderboard, subcommand("leaderboard")]
+    | Annotated[Convergence, subcommand("convergence")]
     | Annotated[Theory, subcommand("theory")]
     | Annotated[Expert, subcommand("expert")]
     | Annotated[Render, subcommand("render")]
@@ -49,7 +51,10 @@ def _line(error: Exception) -> str:
 
 def main() -> None:
     """Entry point of the `ilbench` command."""
+    from ilbench import caches
     from ilbench.store import StoreError
+
+    caches.hush()
 
     command: Any = tyro.cli(
         OmitArgPrefixes[Command],  # type: ignore[misc, valid-type]

@@ -54,9 +54,11 @@ def prepare(
     horizons: tuple[int, ...] | None = None,
     seeds: tuple[int, ...] | None = None,
     changes: Mapping[str, Any] | None = None,
+    doubled: bool = False,
 ) -> Prepared:
     """Resolves a suite; raises ValueError (UnknownName) before any compute.
 
+    `doubled` gives every fit by gradient steps twice its updates, and leaves out what has none: SUITE+doubled.
     Records of a suite whose cells were changed (`changes`, `horizons`) are filed under `<suite>+custom`, so that a
     board never mixes them with the declared ones.
     """
@@ -65,8 +67,18 @@ def prepare(
     blocks = planning.override(blocks, changes or {})
     custom = "+custom" if changes or horizons is not None else ""
     plans = [planning.resolve(block) for block in blocks]
+    if doubled:
+        custom += "+doubled"
+        plans = [planning.resolve(twice) for plan in plans if (twice := _twice(plan)) is not None]
     plans.sort(key=lambda p: (p.task.id, p.task.horizon))  # cells that share compiled physics run next to each other
     return Prepared(f"{found.name}{custom}@{found.version}", tuple(plans))
+
+
+def _twice(plan: Plan) -> Block | None:
+    """The block with twice the updates of every fit; None for what takes no gradient steps."""
+    if plan.head.solve is not None or getattr(plan.algorithm, "INSTRUMENT", False):
+        return None
+    return dataclasses.replace(plan.block, config={**plan.block.config, "fit.updates": 2 * plan.fit.updates})
 
 
 def cells(plan: Plan) -> dict[int, Cell]:

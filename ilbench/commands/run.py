@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from tyro.conf import Positional, UseAppendAction
 
@@ -31,6 +31,10 @@ class Run:
     """Folder that records go to."""
     save_policies: bool = False
     """Keep the scored policies in the records' sidecars; cells whose records lack theirs run again."""
+    rerun: Literal["missing", "failed", "stale", "all"] = "missing"
+    """Which cells run again although they have a record: failed (or diverged), stale (made by other code or packages), all."""
+    doubled: bool = False
+    """Give every fit twice its updates, filed under SUITE+doubled: what `ilbench convergence` compares with."""
     dry_run: bool = False
     """Print what would run, and how long it takes where records of the same cells tell; then stop."""
     devices: int | None = None
@@ -55,13 +59,15 @@ class Run:
             horizons=plan.parse_numbers(self.horizons, "horizons") if self.horizons is not None else None,
             seeds=plan.parse_numbers(self.seeds, "seeds") if self.seeds is not None else None,
             changes=plan.parse_set(self.set),
+            doubled=self.doubled,
         )
+        how: dict[str, Any] = {"save_policies": self.save_policies, "rerun": self.rerun}
         if self.dry_run:
-            rows = runner.describe(prepared, self.out, save_policies=self.save_policies)
+            rows = runner.describe(prepared, self.out, **how)
             said = _estimate(prepared, rows, self.out)
             emit(self.json, rows, lambda: _print_rows(prepared.suite, rows, said))
             return 0
-        summary = runner.execute_plans(prepared, out=self.out, save_policies=self.save_policies, quiet=self.quiet)
+        summary = runner.execute_plans(prepared, out=self.out, quiet=self.quiet, **how)
         emit(self.json, summary.__dict__, lambda: _print_summary(summary))
         return 3 if summary.failed else 0
 
@@ -111,3 +117,11 @@ def _print_summary(summary: Any) -> None:
     print(f"records: {summary.folder}")
     for label, reason in summary.failed:
         print(f"ilbench: failed: {label}: {reason}", file=sys.stderr)
+    if summary.log:
+        print(f"ilbench: tracebacks: {summary.log}", file=sys.stderr)
+    if summary.conflicts:
+        print(
+            f"ilbench: {len(summary.conflicts)} results differ from those that another run had stored; theirs count, these are "
+            f"kept: {summary.conflicts[0]}",
+            file=sys.stderr,
+        )
