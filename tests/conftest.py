@@ -1,8 +1,12 @@
 """Two CPU devices and JAX's strict modes, before anything runs; Brax's adapter lifts the rules for itself."""
 
-import jax
+from ilbench import caches
 
-import ilbench
+caches.hush()
+
+import jax  # noqa: E402
+
+import ilbench  # noqa: E402
 
 ilbench.setup(devices=2)
 jax.config.update("jax_numpy_dtype_promotion", "strict")

@@ -321,8 +321,8 @@ def test_a_learned_model_generates_states_that_nearly_lead_back():
 class Stingy(toys.Spy):
     """Sells half of the labels of its demonstrations."""
 
-    def demonstrate(self, episodes):
-        demos = super().demonstrate(episodes)
+    def demonstrate(self, *args, **kwargs):
+        demos = super().demonstrate(*args, **kwargs)
         bought = demos.revealed & (np.arange(demos.obs.shape[2]) % 2 == 0)
         demos = demos._replace(revealed=bought, label=np.where(bought[..., None], demos.label, 0))
         self.events[-1] = ("demonstrate", demos)

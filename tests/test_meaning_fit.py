@@ -1,5 +1,7 @@
 """What fitting means: the optimiser against a second one in NumPy, which rows are drawn, statistics, and every head against its formula."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -48,7 +50,7 @@ def test_twenty_steps_of_adam_with_cosine_decay_and_decoupled_weight_decay(decay
     config = FitConfig(updates=updates, batch=8, learning_rate=rate, weight_decay=decay)
     keys = seed_keys("fit", (0,))
     same = Data(*(np.asarray(x, np.float32 if x.dtype == np.float64 else x.dtype) for x in same))
-    params, losses = fit.fit(QUARTIC, Box(1), keys, fit.init(QUARTIC, keys), same, config, updates)
+    params, _, losses = fit.fit(QUARTIC, Box(1), keys, fit.init(QUARTIC, keys), same, config, updates)
 
     x, m, v, found = np.array([1.0, -2.0, 0.5, 3.0]), np.zeros(4), np.zeros(4), []
     for k in range(updates):
@@ -76,7 +78,7 @@ def test_only_rows_that_exist_are_drawn_all_equally_often():
     keys = seed_keys("fit", np.arange(seeds))
     # One row a step: its loss says which it was.
     config = FitConfig(updates=32, batch=1)
-    _, losses = fit.fit(DRAWN, Box(1), keys, fit.init(DRAWN, keys), rows, config, 32)
+    _, _, losses = fit.fit(DRAWN, Box(1), keys, fit.init(DRAWN, keys), rows, config, 32)
     drawn = np.asarray(losses)
     assert drawn.shape == (seeds, 32)
     counts = [(drawn == row).sum() for row in np.flatnonzero(there)]
@@ -94,7 +96,7 @@ def test_a_batch_is_as_many_rows_as_it_says():
     for batch in (4, 64):
         config = FitConfig(updates=32, batch=batch)
         keys = seed_keys("fit", seeds)
-        _, losses = fit.fit(DRAWN, Box(1), keys, fit.init(DRAWN, keys), rows, config, 32)
+        _, _, losses = fit.fit(DRAWN, Box(1), keys, fit.init(DRAWN, keys), rows, config, 32)
         spread[batch] = np.asarray(losses).std()
         assert abs(spread[batch] - obs.std() / np.sqrt(batch)) < 0.1 * spread[batch]
 
@@ -135,7 +137,7 @@ def test_the_normaliser_is_filled_before_the_first_step_and_left_alone():
     module = registry.load("heads", "mse")
     head = module._head(Box(3), Box(1), module.Config(width=4, depth=1))
     keys = seed_keys("fit", (0,))
-    params, losses = fit.fit(
+    params, _, losses = fit.fit(
         head, Box(3), keys, fit.init(head, keys), rows, FitConfig(updates=40, batch=64, learning_rate=0.05), 40
     )
     there = x[w > 0].astype(np.float64)
@@ -263,7 +265,7 @@ def test_softmax_heads_are_trained_by_cross_entropy_and_deploy_the_likeliest():
     keys = seed_keys("fit", (0,))
     config = FitConfig(updates=600, batch=256, learning_rate=0.05)
     rows = _data(np.zeros(len(obs)), obs, action)
-    params, _ = fit.fit(head, task.env.obs, keys, fit.init(head, keys), rows, config, 600)
+    params = fit.fit(head, task.env.obs, keys, fit.init(head, keys), rows, config, 600).params
     one = jax.tree.map(lambda leaf: leaf[0], params)
     many = jax.random.split(keys[0], 4000)
     entropy = 0.0
@@ -284,7 +286,8 @@ def test_softmax_heads_are_trained_by_cross_entropy_and_deploy_the_likeliest():
 
 def test_gaussian_is_a_normal_density_around_the_deployed_action():
     module = registry.load("heads", "gaussian")
-    head = module._head(Box(3), Box(2, -5.0, 5.0), module.Config(width=8, depth=1))
+    space, config = Box(2, -5.0, 5.0), module.Config(width=8, depth=1)
+    head, plain = module._head(Box(3), space, config), module._head(Box(3), space, dataclasses.replace(config, beta=0.0))
     keys = seed_keys("fit", np.arange(3))
     for s, x in enumerate(np.array([[0.1, -0.4, 2.0], [1.0, 1.0, 1.0], [-2.0, 0.3, 0.0]], np.float32)):
         params = head.init(keys[s])
@@ -303,4 +306,8 @@ def test_gaussian_is_a_normal_density_around_the_deployed_action():
         for a in ([0.0, 0.0], [1.5, -0.5], [-3.0, 2.0]):
             want = laws.norm(mean, sd).logpdf(a).sum()
             np.testing.assert_allclose(log_prob(a), want, rtol=1e-3)
-            np.testing.assert_allclose(head.loss(params, np.int32(0), x, np.asarray(a, np.float32)), -want, rtol=1e-3)
+            # Trained in units of half the range, 5: plain likelihood, or every term weighted by its own width.
+            each = laws.norm(mean / 5, sd / 5).logpdf(np.array(a) / 5)
+            for h, weight in ((plain, 1.0), (head, sd / 5)):
+                loss = h.loss(params, np.int32(0), x, np.asarray(a, np.float32))
+                np.testing.assert_allclose(loss, -(each * weight).sum(), rtol=1e-3, atol=1e-4)

@@ -1,7 +1,5 @@
 """What the lab means: which rows are fitted, what the ledger counts (found again by replaying), demonstrations that all share."""
 
-import contextlib
-
 import jax
 import numpy as np
 import pytest
@@ -16,9 +14,9 @@ from ilbench.rollout import mixed, seed_keys
 SEEDS = (0, 1, 2)
 
 
-def _spy(task, head="linear", budget=10**6, seeds=SEEDS, **settings):
+def _spy(task, head="linear", budget=10**6, seeds=SEEDS, fit_config=FitConfig(), **settings):  # noqa: B008  frozen
     module = registry.load("heads", head)
-    return Spy(task, module.make(task, module.Config()), seeds, budget, FitConfig(), **settings)
+    return Spy(task, module.make(task, module.Config()), seeds, budget, fit_config, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -51,21 +49,68 @@ def test_the_ledger_counts_labels_revealed_and_steps_lived(fallen):
     assert len(set(lab.ledger.labels.tolist())) > 1  # every seed pays for itself
 
 
-def test_each_collection_is_of_fresh_episodes_whatever_they_are_cut_into(fallen):
+def test_each_collection_is_of_fresh_episodes(fallen):
     _, parts = fallen
     starts = np.concatenate([x.obs[:, :, 0, 0] for x in parts], axis=1)
     assert len(np.unique(starts)) == starts.size == 30
-    whole, cut = (_spy(toys.counter(), unit=unit) for unit in (0, 5))
+    lab = _spy(toys.counter())
     policy = toys.constant(np.tile(np.float32([[[0.5, 0.25]]]), (3, 1, 1)))
-    behaviour = mixed(whole.task.env.action, 8, reveal=0.5)
-    for lab, counts in ((whole, (10,)), (cut, (5, 5)), (cut, (3,))):
-        again = concatenate([lab.collect(n, behaviour, policy) for n in counts])
-        assert again.obs.shape[1] == sum(counts)
-        if counts != (3,):
-            np.testing.assert_array_equal(again.obs[:, :, 0, 0], starts)
-            np.testing.assert_array_equal(again.revealed, concatenate(parts).revealed)
-        else:
-            assert not np.isin(again.obs[:, :, 0, 0], starts).any()
+    # A call's episodes are its own, however many of them there are.
+    for part, count in zip(parts, (2, 5), strict=True):
+        again = lab.collect(count, mixed(lab.task.env.action, 8, reveal=0.5), policy)
+        np.testing.assert_array_equal(again.obs, part.obs[:, :count])
+        np.testing.assert_array_equal(again.revealed, part.revealed[:, :count])
+
+
+def test_labels_are_bought_to_the_last_one_whatever_falls_do():
+    """Episodes live 4 to 6 of 8 steps: every seed gets exactly its labels, and nothing of what was rolled beyond."""
+    policy = toys.constant(np.tile(np.float32([[[0.5, 0.25]]]), (3, 1, 1)))
+    whole = _spy(toys.counter()).collect(12, mixed(toys.counter().env.action, 8), policy)
+    lab = _spy(toys.counter(), budget=50)
+    wanted = np.array([17, 1, 30])
+    made = lab.collect(labels=wanted, behaviour=mixed(lab.task.env.action, 8), policy=policy)
+    np.testing.assert_array_equal(lab.ledger.labels, wanted)
+    np.testing.assert_array_equal(lab.ledger.env_steps, wanted)
+    for s, count in enumerate(wanted):
+        first = toys.labelled(whole, s)
+        toys.same_rows(toys.labelled(made, s), type(first)(*(x[:count] for x in first)))
+        assert made.alive[s].sum() == count
+        assert not made.label[s][~made.revealed[s]].any()
+    np.testing.assert_array_equal(lab.remaining, 50 - wanted)
+    data = rows(made, 50)
+    assert np.shape(data.obs) == (3, 50, 3)
+    for s in range(3):
+        toys.same_rows(toys.existing(data, s), toys.labelled(made, s))
+    with pytest.raises(ValueError, match="do not fit into 29"):
+        rows(made, 29)
+
+
+def test_an_experts_executed_action_is_a_label_and_control_is_counted():
+    lab = _spy(toys.counter(stop=8))
+    made = lab.collect(6, mixed(lab.task.env.action, 8, beta=0.5, reveal=0.0), toys.constant(np.zeros((3, 1, 2), np.float32)))
+    acts = made.actor == 1
+    np.testing.assert_array_equal(lab.ledger.labels, acts.sum((1, 2)))
+    changes = acts[:, :, 1:] != acts[:, :, :-1]
+    np.testing.assert_array_equal(lab.ledger.switches, changes.sum((1, 2)))
+    np.testing.assert_array_equal(lab.ledger.takeovers, (changes & acts[:, :, 1:]).sum((1, 2)))
+    after = [sum(acts[s, n, t] and not acts[s, n, :t].all() for n in range(6) for t in range(8)) for s in range(3)]
+    np.testing.assert_array_equal(lab.ledger.takeover_steps, after)
+    assert 0 < lab.ledger.takeovers.min() < lab.ledger.takeover_steps.min()
+    alone = _spy(toys.counter(stop=8))
+    alone.demonstrate(2)
+    assert [x.sum() for x in (alone.ledger.takeovers, alone.ledger.takeover_steps, alone.ledger.switches)] == [0, 0, 0]
+
+
+def test_an_algorithm_cannot_change_what_the_cell_gave_it_or_what_was_counted():
+    lab = _spy(toys.counter(), budget=20)
+    for name in ("budget", "seeds", "task", "head", "fit_config", "_ledger"):
+        with pytest.raises(AttributeError, match="belongs to the cell"):
+            setattr(lab, name, 10**9)
+    lab.ledger.labels[:] = -100
+    lab.demonstrate()
+    assert lab.ledger.labels.tolist() == [20] * 3
+    with pytest.raises(ValueError, match="spent"):
+        lab.demonstrate(1)
 
 
 def test_demonstrations_are_the_experts_and_the_same_for_every_algorithm():
@@ -96,11 +141,13 @@ def test_labels_beyond_the_budget_are_not_bought():
     assert lab.episodes == 2
     lab.demonstrate(2)
     policy = to_policy(lab.head, fit.init(lab.head, lab.keys("x")))
-    with contextlib.suppress(ValueError):  # refused, or given what is left
+    lab.collect(1, mixed(task.env.action, 10), policy)  # given what is left: half an episode
+    assert lab.ledger.labels.tolist() == [25] * 3
+    assert lab.demos()[-1].alive.sum(2).tolist() == [[5]] * 3
+    with pytest.raises(ValueError, match="25 of 25 are spent"):
         lab.collect(1, mixed(task.env.action, 10), policy)
-    assert lab.ledger.labels.tolist() in ([20] * 3, [25] * 3)
     with pytest.raises(ValueError, match="budget"):
-        _spy(task, budget=9).demonstrate(lab.episodes - 1)
+        _spy(task, budget=9).demonstrate(0)
 
 
 def _fallen_after(start, pushes):
@@ -122,17 +169,22 @@ def test_dagger_is_charged_for_the_steps_its_learner_lives_and_no_dead_step_is_f
     result, lab = toys.trained(
         task, "dagger", "mlp", budget, SEEDS, {"rounds": 3}, {"width": 4, "depth": 1}, updates=6, batch=8
     )
-    lived, last = np.zeros(3, int), lab.of("fit")[-1][0]
+    last = lab.of("fit")[-1][0]
     for demos in lab.demos():
         for s in range(3):
             for n in range(demos.alive.shape[1]):
-                length = _fallen_after(demos.obs[s, n, 0], demos.action[s, n])
-                np.testing.assert_array_equal(demos.alive[s, n], np.arange(40) < length)
-                lived[s] += length
-    assert any(not demos.alive.all() for demos in lab.demos())
-    np.testing.assert_array_equal(lab.ledger.env_steps, lived)
-    # Every step that is lived is labelled, until the budget is spent.
-    np.testing.assert_array_equal(lab.ledger.labels, np.minimum(lived, budget))
+                lived = int(demos.alive[s, n].sum())
+                np.testing.assert_array_equal(demos.alive[s, n], np.arange(40) < lived)
+                # Alive until it fell, or until the labels ran out: never beyond the fall.
+                assert lived <= _fallen_after(demos.obs[s, n, 0], demos.action[s, n])
+    fell = [
+        _fallen_after(d.obs[s, n, 0], d.action[s, n]) < 40
+        for d in lab.demos() for s in range(3) for n in range(d.alive.shape[1]) if d.alive[s, n].any()
+    ]  # fmt: skip
+    assert any(fell)
+    # Every step that is lived is labelled, and what falls leave over is spent on more episodes, to the last label.
+    np.testing.assert_array_equal(lab.ledger.env_steps, sum(d.alive.sum((1, 2)) for d in lab.demos()))
+    np.testing.assert_array_equal(lab.ledger.labels, [budget] * 3)
     np.testing.assert_array_equal(lab.ledger.labels, sum(d.revealed.sum((1, 2)) for d in lab.demos()))
     everything = {tuple(row) for d in lab.demos() for s in range(3) for row in toys.labelled(d, s).obs.tolist()}
     for s in range(3):
@@ -145,22 +197,22 @@ def test_dagger_is_charged_for_the_steps_its_learner_lives_and_no_dead_step_is_f
 
 def test_gradient_steps_are_counted_and_a_fit_is_of_the_seeds_own_rows():
     task = registry.task("double_integrator", 10)
-    lab = _spy(task, head="mse", seeds=(0, 1))
+    lab = _spy(task, head="mse", seeds=(0, 1), fit_config=FitConfig(updates=7, batch=4))
     data = rows(lab.demonstrate(2))
-    lab.fit_config = FitConfig(updates=7, batch=4)
     params, losses = lab.fit(data)
     assert lab.ledger.gradient_steps == 7
-    lab.fit(data, start=params)
+    lab.fit(data, start=params, stages=3)  # a method that fits in rounds takes them all in each
     assert lab.ledger.gradient_steps == 14
+    shared = _spy(task, head="mse", seeds=(0, 1), fit_config=FitConfig(updates=7, batch=4, equal_steps=True))
+    shared.fit(data, stages=3)
+    assert shared.ledger.gradient_steps == 2
     # With the seeds' rows exchanged, each seed's fit changes.
-    other = _spy(task, head="mse", seeds=(0, 1))
-    other.fit_config = lab.fit_config
+    other = _spy(task, head="mse", seeds=(0, 1), fit_config=lab.fit_config)
     swapped, _ = other.fit(type(data)(*(np.asarray(x)[::-1].copy() for x in data)))
     for a, b in zip(jax.tree.leaves(params["norm"]), jax.tree.leaves(swapped["norm"]), strict=True):
         np.testing.assert_array_equal(a, np.asarray(b)[::-1])
     assert np.isfinite(losses).all()
-    with_start = _spy(task, head="mse", seeds=(0, 1))
-    with_start.fit_config = FitConfig(updates=1, batch=4, learning_rate=1e-12)
+    with_start = _spy(task, head="mse", seeds=(0, 1), fit_config=FitConfig(updates=1, batch=4, learning_rate=1e-12))
     went_on, _ = with_start.fit(data, start=params)
     for a, b in zip(jax.tree.leaves(params["net"]), jax.tree.leaves(went_on["net"]), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)

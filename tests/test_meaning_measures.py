@@ -249,7 +249,7 @@ def test_a_cell_on_a_random_mdp_measures_what_dynamic_programming_says():
         assert abs(s["faultless"] - (1 - error) ** H) < 4 * np.sqrt(0.25 / n)
     assert made.references["random"]["mean"] == pytest.approx(chance)
     assert made.references["expert"]["mean"] == pytest.approx(best[-1])
-    assert (made.gradient_steps, made.outcomes[0].labels, made.outcomes[0].env_steps) == (0, 0, 0)
+    assert (made.gradient_steps, set(made.outcomes[0].spent.values())) == (0, {0})
 
 
 def test_errors_on_the_experts_states_and_on_ones_own_are_two_things():
