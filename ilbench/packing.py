@@ -85,8 +85,9 @@ def undo(path: str | pathlib.Path, suite: str) -> Done:
             raise StoreError(
                 f"{folder}: the pack stays beside the {moved} records that were restored{_named(problems)}"
             )
-        (folder / pack.RECORDS).unlink()
+        # Records last: as long as they are there, the command can be repeated.
         (folder / pack.ARRAYS).unlink(missing_ok=True)
+        (folder / pack.RECORDS).unlink()
     return Done(suite, len(inside.lines), moved, size, [])
 
 
@@ -185,18 +186,21 @@ def _remove(folder: pathlib.Path, entries: dict[str, _Entry]) -> None:
 
 
 def _restore(path: str | pathlib.Path, record: Record) -> int:
-    """Writes a packed record and its arrays as files, unless its file is there; 1 if it did."""
+    """Writes a packed record and its arrays as files, what is not there of them; 1 if the record was not."""
     final = store.record_path(path, record.suite, record.id)
-    if os.path.lexists(final):
-        return 0
+    there = os.path.lexists(final)
+    wanted = store.read_file(final) if there else record  # a file that won over the pack may have its arrays in it
     final.parent.mkdir(parents=True, exist_ok=True)
-    if record.sidecar is not None:
-        sidecar = final.with_name(store.sidecar_name(record))
-        files.write_atomic(sidecar, store.sidecar_bytes(path, record))
-    files.write_atomic(final, store.encode(record))
-    if store.read_file(final) != record or not store.sound(path, record.suite, record.id):
+    sidecar = final.with_name(store.sidecar_name(wanted))
+    if wanted.sidecar is not None and not os.path.lexists(sidecar):
+        files.write_atomic(sidecar, store.sidecar_bytes(path, wanted))
+    if wanted.sidecar is not None and hashlib.sha256(sidecar.read_bytes()).hexdigest() != wanted.sidecar:
+        raise StoreError(f"{sidecar}: not the arrays of its record, which the pack may have; move it away and repeat")
+    if not there:
+        files.write_atomic(final, store.encode(record))
+    if store.read_file(final) != wanted:
         raise StoreError(f"{final}: reads back otherwise than it was written")
-    return 1
+    return int(not there)
 
 
 def _size(folder: pathlib.Path) -> int:

@@ -11,6 +11,7 @@ import hashlib
 import importlib.metadata
 import json
 import math
+import operator
 import os
 import pathlib
 import platform
@@ -77,7 +78,8 @@ def neutral(default: Any) -> Any:
 
     Only for what leaves every number as it was at the default; anything else makes a new cell.
     """
-    return Field(default=default, exclude_if=lambda value: value == default)
+    # No Python code in the callback: an interrupt that arrives in one is swallowed, and the field would be spelled.
+    return Field(default=default, exclude_if=functools.partial(operator.eq, default))
 
 
 def _other_than_1(versions: dict[str, int]) -> dict[str, int]:

@@ -372,23 +372,32 @@ def write(
     folder, stamp = final.parents[2], uuid.uuid4().hex
     temporary = final.with_name(f".{record.id}.{stamp}")  # readers pass over dot files
     with _told(final):
-        final.parent.mkdir(parents=True, exist_ok=True)
-        if not files.inside(final.parent, folder):
-            raise StoreError(f"{final.parent} is a link that leads out of {folder}; put a folder in its place")
+        folder.mkdir(parents=True, exist_ok=True)
         try:
-            with files.locked(folder, shared=True):  # against packing, which removes files
+            with files.locked(folder, shared=True):  # against packing, which removes files and empty folders
+                final.parent.mkdir(parents=True, exist_ok=True)
+                if not files.inside(final.parent, folder):
+                    raise StoreError(f"{final.parent} is a link that leads out of {folder}; put a folder in its place")
                 there = None if replace or os.path.lexists(final) else _first(path, record)
                 if there is not None and _result(there) == _result(record):
                     return Written("same", folder / pack.RECORDS, there)
                 if sidecar is not None:  # same name, same content: replacing one is harmless
                     files.write_new(temporary, sidecar)
-                    os.replace(temporary, final.with_name(sidecar_name(record)))
+                    _set_sidecar(temporary, final.with_name(sidecar_name(record)), folder / "attempts")
                 files.write_new(temporary, data)
                 done = _put(path, record, temporary, data, replace)
                 files.sync_folder(final.parent)
             return done
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _set_sidecar(temporary: pathlib.Path, final: pathlib.Path, attempts: pathlib.Path) -> None:
+    """Moves arrays to their place; a folder, which cannot be replaced, is moved out of it first."""
+    if final.is_dir() and not final.is_symlink():
+        attempts.mkdir(exist_ok=True)
+        os.replace(final, attempts / f"{temporary.name[1:]}.folder")
+    os.replace(temporary, final)
 
 
 def _put(path: str | pathlib.Path, record: Record, temporary: pathlib.Path, data: bytes, replace: bool) -> Written:

@@ -9,7 +9,7 @@ from ilbench.records import cell_id
 from ilbench.report import checks, pages, source, speed
 
 RESULTS = pathlib.Path(__file__).parent.parent / "results"
-SUITES = sorted(p.parent.name for p in RESULTS.glob("*@*/records"))
+SUITES = store.suites(RESULTS)
 
 
 @pytest.mark.parametrize("suite", SUITES)
