@@ -96,6 +96,41 @@ def test_wrong_content_is_refused_with_what_was_found(tmp_path, content, said):
         read(tmp_path, content())
 
 
+@pytest.mark.parametrize("task", ["hopper@1", "inverted_pendulum@1"])
+def test_no_flipped_byte_is_accepted(tmp_path, monkeypatch, task):
+    """Neither in the header, whose every byte is tried, nor in the tensors, nor in the digest that is stated."""
+    monkeypatch.delenv(manifests.FOLDER_VARIABLE, raising=False)
+    content = manifests.find(task).read_bytes()
+    stated = manifests.find(task).with_suffix(".json").read_bytes()
+    monkeypatch.setenv(manifests.FOLDER_VARIABLE, str(tmp_path))
+    (obs, action), path, g = BARS[task][0], tmp_path / f"{task}.safetensors", np.random.default_rng(0)
+    header = 8 + int.from_bytes(content[:8], "little")
+    body = g.integers(header, len(content), 300)
+    path.with_suffix(".json").write_bytes(stated)
+    for place in (*range(header), *body):
+        flipped = bytearray(content)
+        flipped[place] ^= g.integers(1, 256)
+        path.write_bytes(flipped)
+        with pytest.raises(ValueError, match="refused expert weights"):
+            weights.load(task, obs_dim=obs, action_dim=action)
+    path.write_bytes(content)
+    assert weights.load(task, obs_dim=obs, action_dim=action)
+    digest = stated.index(b'"digest"') + 11
+    for place in range(digest, digest + 64):
+        flipped = bytearray(stated)
+        flipped[place] = b"01"[flipped[place] == 48]
+        path.with_suffix(".json").write_bytes(flipped)
+        with pytest.raises(ValueError, match=r"refused expert weights.*expert train"):
+            weights.load(task, obs_dim=obs, action_dim=action)
+    for content in (b"[]", b"{", b"\xff", b" " * (manifests.MAX_MANIFEST + 1)):
+        path.with_suffix(".json").write_bytes(content)
+        with pytest.raises(ValueError, match="refused expert weights"):
+            weights.load(task, obs_dim=obs, action_dim=action)
+    path.with_suffix(".json").unlink()
+    with pytest.raises(FileNotFoundError, match="no manifest"):
+        weights.load(task, obs_dim=obs, action_dim=action)
+
+
 def test_a_file_above_the_cap_is_refused_before_it_is_read(tmp_path):
     path = tmp_path / f"{TASK}.safetensors"
     with path.open("wb") as stream:

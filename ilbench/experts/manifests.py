@@ -12,6 +12,7 @@ import re
 from typing import Any
 
 FORMAT = "ilbench-expert-1"
+MAX_MANIFEST = 1 << 20  # bytes; one takes some 10,000
 SHIPPED = pathlib.Path(__file__).parent / "data"
 FOLDER_VARIABLE = "ILBENCH_EXPERTS"
 
@@ -60,9 +61,15 @@ def manifest(task: str) -> dict[str, Any]:
     path = find(task).with_suffix(".json")
     if not path.is_file():
         raise FileNotFoundError(f"the expert {task!r} has no manifest {path.name} beside its weights; train it again")
-    stated = json.loads(path.read_text(encoding="utf-8"))
-    if stated.get("format") != FORMAT or stated.get("task") != task:
-        raise refuse(path, f"a manifest of {stated.get('task')!r}", f"one of {task!r} in format {FORMAT!r}")
+    try:
+        if (size := path.stat().st_size) > MAX_MANIFEST:
+            raise refuse(path, f"{size} bytes", f"at most {MAX_MANIFEST}")
+        stated = json.loads(path.read_bytes())
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise refuse(path, f"no JSON ({error})", "the manifest of an expert") from error
+    if not isinstance(stated, dict) or stated.get("format") != FORMAT or stated.get("task") != task:
+        of = stated.get("task") if isinstance(stated, dict) else None
+        raise refuse(path, f"a manifest of {of!r}", f"one of {task!r} in format {FORMAT!r}")
     return stated
 
 

@@ -31,6 +31,7 @@ from ilbench.types import Array, Box, Policy, PyTree, Task
 HIDDEN = (64, 64)
 MAX_BYTES = 4 << 20  # a 512 x 512 network is 1.2 MB; anything above is not one of ours
 MAX_WIDTH, MAX_LAYERS = 512, 4
+HEADER = {"format", "task", "hidden"}  # what a file says of itself beside its tensors
 
 
 # -------------------------------------------------------------------------------------------- the policy
@@ -109,6 +110,12 @@ def _header(path: pathlib.Path, content: bytes) -> dict[str, Any]:
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
         given = metadata.get("format") if isinstance(metadata, dict) else metadata
         raise refuse(path, f"format {given!r}", f"format {FORMAT!r}")
+    # The digest is over the tensors. With one way to write what the header says, no byte of it is free either.
+    text, padding = json.dumps(header, separators=(",", ":")).encode(), length % 8
+    if padding or content[8 : 8 + length] != text.ljust(length) or length - len(text) > 7 or set(metadata) != HEADER:
+        raise refuse(
+            path, "a header with bytes that say nothing, or something else", f"{', '.join(sorted(HEADER))} and tensors"
+        )
     return metadata
 
 
@@ -160,8 +167,17 @@ def read(path: pathlib.Path, task: str, *, obs_dim: int, action_dim: int) -> PyT
 
 
 def load(task: str, *, obs_dim: int, action_dim: int) -> PyTree:
-    """Parameters of the expert of `task` ("hopper@1"); FileNotFoundError if missing, ValueError if not sound."""
-    return read(find(task), task, obs_dim=obs_dim, action_dim=action_dim)
+    """Parameters of the expert of `task` ("hopper@1"), every byte as its manifest says.
+
+    FileNotFoundError if weights or manifest are missing, ValueError if they are not sound or not of each other.
+    """
+    path = find(task)
+    params, stated = read(path, task, obs_dim=obs_dim, action_dim=action_dim), manifest(task).get("digest")
+    found = digest(params)
+    if found != stated:
+        repair = f"restore both files, or train it again: ilbench expert train {task.rpartition('@')[0]}"
+        raise refuse(path, f"the digest {found[:12]}", f"{str(stated)[:12]}, which its manifest states; {repair}")
+    return params
 
 
 def references(task: Task) -> dict[str, dict[str, Any]] | None:
