@@ -2,16 +2,18 @@
 
 import dataclasses
 import json
+import shutil
 
 import jax
 import numpy as np
 import pytest
 from scipy import stats
 
-from ilbench import bounded, certify, coupling, policies, registry, runner, store
+from ilbench import bounded, certify, coupling, packing, policies, records, registry, runner, store
 from ilbench.evidence import Protocol
 from ilbench.exact import closed_forms
 from ilbench.plan import Block, Suite
+from ilbench.render import show
 from ilbench.types import Policy
 
 R, N, H = 2000, 64, 50
@@ -219,3 +221,44 @@ def test_a_record_must_fit_what_is_asked(saved):
     other = record.model_copy(update={"cell": cell})
     with pytest.raises(ValueError, match="expert of gridworld@1 has changed"):
         policies.read(other, saved[2])
+
+
+def test_a_record_is_read_only_if_it_is_the_one_asked_for(saved, tmp_path):
+    """B's content in A's file certifies nothing, by file and by id, for certify and render alike."""
+    folder, record, _ = saved
+    results = tmp_path / "results"
+    shutil.copytree(folder, results)
+    path = store.record_path(results, record.suite, record.id)
+    other = records.make_record(record.cell.model_copy(update={"seed": 4}), record.suite, **{
+        name: getattr(record, name) for name in ("status", "scores", "episodes", "references", "cost", "sidecar")
+    })  # fmt: skip
+    b = store.write(results, other.model_copy(update={"scores": {}})).path
+    content = path.read_bytes()
+    moved = tmp_path / f"{record.id}.json"
+    moved.write_bytes(content)
+    raw = json.loads(content)
+    for change, says in (
+        (lambda: path.write_bytes(b.read_bytes()), f"holds the record {other.id}"),
+        (lambda: path.write_text(json.dumps(raw | {"cell": raw["cell"] | {"seed": 5}})), "not that of the cell"),
+        (lambda: path.write_text(json.dumps(raw | {"status": "ok", "scores": {"score": 1.0}})), "own hash"),
+        (lambda: path.write_bytes(b"{"), "truncated"),
+    ):
+        change()
+        for name in (str(path), record.id):
+            for read in (certify.main_rows, show.make):
+                with pytest.raises((ValueError, store.StoreError), match=says):
+                    read("gridworld" if read is certify.main_rows else "cartpole", name, results=str(results))
+    with pytest.raises(ValueError, match="lies in no folder of records"):
+        certify.main_rows("gridworld", str(moved))
+
+
+def test_a_packed_policy_is_read_back(saved, tmp_path):
+    folder, record, arrays = saved
+    results = tmp_path / "results"
+    shutil.copytree(folder, results)
+    packing.do(results, record.suite)
+    found = policies.find(record.id[:8], "gridworld", results=str(results))
+    loaded = policies.build(found)
+    assert found[0] == record
+    assert np.array_equal(loaded.policy.params["counts"], arrays["policy/counts"][None])
+    assert store.sound(results, record.suite, record.id, policy=True)
