@@ -96,6 +96,22 @@ def test_a_suite_may_lie_elsewhere(tmp_path):
     assert stored(tmp_path / "results", seed=8).outcome == "written"
 
 
+def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    out, other = stored(tmp_path), stored(tmp_path, seed=8)
+    real = pathlib.Path.iterdir
+
+    def refuse(self):
+        if self.name == other.path.parent.name:
+            raise PermissionError(13, "Permission denied")
+        return real(self)
+
+    assert out.path.parent != other.path.parent
+    monkeypatch.setattr(pathlib.Path, "iterdir", refuse)
+    found, (problem,) = store.read_all(tmp_path)
+    assert found == [out.record]
+    assert problem == (str(other.path.parent), "cannot be read: Permission denied")
+
+
 @pytest.mark.parametrize("what", ["record", "sidecar"])
 @pytest.mark.parametrize("kind", ["link out", "link to nothing", "pipe", "socket", "folder", "huge"])
 def test_only_regular_files_of_a_size_are_read(tmp_path, what, kind):
