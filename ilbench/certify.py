@@ -221,20 +221,22 @@ def main_rows(
     horizon: int | None = None,
     seed: int = 0,
     changes: Mapping[str, Any] | None = None,
+    suite: str | None = None,
 ) -> Certificate:
     """What `ilbench theory certify TASK POLICY` shows. POLICY: `bc:20`, `bc/mlp:20`, a record id, or its JSON file.
 
-    `bc:20` trains now, with `seed` and `changes` ({"fit.updates": 5000}), where sigma is given on demonstrations of the
-    smoothed expert; a saved policy is taken as it is.
+    `bc:20` trains now, with the settings of `suite` (by default of the first that runs it on the task), `seed` and `changes`
+    ({"fit.updates": 5000}), where sigma is given on demonstrations of the smoothed expert; a saved policy is taken as it is.
     Raises ValueError (UnknownName with the closest match) or StoreError, before any compute where that is possible.
     """
     from ilbench import plan, policies
 
     plan.check_seeds((seed,))
-    found = policies.find(policy, task, results=results, seed=seed, horizon=horizon, changes=changes)
+    found = policies.find(policy, task, results=results, seed=seed, horizon=horizon, changes=changes, suite=suite)
     check(policies.task_of(found), sigma, episodes)
     loaded: Loaded = policies.build(found, sigma=sigma)
-    return certify(loaded.task, loaded.policy, sigma=sigma, episodes=episodes, deploy=deploy, label=loaded.source)
+    made = certify(loaded.task, loaded.policy, sigma=sigma, episodes=episodes, deploy=deploy, label=loaded.source)
+    return dataclasses.replace(made, notes=(*loaded.told, *made.notes))
 
 
 # --------------------------------------------------------------------------------------------- text

@@ -1,4 +1,4 @@
-"""What `ilbench render` writes: a page that asks for nothing, the rollout's own first mistake, a GIF in real time."""
+"""What `ilbench render` writes: a page that asks for nothing, where the learner leaves the expert, a GIF in real time."""
 
 import dataclasses
 import json
@@ -6,6 +6,7 @@ import re
 import sys
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -62,6 +63,41 @@ def test_a_known_first_mistake_is_marked_in_seconds():
     assert _film("pendulum", lambda t: t.expert, 20)[2].mistake is None
 
 
+def _push(params, key, t, memory, obs):
+    memory, action = params["expert"].act(params["expert"].params, key, t, memory, obs)
+    return memory, jnp.where(t >= params["since"], jnp.int32(1), action)
+
+
+def test_leaving_the_experts_states_is_no_first_mistake():
+    """States change some steps after a push begins; a learner whose actions are off while its states stay near leaves nothing."""
+    pushing = {"since": np.int32(7)}
+    _, played, film = _film("cartpole", lambda t: Policy({**pushing, "expert": t.expert}, t.expert.init, _push), 60)
+    assert 7 <= film.mistake < film.left < film.fallen[1]
+    np.testing.assert_array_equal(played.obs[0, :8], played.obs[1, :8])
+    far = episode.distances(played)
+    assert far[:8].max() < 1e-6
+    assert far[film.left] > episode.FAR >= far[: film.left].max()
+    assert html.data(film)["left"] == pytest.approx(film.left * film.dt)
+    _, _, near = _film("pendulum", lambda t: _drifting(t, 0.6, 0), 60)
+    assert (near.mistake, near.left) == (0, None)
+    _, _, expert = _film("pendulum", lambda t: t.expert, 60)
+    assert (expert.mistake, expert.left) == (None, None)
+
+
+def test_distances_are_those_of_all_pairs():
+    rng = np.random.default_rng(0)
+    seen, own = (n + np.array([0, 0, 2]) for n in (rng.normal(size=(50, 3)) * [1, 5, 0], rng.normal(size=(9, 3))))
+    own[4, 1] = np.nan  # physics that blew up is nowhere near
+    played = episode.Played(None, None, None, np.ones((2, 9), bool), np.stack([own, own]), seen)
+    scale = np.array([seen[:, 0].std(), seen[:, 1].std(), 1.0])  # what never varies is not blown up
+    expected = np.sqrt((((own[:, None] - seen) / scale) ** 2).mean(-1)).min(1)
+    np.testing.assert_allclose(np.delete(episode.distances(played), 4), np.delete(expected, 4), rtol=1e-6)
+    assert episode.distances(played)[4] == np.inf
+    assert episode.left_at(played._replace(obs=np.stack([seen[:9], seen[:9]]))) is None
+    fallen = played._replace(obs=np.stack([seen[:9], seen[:9]]), alive=np.arange(18).reshape(2, 9) < 14)
+    assert episode.left_at(fallen) == 5
+
+
 def test_page_is_one_file_that_asks_for_nothing():
     _, _, film = _film("cartpole", lambda t: references.random_policy(t.env.action), 1500)
     text = html.page(film)
@@ -75,7 +111,7 @@ def test_page_is_one_file_that_asks_for_nothing():
 
 
 def test_gif_opens_with_every_frame_and_runs_in_real_time(tmp_path):
-    _, _, film = _film("pendulum_wall", lambda t: _drifting(t, 2.0, 3), 25)
+    _, _, film = _film("cartpole", lambda t: references.random_policy(t.env.action), 60)
     frames = gif.save(film, tmp_path / "x.gif")
     spent = 0
     with Image.open(tmp_path / "x.gif") as image:
@@ -84,8 +120,9 @@ def test_gif_opens_with_every_frame_and_runs_in_real_time(tmp_path):
             image.seek(k)
             spent += image.info["duration"]
     assert spent == pytest.approx(1000 * film.seconds(film.horizon), abs=10)
-    # The mistake is on the picture: red where there was none before it.
-    red = [int((np.abs(np.asarray(gif.frame(film, k)) - np.array([200, 16, 46])).max(-1) < 30).sum()) for k in (2, 3)]
+    # Where it leaves the expert is on the picture: red where there was none before it.
+    around = film.left - 1, film.left
+    red = [int((np.abs(np.asarray(gif.frame(film, k)) - np.array([200, 16, 46])).max(-1) < 30).sum()) for k in around]
     assert red[1] > red[0] + 500
 
 
@@ -114,6 +151,9 @@ BAD = {
     "render cartpole random --out no/such/x.html": "no folder",
     "render cartpole random --gif x.png": ".gif",
     "render brax:hoper/spring expert": "hopper",
+    "render cartpole random --suite quick": "--suite quick needs ALGORITHM:EPISODES",
+    "render cartpole bc:6 --suite smoke": "suite smoke does not run bc on cartpole; suites that do: quick",
+    "render cartpole bc:6 --suite quik": "quick",
 }
 
 
@@ -140,4 +180,6 @@ def test_command_writes_and_says_where(monkeypatch, capsys, tmp_path):
     done = json.loads(capsys.readouterr().out)
     assert stop.value.code == 0
     assert {p.name for p in tmp_path.iterdir()} == {"cartpole.html", "seen.gif"} == {done["html"], done["gif"]}
-    assert done["first_mistake_s"] == pytest.approx(done["first_mistake_step"] * done["dt_s"])
+    for what in ("first_mistake", "left_expert"):
+        assert done[f"{what}_s"] == pytest.approx(done[f"{what}_step"] * done["dt_s"])
+    assert done["left_expert_step"] > done["first_mistake_step"]

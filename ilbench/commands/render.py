@@ -13,7 +13,7 @@ from ilbench.commands.output import emit
 class Render:
     """See it: an episode of expert and learner from the same start, as a page that plays offline and as a GIF.
 
-    The moment of the learner's first mistake is marked on the timeline and on the picture. Brax robots, cartpole, pendulum.
+    Where the learner leaves the expert's states is marked on the timeline and on the picture. Brax robots, cartpole, pendulum.
     """
 
     task: Positional[str]
@@ -32,6 +32,8 @@ class Render:
     """Which of the seed's evaluation episodes; of a mixture, which iterate."""
     set: UseAppendAction[tuple[str, ...]] = ()
     """Settings of a policy trained now, e.g. --set fit.updates=2000."""
+    suite: str | None = None
+    """Suite whose settings a policy trained now has; default: the first that runs its algorithm on the task."""
     results: str | None = None
     """Folder of records; default: runs/ if it holds them, else results/."""
     quiet: bool = False
@@ -58,6 +60,7 @@ class Render:
             number=self.episode,
             results=self.results,
             changes=plan.parse_set(self.set),
+            suite=self.suite,
         )
         emit(self.json, done, lambda: print(show.text(done)))
         return 0

@@ -41,6 +41,8 @@ class Theory:
     """certify: seed of demonstrations and of a policy trained now."""
     set: UseAppendAction[tuple[str, ...]] = ()
     """certify: settings of a policy trained now, e.g. --set fit.updates=2000."""
+    suite: str | None = None
+    """certify: suite whose settings a policy trained now has; default: the first that runs its algorithm on the task."""
     results: str | None = None
     """Folder of records; default: runs/ if it holds them, else results/."""
     write: bool = False
@@ -111,6 +113,7 @@ class Theory:
             horizon=self.horizon,
             seed=self.seed,
             changes=plan.parse_set(self.set),
+            suite=self.suite,
         )
         emit(self.json, certificate.as_json(), lambda: print(certificate.text()))
         return 3 if certificate.exceeded else 0

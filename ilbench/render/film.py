@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ilbench.render.camera import Camera, fit
-from ilbench.render.episode import Played, fallen_at, first_mistake
+from ilbench.render.episode import Played, fallen_at, first_mistake, left_at
 from ilbench.render.geometry import Scene
 from ilbench.types import Task
 
@@ -29,7 +29,9 @@ class Film:
     returns: np.ndarray  # `[2, H + 1]` the sum of rewards before each state
     error: np.ndarray  # `[H]` the learner's imitation error
     fallen: tuple[int | None, int | None]  # the first state that is terminal
+    left: int | None  # the learner's first state that is none of the expert's, or the first after its fall
     mistake: int | None  # the learner's first step with error > delta, or the first after its fall
+    told: tuple[str, ...] = ()  # how the learner was trained, and what the board says of such policies
 
     @property
     def dt(self) -> float:
@@ -48,7 +50,7 @@ def _finite(x: np.ndarray) -> np.ndarray:
     return np.nan_to_num(np.stack([side[index] for side, index in zip(x, last, strict=True)]))
 
 
-def film(task: Task, scene: Scene, played: Played, policy: str) -> Film:
+def film(task: Task, scene: Scene, played: Played, policy: str, told: tuple[str, ...] = ()) -> Film:
     """The Film of two episodes."""
     pos, quat = (_finite(np.asarray(x, np.float64)) for x in played.pose)
     returns = np.concatenate([np.zeros((2, 1)), np.cumsum(played.reward.astype(np.float64), axis=1)], axis=1)
@@ -64,5 +66,7 @@ def film(task: Task, scene: Scene, played: Played, policy: str) -> Film:
         returns=returns,
         error=played.error[1],
         fallen=(fallen_at(played.alive[0]), fallen_at(played.alive[1])),
+        left=left_at(played),
         mistake=first_mistake(task, played),
+        told=told,
     )

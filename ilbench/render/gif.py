@@ -139,9 +139,9 @@ def _view(film: Film, who: int, step: int, font: Any) -> Image.Image:
     view = _View(film, ImageDraw.Draw(image), font, cam.target(film.scene, pos))
     if film.scene.floor:
         view.floor()
-    wrong = who == 1 and film.mistake is not None and step >= film.mistake
+    wrong = who == 1 and film.left is not None and step >= film.left
     if wrong:
-        at = film.mistake
+        at = film.left
         view.robot(film.pos[1, at], film.quat[1, at], dict.fromkeys(("body", "tip"), SHADOW), shadow=True)
     view.robot(pos, quat, {**COMMON, **BODY[who]}, shadow=False)
     edge = WRONG if wrong else "#cfd6de"
@@ -167,12 +167,12 @@ def _timeline(film: Film, pen: ImageDraw.ImageDraw, step: int, font: Any) -> Non
     if fallen is not None:
         pen.rectangle((at(fallen), high, right, low), fill="#f6d5d9")
     taken = -1000.0
-    for state, what in ((film.mistake, "first mistake"), (fallen, "fell")):
+    for state, what in ((film.left, "leaves the expert's states"), (fallen, "fell")):
         if state is None:
             continue
         x = at(state)
         pen.line((x, high - 30, x, low), fill=WRONG, width=2 * TWICE)
-        if x - taken > 90 * TWICE:  # else the words below the view must do
+        if x - taken > 150 * TWICE:  # else the words below the view must do
             anchor, shift = ("rb", -4 * TWICE) if x > (left + right) / 2 else ("lb", 4 * TWICE)
             pen.text((x + shift, high - 9), what, fill=WRONG, font=font, anchor=anchor)
             taken = x
@@ -190,8 +190,8 @@ def _said(film: Film, who: int, step: int) -> tuple[str, str]:
     if film.scene.follow is not None:
         plain += f", x = {film.pos[who, step, film.scene.follow, 0]:.2f} m"
     marks, fallen = [], film.fallen[who]
-    if who == 1 and film.mistake is not None and step >= film.mistake:
-        marks.append(f"first mistake {film.seconds(film.mistake):.2f} s")
+    if who == 1 and film.left is not None and step >= film.left:
+        marks.append(f"left the expert {film.seconds(film.left):.2f} s")
     if fallen is not None and step >= fallen:
         marks.append(f"fell {film.seconds(fallen):.2f} s")
     return plain, ", ".join(marks)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ilbench.render.episode import FAR, SEEN
 from ilbench.render.film import FRAMES, Film
 
 DIGITS = 3
@@ -58,10 +59,10 @@ PAGE = """<!doctype html>
   <label>speed <select id="speed"><option value="0.1">0.1</option><option value="0.25">0.25</option>
     <option value="0.5">0.5</option><option value="1" selected>1</option><option value="2">2</option>
     <option value="4">4</option></select></label>
-  <button id="first">To the first mistake</button>
+  <button id="first">To where it leaves the expert</button>
   <span id="time"></span>
 </div>
-<p class="note">Both start from the same state. @NOTE@ Space plays and pauses, the arrow keys step, the timeline can be dragged.</p>
+@TOLD@<p class="note">Both start from the same state. @NOTE@ Space plays and pauses, the arrow keys step, the timeline can be dragged.</p>
 <script type="application/json" id="data">@DATA@</script>
 <script>
 @PLAYER@
@@ -109,12 +110,13 @@ def data(film: Film) -> dict[str, Any]:
         for s in film.scene.shapes
     ]
     ghost = None
-    if film.mistake is not None:
-        ghost = np.concatenate([film.pos[1, film.mistake], film.quat[1, film.mistake]], axis=-1).ravel().tolist()
+    if film.left is not None:
+        ghost = np.concatenate([film.pos[1, film.left], film.quat[1, film.left]], axis=-1).ravel().tolist()
     return {
         "dt": round(film.dt * every, 6),
         "end": film.seconds(film.horizon),
         "delta": round(film.delta, 6),
+        "left": film.seconds(film.left),
         "mistake": film.seconds(film.mistake),
         "ghost": None if ghost is None else _rounded(ghost),
         "errors": _errors(film, kept),
@@ -134,9 +136,13 @@ def data(film: Film) -> dict[str, Any]:
 
 
 def note(film: Film) -> str:
-    """What counts as a mistake, in words."""
+    """What is marked, in words."""
     what = "any action but the expert's" if film.delta == 0 else f"an action more than {film.delta:g} from the expert's"
-    return f"A mistake is {what} at the learner's own state, and every step after a fall."
+    when = "" if film.mistake is None else f" (the first: {film.seconds(film.mistake):.2f} s)"
+    return (
+        f"The learner leaves the expert's states where it is farther than {FAR:g} sd (root mean square over features) from every "
+        f"state of {SEEN} expert episodes, or falls. A mistake is {what} at the learner's own state, and every step after a fall{when}."
+    )
 
 
 def page(film: Film) -> str:
@@ -147,6 +153,7 @@ def page(film: Film) -> str:
         "TITLE": html.escape(f"{film.task}, {film.horizon} steps of {film.dt:g} s"),
         "POLICY": html.escape(film.policy),
         "NOTE": html.escape(note(film)),
+        "TOLD": "".join(f'<p class="note">{html.escape(line)}</p>\n' for line in film.told),
         "PLAYER": player,
         "DATA": plain,
     }

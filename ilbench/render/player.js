@@ -133,7 +133,7 @@ function show(side) {
   const frame = frameAt(time), pose = side.poses[Math.min(frame, side.poses.length - 1)];
   const [g, width, height] = sheet(side.view), look = lookAt(pose), see = lens(width, height, look);
   if (film.floor) floor(g, width, height, see, look);
-  const wrong = side.who === 1 && reached(film.mistake);
+  const wrong = side.who === 1 && reached(film.left);
   if (wrong) {
     robot(g, see, film.ghost, (s) => (s.link < 0 || s.role === "target" ? null : [colours.shadow, null]));
   }
@@ -145,7 +145,7 @@ function show(side) {
   if (film.follow !== null) words.push("x = " + link(pose, film.follow)[0][0].toFixed(2) + " m");
   side.said.textContent = words.join(", ");
   const marks = [];
-  if (wrong) marks.push("first mistake at t = " + film.mistake.toFixed(2) + " s (red shadow)");
+  if (wrong) marks.push("left the expert's states at t = " + film.left.toFixed(2) + " s (red shadow)");
   if (reached(side.fell)) marks.push("fell at t = " + side.fell.toFixed(2) + " s");
   if (marks.length) {
     const b = document.createElement("b");
@@ -190,7 +190,7 @@ function timeline() {
     g.textAlign = i === 0 ? "left" : x > width - 30 ? "right" : "center";
     g.fillText(+(i * step).toFixed(3) + " s", i === 0 ? PAD : x > width - 30 ? width - PAD : x, BASE + 6);
   }
-  if (film.mistake !== null) label(g, width, film.mistake, "first mistake, " + film.mistake.toFixed(2) + " s", 9);
+  if (film.left !== null) label(g, width, film.left, "leaves the expert's states, " + film.left.toFixed(2) + " s", 9);
   if (fell !== null) label(g, width, fell, "fell, " + fell.toFixed(2) + " s", 27);
   const x = ahead(time, width);
   g.strokeStyle = g.fillStyle = colours.ink; g.lineWidth = 2;
@@ -228,9 +228,9 @@ function scrub(event) {
 $("play").onclick = () => play(!playing);
 $("back").onclick = () => move(-1);
 $("next").onclick = () => move(1);
-$("first").disabled = film.mistake === null;
-if (film.mistake === null) $("first").textContent = "No mistake";
-$("first").onclick = () => seek(film.mistake);
+$("first").disabled = film.left === null;
+if (film.left === null) $("first").textContent = "It stays with the expert";
+$("first").onclick = () => seek(film.left);
 $("line").onpointerdown = (event) => { $("line").setPointerCapture(event.pointerId); scrub(event); };
 $("line").onpointermove = (event) => { if (event.buttons) scrub(event); };
 $("line").setAttribute("aria-valuemax", film.end);

@@ -28,14 +28,14 @@ def _target(path: str | None, suffix: str) -> pathlib.Path | None:
     return target
 
 
-def _policy(found: Any, name: str, task: Task, number: int) -> tuple[Policy, str]:
-    """A plain policy and what to call it."""
+def _policy(found: Any, name: str, task: Task, number: int) -> tuple[Policy, str, tuple[str, ...]]:
+    """A plain policy, what to call it, and how it was trained."""
     if name == "expert":
-        return task.expert, "the expert itself"
+        return task.expert, "the expert itself", ()
     if name == "random":
-        return references.random_policy(task.env.action), "random, uniform over actions"
+        return references.random_policy(task.env.action), "random, uniform over actions", ()
     loaded = policies.build(found)
-    return episode.iterate(loaded.policy, number), loaded.source
+    return episode.iterate(loaded.policy, number), loaded.source, loaded.told
 
 
 def make(
@@ -47,6 +47,7 @@ def make(
     number: int = 0,
     results: str | None = None,
     changes: Mapping[str, Any] | None = None,
+    suite: str | None = None,
     say: Any = lambda text: None,
 ) -> Film:
     """The Film of evaluation episode `number` of `seed`; `policy` is `expert`, `random`, or what `policies.find` takes.
@@ -58,15 +59,17 @@ def make(
         raise ValueError(f"seed and episode count from 0, got {seed} and {number}")
     found = None
     if policy not in BUILTIN:
-        found = policies.find(policy, task, results=results, seed=seed, horizon=horizon, changes=changes)
-    elif changes:
-        raise ValueError(f"{policy} is not trained; settings such as {next(iter(changes))} need ALGORITHM:EPISODES")
+        found = policies.find(policy, task, results=results, seed=seed, horizon=horizon, changes=changes, suite=suite)
+    elif changes or suite is not None:
+        what = f"settings such as {next(iter(changes))}" if changes else f"--suite {suite}"
+        raise ValueError(f"{policy} is not trained; {what} need{'' if changes else 's'} ALGORITHM:EPISODES")
     made = registry.task(task, horizon) if found is None else policies.task_of(found)
-    say(f"{made.name}: {'training' if isinstance(found, policies.Plan) else 'reading'} {policy}")
-    learner, label = _policy(found, policy, made, number)
+    doing = f"training {policy}, {found.settings}" if isinstance(found, policies.Training) else f"reading {policy}"
+    say(f"{made.name}: {doing}")
+    learner, label, told = _policy(found, policy, made, number)
     say("playing expert and learner")
     scene = geometry.scene(made)
-    return film(made, scene, episode.play(made, learner, scene.pose, seed=seed, number=number), label)
+    return film(made, scene, episode.play(made, learner, scene.pose, seed=seed, number=number), label, told)
 
 
 def run(
@@ -89,8 +92,11 @@ def run(
     return {
         "task": made.task,
         "policy": made.policy,
+        "trained": list(made.told),
         "horizon": made.horizon,
         "dt_s": made.dt,
+        "left_expert_step": made.left,
+        "left_expert_s": made.seconds(made.left),
         "first_mistake_step": made.mistake,
         "first_mistake_s": made.seconds(made.mistake),
         "expert_fell_s": made.seconds(made.fallen[0]),
@@ -104,11 +110,12 @@ def run(
 
 def text(done: dict[str, Any]) -> str:
     """What is printed: what happened, and the written paths."""
-    mistake, fell = done["first_mistake_s"], done["learner_fell_s"]
-    seen = "no mistake" if mistake is None else f"first mistake at {mistake:.2f} s"
+    left, fell = done["left_expert_s"], done["learner_fell_s"]
+    seen = "stays among the expert's states" if left is None else f"leaves the expert's states at {left:.2f} s"
     lines = [
         f"{done['task']}, {done['policy']}: {seen}{'' if fell is None else f', fell at {fell:.2f} s'}; return "
         f"{done['learner_return']:.1f}, expert {done['expert_return']:.1f}",
+        *done["trained"],
         *(f"wrote {path}" for path in (done["html"], done["gif"]) if path is not None),
     ]
     return "\n".join(lines)
