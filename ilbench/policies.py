@@ -300,8 +300,8 @@ def _train(training: Training, sigma: float | None) -> Loaded:
     kind = f"{block.labels // task.horizon} demonstrations{'' if sigma is None else ' with the noise'}"
     if getattr(found.algorithm, "INSTRUMENT", False):
         kind = "dialled"
-    as_in = "" if training.suite is None else f" as in {training.suite}"
-    source = f"{block.algorithm}/{block.head}, {kind}, seed {block.seeds[0]}, trained now{as_in}"
+    how = "trained now" if training.suite is None else f"trained as in {training.suite}"
+    source = f"{block.algorithm}/{block.head}, {kind}, seed {block.seeds[0]}, {how}"
     said = board(training) if sigma is None else None
     return Loaded(policy, found.task, source, (training.settings, *([said] if said else [])))
 

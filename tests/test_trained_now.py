@@ -90,7 +90,7 @@ def test_render_says_how_it_was_trained(tmp_path, monkeypatch, capsys):
         assert "settings of quick@" in told[0]
         assert "this is seed 1" in told[1]
         assert all(line in page for line in told)
-        assert "trained now as in quick@" in page
+        assert "trained as in quick@" in page
         assert "settings of quick@" in shown.err
 
 

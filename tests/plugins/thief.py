@@ -39,7 +39,7 @@ TRICKS = {
     ),
     "lab.ledger = new": _new_ledger,
     "object.__setattr__(lab, ledger)": lambda lab: object.__setattr__(
-        lab, "ledger", labs.Ledger(*np.zeros((2, 9), np.int64))
+        lab, "ledger", labs.Ledger(*np.zeros((2, len(lab.seeds)), np.int64))
     ),
     "lab.budget = 10**9": lambda lab: setattr(lab, "budget", 10**9),
     "object.__setattr__(lab, budget)": lambda lab: object.__setattr__(lab, "budget", 10**9),
