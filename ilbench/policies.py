@@ -194,14 +194,14 @@ def board(training: Training) -> str | None:
     block = training.plan.block
     (cell,) = runner.cells(training.plan).values()
     same = [r for r in shipped.records(training.suite) if shipped.but_for_seed(r.cell) == shipped.but_for_seed(cell)]
-    rows = leaderboard.build(same).as_json() if same else []
+    rows = leaderboard.build(same).rows if same else []
     if not rows or rows[0]["score"] is None:
         return None
     score = interval(rows[0]["score"], *rows[0]["score_ci"])
     own = next((r for r in same if r.cell.seed == cell.seed), None)
     this = f", which scored {number(own.scores.get('score'))}" if own is not None else ""
     return (
-        f"{training.suite}: {block.algorithm} at {block.labels:,} labels scores {score} (IQM [95 %] over {len(same)} seeds); "
+        f"{training.suite}: {block.algorithm} at {block.labels:,} labels scores {score} (mean [95 %] over {len(same)} seeds); "
         f"this is seed {cell.seed}{this}"
     )
 
