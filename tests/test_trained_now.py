@@ -65,7 +65,7 @@ def _shipped(folder, monkeypatch, seeds, **changes):
 def test_the_boards_number_stands_beside_it(tmp_path, monkeypatch):
     found = _shipped(tmp_path, monkeypatch, range(4))
     said = policies.board(found)
-    score, rest = said.removeprefix(found.suite).split(" (IQM [95 %] over 4 seeds); ")
+    score, rest = said.removeprefix(found.suite).split(" (mean [95 %] over 4 seeds); ")
     assert score.startswith(": bc at 120 labels scores 0.65")
     assert rest == "this is seed 1, which scored 0.600"
     assert "which scored" not in policies.board(_shipped(tmp_path / "b", monkeypatch, (0, 2, 3)))
