@@ -123,7 +123,7 @@ def _claim(temporary: pathlib.Path, final: pathlib.Path, data: bytes) -> bool:
 
 def _result(record: Record) -> Any:
     """What a repeated run must reproduce: all but times, versions and the hash over them."""
-    return record.model_dump(exclude={"provenance": True, "self_hash": True, "cost": {"compile_s", "run_s"}})
+    return record.model_dump(exclude={"provenance": True, "self_hash": True, "cost": {"compile_s", "run_s", "shared_s"}})
 
 
 def _first(path: str | pathlib.Path, record: Record) -> Record | None:
