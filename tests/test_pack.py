@@ -13,6 +13,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import threading
 import zipfile
 
 import numpy as np
@@ -244,6 +245,19 @@ packing.do({str(results)!r}, {SUITE!r})
     store.preflight(results)
     assert set(tree(results)) == {f"{SUITE}/{name}" for name in (pack.RECORDS, pack.ARRAYS)}
     assert contents(results) == held
+
+
+@pytest.mark.parametrize(
+    ("act", "shared"), [(lambda f: store.write(f, record(1)), False), (lambda f: packing.do(f, SUITE), True)]
+)
+def test_packing_has_the_folder_to_itself(results, act, shared):
+    waiting = threading.Thread(target=act, args=(results,))
+    with files.locked(results / SUITE, shared=shared):
+        waiting.start()
+        waiting.join(0.3)
+        assert waiting.is_alive()
+    waiting.join(30)
+    assert not waiting.is_alive()
 
 
 def test_writers_wait_for_packing(results):

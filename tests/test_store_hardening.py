@@ -223,7 +223,12 @@ FORGED = {
     "no episodes": lambda r: {"episodes": records.Episodes()},
     "no references": lambda r: {"references": {}},
     "reference": lambda r: {"references": r.references | {"expert": records.Reference(mean=5.5)}},
-    "undefined": lambda r: {"references": r.references | {"expert": records.Reference(mean=0.5)}},
+    "no better than chance": lambda r: {
+        "references": r.references | {"expert": records.Reference(mean=0.5)},
+        "scores": r.scores | {"score": -8.0},  # which is what the formula would give
+        "variants": {},
+    },
+    "undefined": lambda r: {"references": r.references | {"expert": r.references["random"]}, "variants": {}},
     "variant": lambda r: {"variants": {"last": {"score": 0.9, "return": 4.2}}},
     "flood": lambda r: {"scores": r.scores | {"eps_bar": 1e308}},
     "fewer episodes": lambda r: {"episodes": summarise_episodes([5.0], [3.0])},
