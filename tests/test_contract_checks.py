@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import plugins
 import pytest
 
-from ilbench import registry, testing
+from ilbench import densities, registry, testing
 
 GAUSSIAN = {  # what is replaced in a sound Gaussian head: what the check says
     "off by five": (lambda h: {"log_prob": lambda *a: h.log_prob(*a) + 5.0}, "integrates to"),
@@ -65,10 +65,10 @@ def test_densities_are_integrated_in_several_dimensions_and_without_samples():
 
         head = Head(None, None, lambda p, k, t, o, mean=mean: mean, sample=draw if sampled else None, log_prob=log_prob)
         wrong = dataclasses.replace(head, log_prob=lambda *a, f=log_prob: f(*a) + 0.2)
-        rest = Box(dim, -1.0, 1.0), (), jnp.int32(0), jnp.zeros(1), jax.random.split(jax.random.key(0), testing.DRAWS)
-        testing._check_density(head, *rest)
+        rest = Box(dim, -1.0, 1.0), (), jnp.int32(0), jnp.zeros(1), jax.random.split(jax.random.key(0), densities.DRAWS)
+        densities.check_density(head, *rest)
         with pytest.raises(AssertionError, match="integrates to"):
-            testing._check_density(wrong, *rest)
+            densities.check_density(wrong, *rest)
 
 
 @pytest.mark.parametrize(

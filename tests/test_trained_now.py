@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from ilbench import certify, cli, parallel, plan, policies, records, registry, runner, shipped, store
+from ilbench import certify, cli, parallel, plan, policies, records, registry, runner, shipped, store, trained_now
 
 FOUND = [  # task, policy, options: suite, updates, horizon, what is said
     ("cartpole", "bc:6", {}, "quick", 5000, 500, "settings of quick@"),
@@ -34,7 +34,7 @@ def test_without_a_suite_the_librarys_defaults_are_said(monkeypatch):
     found = policies.find("bc:6", "cartpole")
     assert (found.suite, found.plan.fit.updates) == (None, 2000)
     assert "of the library: no suite runs bc on cartpole; 2,000 updates" in found.settings
-    assert policies.board(found) is None
+    assert trained_now.board(found) is None
 
 
 def test_what_is_trained_is_the_suites_cell():
@@ -64,14 +64,14 @@ def _shipped(folder, monkeypatch, seeds, **changes):
 
 def test_the_boards_number_stands_beside_it(tmp_path, monkeypatch):
     found = _shipped(tmp_path, monkeypatch, range(4))
-    said = policies.board(found)
+    said = trained_now.board(found)
     score, rest = said.removeprefix(found.suite).split(" (mean [95 %] over 4 seeds); ")
     assert score.startswith(": bc at 120 labels scores 0.65")
     assert rest == "this is seed 1, which scored 0.600"
-    assert "which scored" not in policies.board(_shipped(tmp_path / "b", monkeypatch, (0, 2, 3)))
-    assert policies.board(_shipped(tmp_path / "c", monkeypatch, range(4), budget=7)) is None
+    assert "which scored" not in trained_now.board(_shipped(tmp_path / "b", monkeypatch, (0, 2, 3)))
+    assert trained_now.board(_shipped(tmp_path / "c", monkeypatch, range(4), budget=7)) is None
     monkeypatch.setattr(shipped, "folders", lambda: ())
-    assert policies.board(found) is None
+    assert trained_now.board(found) is None
 
 
 def test_render_says_how_it_was_trained(tmp_path, monkeypatch, capsys):

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from ilbench import files, policies, references, registry
+from ilbench import files, policies, references, registry, trained_now
 from ilbench.render import episode, geometry, gif, html
 from ilbench.render.film import Film, film
 from ilbench.types import Policy, Task
@@ -64,7 +64,7 @@ def make(
         what = f"settings such as {next(iter(changes))}" if changes else f"--suite {suite}"
         raise ValueError(f"{policy} is not trained; {what} need{'' if changes else 's'} ALGORITHM:EPISODES")
     made = registry.task(task, horizon) if found is None else policies.task_of(found)
-    doing = f"training {policy}, {found.settings}" if isinstance(found, policies.Training) else f"reading {policy}"
+    doing = f"training {policy}, {found.settings}" if isinstance(found, trained_now.Training) else f"reading {policy}"
     say(f"{made.name}: {doing}")
     learner, label, told = _policy(found, policy, made, number)
     say("playing expert and learner")
