@@ -102,6 +102,13 @@ def test_certificates_say_it_too(tmp_path, monkeypatch):
         certify.main_rows("gridworld", "bc:6", episodes=16, suite="brax")
 
 
+def test_the_board_says_nothing_of_noise(monkeypatch):
+    monkeypatch.setattr(trained_now, "board", lambda of: "the board")
+    found = policies.find("bc:1", "scalar_unstable", horizon=10, changes={"fit.updates": 5}, suite="smoke")
+    assert policies.build(found).told == (found.settings, "the board")
+    assert policies.build(found, sigma=0.1).told == (found.settings,)
+
+
 def test_a_record_has_no_other_suite(tmp_path, monkeypatch):
     _shipped(tmp_path, monkeypatch, (1,))
     (file,) = tmp_path.rglob("*.json")
