@@ -87,7 +87,7 @@ def _stdout() -> dict[str, Any]:
 def _records(results: str) -> dict[str, Any]:
     if not os.path.isdir(results):
         return _row("records", True, f"no folder {results}/ yet")
-    records, problems = store.read_all(results)
+    records, problems = store.read_all(results, sidecars=True)
     found = f"{len(records)} sound in {results}/" + "".join(f"; {p.path}: {p.reason}" for p in problems[:5])
     return _row("records", not problems, found)
 

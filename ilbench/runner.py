@@ -15,9 +15,10 @@ from typing import Any
 
 from ilbench import arithmetic, memory, registry, store
 from ilbench import plan as planning
+from ilbench.configs import stated
 from ilbench.plan import Block, Plan, Suite
 from ilbench.progress import reporter
-from ilbench.records import Cell, Record, cell_id, make_record, provenance, summarise_episodes
+from ilbench.records import Cell, Record, cell_id, check_cell, make_record, provenance, summarise_episodes
 
 BYTES_PER_CELL = 16_000  # what a record and its sidecar take on disk at most, for the check of free space
 
@@ -70,6 +71,8 @@ def prepare(
     if doubled:
         custom += "+doubled"
         plans = [planning.resolve(twice) for plan in plans if (twice := _twice(plan)) is not None]
+    for plan in plans:
+        check_cell(next(iter(cells(plan).values())))  # what a record would refuse is refused before any compute
     plans.sort(key=lambda p: (p.task.id, p.task.horizon))  # cells that share compiled physics run next to each other
     return Prepared(f"{found.name}{custom}@{found.version}", tuple(plans))
 
@@ -86,7 +89,7 @@ def cells(plan: Plan) -> dict[int, Cell]:
     from ilbench.experts import weights
 
     block, task = plan.block, plan.task
-    evaluation = dataclasses.asdict(block.protocol) | {"deltas": task.deltas}
+    evaluation = stated(block.protocol) | {"deltas": task.deltas}
     expert = weights.digest(task.expert.params)
     return {
         seed: Cell(

@@ -21,7 +21,7 @@ GAUSSIAN = {  # what is replaced in a sound Gaussian head: what the check says
         lambda h: {"sample": lambda p, k, t, o: h.act(p, k, t, o) + 1.5 * (h.sample(p, k, t, o) - h.act(p, k, t, o))},
         "disagree",
     ),
-    "shifted samples": (lambda h: {"sample": lambda *a: h.sample(*a) + 0.2}, "disagree"),
+    "shifted samples": (lambda h: {"sample": lambda *a: h.sample(*a) + 0.2}, "disagree|integrate"),
     "no samples": (lambda h: {"sample": h.act}, "density"),
     "infinite samples": (lambda h: {"sample": lambda *a: h.sample(*a) / 0.0}, "not finite"),
     "wrong sign": (lambda h: {"act": lambda *a: -h.act(*a)}, "best constant"),

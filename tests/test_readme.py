@@ -72,7 +72,7 @@ def test_algorithm_of_the_readme_is_an_algorithm(monkeypatch):
     monkeypatch.setattr(registry, "load", lambda kind, name: module if name == "half" else load(kind, name))
     block = plan.Block("gridworld", "half", "table", 200, seeds=(0, 1), config={"half.keep": 0.2})
     done = execute(plan.resolve(block), block.seeds, Session())
-    assert [o.labels for o in done.outcomes] == [200, 200]
+    assert [o.spent["labels"] for o in done.outcomes] == [200, 200]
     assert all(o.scores["eps_bar"] > 0 for o in done.outcomes)
 
 

@@ -9,12 +9,12 @@ import pytest
 from ilbench import certify, cli, parallel, plan, policies, records, registry, runner, shipped, store, trained_now
 
 FOUND = [  # task, policy, options: suite, updates, horizon, what is said
-    ("cartpole", "bc:6", {}, "quick", 5000, 500, "settings of quick@"),
-    ("cartpole", "bc:5", {}, "quick", 5000, 500, "declared there for 6 demonstrations"),
-    ("cartpole", "bc:6", {"horizon": 30}, "quick", 5000, 30, "5,000 updates of 64"),
+    ("cartpole", "bc:2", {}, "quick", 2500, 500, "settings of quick@"),
+    ("cartpole", "bc:5", {}, "quick", 2500, 500, "declared there for 2 demonstrations"),
+    ("cartpole", "bc:6", {"horizon": 30}, "quick", 2500, 30, "2,500 updates of 64"),
     ("cartpole", "bc:6", {"changes": {"fit.updates": 7}}, "quick", 7, 500, "changed: fit.updates=7"),
-    ("cartpole", "bc/linear:6", {}, "quick", 5000, 500, "whose head there is mlp"),
-    ("pendulum", "dagger:6", {}, "quick", 5000, 200, "settings of quick@"),
+    ("cartpole", "bc/linear:6", {}, "quick", 2500, 500, "whose head there is mlp"),
+    ("pendulum", "dagger:6", {}, "quick", 20_000, 200, "settings of quick@"),
     ("reset_cliff", "bc:90", {}, "quick", 2000, 40, "declared there for 100"),
     ("scalar_unstable", "bc:3", {"suite": "smoke"}, "smoke", 300, 100, "settings of smoke@1;"),
     ("cliff", "dialled:1", {}, None, 2000, 100, "default settings"),
@@ -52,11 +52,11 @@ def _shipped(folder, monkeypatch, seeds, **changes):
     found = policies.find("bc:6", "cartpole", seed=1, changes={"fit.updates": 20}, horizon=20)
     cell = runner.cells(found.plan)[1]
     for seed in seeds:
-        scores = {"score": 0.5 + seed / 10, "return": 10.0, "gap": 1.0, "cost": 2.0, "survived": 1.0}
+        scores = {"score": 0.5 + seed / 10, "return": 10.0 + 2 * seed, "gap": 1.0, "cost": 2.0, "survived": 1.0}
         of = {"expert": {"mean": 20.0}, "random": {"mean": 0.0}}
         made = records.make_record(
             cell.model_copy(update={"seed": seed, **changes}), found.suite, status="ok", scores=scores, references=of,
-            episodes=records.summarise_episodes([10.0] * 4, [2.0] * 4),
+            episodes=records.summarise_episodes([10.0 + 2 * seed] * 64, [2.0] * 64),
         )  # fmt: skip
         store.write(folder, made, {})
     return found
