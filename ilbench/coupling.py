@@ -70,7 +70,7 @@ def rolls(
     )
     keys = episode_keys(stream, seeds, episodes)
     return rollout(
-        task.env, task.expert, policy, behaviour, keys, horizon=task.horizon, record=RECORD, block=task.block
+        task.env, task.expert, policy, behaviour, keys, horizon=task.horizon, record=RECORD, block=task.block, seeds=seeds
     )
 
 
@@ -91,7 +91,7 @@ def side(
     if who == "learner" and smooth == 0:
         differs = np.not_equal(demos.action, demos.label).astype(np.float64)
         return Side(differs, np.zeros_like(differs), alive, reward)
-    proposed = replay(policy, demos.obs, episode_keys(f"{stream}/replay", seeds, episodes))
+    proposed = replay(policy, demos.obs, episode_keys(f"{stream}/replay", seeds, episodes), seeds)
     if smooth == 0:
         differs = np.not_equal(proposed, demos.label).astype(np.float64)
         return Side(differs, np.where(differs > 0, -np.inf, 0.0), alive, reward)
@@ -180,6 +180,16 @@ def costs(learner: Side) -> np.ndarray:
 def random_expert(task: Task) -> bool:
     """Whether the expert's action depends on its random key: read off the traced program, nothing runs."""
     env, expert = task.env, task.expert
+    functions = (env.reset, env.expert_obs, expert.init, expert.act)  # what a program is, whatever its numbers
+    if functions not in _DRAWS:
+        _DRAWS[functions] = _draws(env, expert)
+    return _DRAWS[functions]
+
+
+_DRAWS: dict[Any, bool] = {}
+
+
+def _draws(env: Env, expert: Policy) -> bool:
 
     def program(key: Any) -> Any:
         state, obs = env.reset(env.params, jax.random.key(0))

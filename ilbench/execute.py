@@ -12,8 +12,9 @@ import numpy as np
 
 from ilbench import fit as fitting
 from ilbench import parallel, references, validate
+from ilbench.coupling import random_expert
 from ilbench.evidence import held_out_errors, roll, split
-from ilbench.lab import Lab, finite, rows, to_policy
+from ilbench.lab import SPENT, Lab, finite, rows, to_policy
 from ilbench.measuring import measure_all
 from ilbench.noise import noisy
 from ilbench.plan import Plan
@@ -22,7 +23,7 @@ from ilbench.rollout import seed_keys
 from ilbench.types import Demos, Policy, Task, Trained
 
 NOISY_EXPERT_EPISODES = 256  # of the expert under noise: what a noisy score of 1 is
-SPENT = ("labels", "env_steps", "takeovers", "takeover_steps", "switches")
+MISTAKES = ("cost", "eps", "bound", "faultless", "held_out_error", "worse_than_constant", "prefix_cost", "prefix_eps", "union")
 
 
 @dataclass
@@ -140,8 +141,10 @@ def _measure(
     )
     held_out = held_out_errors(plan.task, policy, seeds, expert)
     means = {name: ref["mean"] for name, ref in refs.items()}
-    found = split(plan.task, protocol, means, expert, held_out, learner, shaken, losses)
-    return [measure_all(evidence) for evidence in found], learner
+    found = [measure_all(e) for e in split(plan.task, protocol, means, expert, held_out, learner, shaken, losses)]
+    if random_expert(plan.task):  # two draws of one expert differ: counting that as mistakes would say nothing
+        found = [{k: None if k.startswith(MISTAKES) else v for k, v in values.items()} for values in found]
+    return found, learner
 
 
 def _costs(learner: Demos, delta: float) -> np.ndarray:
@@ -212,7 +215,9 @@ def execute(plan: Plan, seeds: tuple[int, ...], session: Session) -> Executed:
     session.shared_s = 0.0
     lab = Lab(plan.task, plan.head, seeds, plan.block.labels, plan.fit, session.demos)
     trained: Trained = plan.algorithm.train(lab, seed_keys("algorithm", seeds), plan.task, plan.config)
-    validate.trained(trained, plan.block.algorithm, seeds)
+    validate.trained(trained, plan.block.algorithm, seeds, plan.task)
+    if (lab.budget, lab.seeds) != (plan.block.labels, seeds):
+        raise ValueError(f"algorithm {plan.block.algorithm!r} changed the budget or the seeds of its lab")
     refs = _references(session, plan)
     expert = _expert_evidence(session, plan, seeds)
     measured, rolled = {}, {}
@@ -223,6 +228,8 @@ def execute(plan: Plan, seeds: tuple[int, ...], session: Session) -> Executed:
             del rolled[name]  # a record as long as the evaluation: only the scored one's is read again
     learner, chosen = rolled[trained.selected], trained.policies[trained.selected]
     costs = _costs(learner, plan.task.deltas[0])
+    if random_expert(plan.task):
+        costs = np.full(costs.shape, np.nan)
     ok = np.broadcast_to(finite(chosen.params), (len(seeds),))
     ledger = lab.ledger
     spent = [{name: int(getattr(ledger, name)[s]) for name in SPENT} for s in range(len(seeds))]

@@ -7,7 +7,6 @@ seed alone: which others it shares a call with decides how much is rolled, and w
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,8 @@ from ilbench.rollout import COLLECT, episode_keys, mixed, rollout, seed_keys
 from ilbench.types import Array, Behaviour, Data, Demos, Head, Policy, PyTree, Task
 
 EXPERT = 1  # Choice.actor
+GIVEN = ("task", "head", "seeds", "budget", "fit_config")  # of a lab: nothing that an algorithm may change
+SPENT = ("labels", "env_steps", "takeovers", "takeover_steps", "switches")
 PATIENCE = 64  # episodes rolled at most for every episode's worth of labels that is asked for
 
 
@@ -161,22 +162,30 @@ class Lab:
     fit_config: FitConfig
     demos_cache: dict[Any, Demos] = field(default_factory=dict)  # expert demonstrations shared by the cells of a run
     fits: list[fitting.Fitted] = field(init=False, default_factory=list)  # the last one taken, for whoever judges convergence
-    _ledger: Ledger = field(init=False)
+    # One row of numbers per charge and, once charged, never changed: name, a number per seed.
+    _charges: tuple[tuple[str, tuple[int, ...]], ...] = field(init=False, default=())
     _calls: int = field(init=False, default=0)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in ("task", "head", "seeds", "budget", "fit_config", "_ledger") and name in self.__dict__:
-            raise AttributeError(f"lab.{name.lstrip('_')} belongs to the cell: an algorithm cannot change it")
+        if name == "ledger" or (name in GIVEN and name in self.__dict__):
+            raise AttributeError(f"lab.{name} belongs to the cell: an algorithm cannot change it")
         object.__setattr__(self, name, value)
 
-    def __post_init__(self) -> None:
-        a, b, c, d, e = np.zeros((5, len(self.seeds)), np.int64)
-        self._ledger = Ledger(a, b, c, d, e)
+    def _charge(self, **numbers: Any) -> None:
+        rows = ((name, tuple(int(x) for x in np.broadcast_to(n, (len(self.seeds),)))) for name, n in numbers.items())
+        self._charges = (*self._charges, *rows)
 
     @property
     def ledger(self) -> Ledger:
-        """A copy of what has been spent so far."""
-        return copy.deepcopy(self._ledger)
+        """What has been spent so far: a copy, `[S]` each."""
+
+        def total(name: str) -> np.ndarray:
+            start = np.zeros(len(self.seeds), np.int64)
+            return np.sum([start, *(np.asarray(n, np.int64) for what, n in self._charges if what == name)], axis=0)
+
+        steps = sum(max(n, default=0) for what, n in self._charges if what == "gradient_steps")
+        labels, env_steps, takeovers, takeover_steps, switches = map(total, SPENT)
+        return Ledger(labels, env_steps, takeovers, takeover_steps, switches, steps)
 
     @property
     def episodes(self) -> int:
@@ -186,7 +195,7 @@ class Lab:
     @property
     def remaining(self) -> np.ndarray:
         """Labels that each seed may still buy, `[S]`."""
-        return self.budget - self._ledger.labels
+        return self.budget - self.ledger.labels
 
     def _placeholder(self) -> Policy:
         return to_policy(self.head, fitting.init(self.head, seed_keys("init", self.seeds)))
@@ -226,7 +235,7 @@ class Lab:
         wanted = np.broadcast_to(self.remaining if labels is None else np.asarray(labels), (len(self.seeds),))
         if (wanted > self.remaining).any() or not (self.remaining > 0).any():
             raise BudgetExceeded(
-                f"{self.task.name}: {int(wanted.max())} more labels are asked for, but {int(self._ledger.labels.max())} of "
+                f"{self.task.name}: {int(wanted.max())} more labels are asked for, but {int(self.ledger.labels.max())} of "
                 f"{self.budget} are spent; raise the budget or collect less"
             )
         if (wanted < 1).all():
@@ -275,13 +284,15 @@ class Lab:
         alive, acts = np.asarray(demos.alive), (np.asarray(demos.actor) == EXPERT) & np.asarray(demos.alive)
         both = alive[:, :, 1:] & alive[:, :, :-1]
         began = acts[:, :, 1:] & ~acts[:, :, :-1] & both
-        self._ledger.labels += charged(demos).sum((1, 2))
-        self._ledger.env_steps += alive.sum((1, 2))
-        self._ledger.takeovers += began.sum((1, 2))
-        self._ledger.switches += ((acts[:, :, 1:] != acts[:, :, :-1]) & both).sum((1, 2))
         # A step is one of a takeover once the learner has acted in the episode: what the expert began itself is none.
         learner = np.cumsum(alive & ~acts, axis=2) > 0
-        self._ledger.takeover_steps += (acts & learner).sum((1, 2))
+        self._charge(
+            labels=charged(demos).sum((1, 2)),
+            env_steps=alive.sum((1, 2)),
+            takeovers=began.sum((1, 2)),
+            takeover_steps=(acts & learner).sum((1, 2)),
+            switches=((acts[:, :, 1:] != acts[:, :, :-1]) & both).sum((1, 2)),
+        )
         return demos
 
     def fit(
@@ -302,7 +313,7 @@ class Lab:
         if self.fit_config.equal_steps:
             updates = max(1, updates // stages)
         fitted = fitting.fit(self.head, self.task.env.obs, keys, start, data, self.fit_config, updates)
-        self._ledger.gradient_steps += updates
+        self._charge(gradient_steps=updates)
         self.fits[:] = [fitted]
         return fitted.params, np.asarray(fitted.losses)
 

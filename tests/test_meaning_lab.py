@@ -103,7 +103,7 @@ def test_an_experts_executed_action_is_a_label_and_control_is_counted():
 
 def test_an_algorithm_cannot_change_what_the_cell_gave_it_or_what_was_counted():
     lab = _spy(toys.counter(), budget=20)
-    for name in ("budget", "seeds", "task", "head", "fit_config", "_ledger"):
+    for name in ("budget", "seeds", "task", "head", "fit_config", "ledger"):
         with pytest.raises(AttributeError, match="belongs to the cell"):
             setattr(lab, name, 10**9)
     lab.ledger.labels[:] = -100

@@ -53,6 +53,7 @@ def rolled(
         horizon=task.horizon,
         record=EVIDENCE,
         block=task.block,
+        seeds=range(seeds),
     )
     return {
         "mistakes": mistakes(np.asarray(demos.error), np.asarray(demos.alive), task.deltas[0]),

@@ -152,7 +152,9 @@ def sampled() -> Steps:
     policy = trained.policies[trained.selected]
     own = rolled(task, policy, SEEDS, EPISODES, "lecture_proof/own")["mistakes"]
     expert = rolled(task, policy, SEEDS, EPISODES, "lecture_proof/expert", beta=1.0)
-    would = replay(policy, expert["obs"], episode_keys("theory/lecture_proof/replay", range(SEEDS), EPISODES))
+    would = replay(
+        policy, expert["obs"], episode_keys("theory/lecture_proof/replay", range(SEEDS), EPISODES), range(SEEDS)
+    )
     eps = (would != expert["label"]).astype(np.float64)
     count = np.cumsum(own, axis=-1)
     broken = (count - own) > 0

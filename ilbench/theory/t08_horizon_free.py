@@ -147,7 +147,7 @@ def sampled(horizon: int, *, shared: bool) -> tuple[np.ndarray, np.ndarray, np.n
     name, seeds = f"t08/{horizon}/{SHARING[shared]}", len(SEEDS)
     own = rolled(task, policy, seeds, EPISODES, f"{name}/learner")["reward"]
     expert = rolled(task, policy, seeds, EPISODES, f"{name}/expert", beta=1.0)
-    proposed = replay(policy, expert["obs"], episode_keys(f"theory/{name}/replay", range(seeds), EPISODES))
+    proposed = replay(policy, expert["obs"], episode_keys(f"theory/{name}/replay", range(seeds), EPISODES), range(seeds))
     lost = (proposed != expert["label"]).any(-1).mean(-1)  # the learner is deterministic where seen, w = 0 elsewhere
     dense = expert["reward"].sum(-1).mean(-1) - own.sum(-1).mean(-1)
     return dense, expert["reward"][..., -1].mean(-1) - own[..., -1].mean(-1), lost
