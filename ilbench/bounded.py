@@ -14,11 +14,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.special import logsumexp
 
 # Everything on c = 1 is best without failures; c = 2^-j is best near n var(x) = 8 / 4^j.
 FRACTIONS = 2.0 ** -np.arange(8)
 WEIGHTS = np.array([0.4, *[0.6 / 7] * 7])
+SMALL = 100_000  # entries of a sample up to which all fractions are taken at once
 STEPS = 40  # of bisection: limits are right to 1e-12 of the range, rounded outward
 
 
@@ -65,5 +65,9 @@ def _log_capital(unit: np.ndarray, m: np.ndarray) -> np.ndarray:
     """log K `[K]` of candidates m `[K]`."""
     odds = (m - unit) / np.maximum(1 - m, 1e-300)
     with np.errstate(divide="ignore"):
-        each = np.stack([np.log1p(np.maximum(c * odds, -1.0)).sum(0) for c in FRACTIONS])
-    return np.asarray(logsumexp(each, b=WEIGHTS[:, None], axis=0))
+        if odds.size <= SMALL:
+            each = np.log1p(np.maximum(FRACTIONS[:, None, None] * odds, -1.0)).sum(1)
+        else:  # one fraction at a time, for the memory's sake
+            each = np.stack([np.log1p(np.maximum(c * odds, -1.0)).sum(0) for c in FRACTIONS])
+        most = np.maximum(each.max(0), -1e300)
+        return np.asarray(most + np.log(WEIGHTS @ np.exp(each - most)))

@@ -280,7 +280,11 @@ def above(
     evidence = stats.gap_bound(np.full(len(x), threshold + up), x + up, 1e12 * up)
     verdict = settled(interval.lo > threshold, kind, expected) if kind == "E" else PENDING
     found = evidence.smallest_violation
-    text = f"finds a shortfall of {found:.2g} with probability .9" if math.isfinite(found) else "finds no shortfall at this n"
+    text = (
+        f"finds a shortfall of {found:.2g} with probability .9"
+        if math.isfinite(found)
+        else "finds no shortfall at this n"
+    )
     return Claim(
         statement, kind, "monte-carlo", expected, float(threshold), float(x.mean()), (interval.lo, interval.hi), len(x),
         verdict, f"{note}; {text}" if note and kind != "E" else note or text, None if kind == "E" else evidence,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats as reference
 
-from ilbench import stats
+from ilbench import intervals, stats
 
 scores = hnp.arrays(float, hnp.array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=6), elements=st.floats(-9, 9))
 
@@ -112,6 +112,8 @@ def test_score_diverged():
         lambda x: stats.gap_bound(x, np.ones(3), 1.0),
         lambda x: stats.ratio_equivalent(np.ones(3), x),
         lambda x: stats.rank_intervals({"a": x, "b": np.ones(3)}),
+        stats.seed_mean,
+        lambda x: stats.seed_difference(x, np.zeros(3), 0.0, 2.0),
     ],
 )
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -132,6 +134,8 @@ def test_non_finite_is_refused(call, bad):
         (lambda: stats.simultaneous_band([1.0], [1.0], 10, failing=[1]), "upper"),
         (lambda: stats.slope_ci(np.ones((2, 2, 2)), [4, 4]), "distinct"),
         (lambda: stats.gap_bound([1.0, 2.0], [1.0, 2.0], 0.0), "trivial"),
+        (lambda: stats.seed_mean([1.0]), "at least 2 seeds"),
+        (lambda: stats.seed_mean([0.0, 2.0], 0.0, 1.0), "do not lie in"),
     ],
 )
 def test_messages(call, says):
@@ -243,6 +247,35 @@ def test_ranks():
     assert stats.rank_intervals({"only": shared}) == {"only": (1, 1)}
 
 
+def test_seeds_that_tie_have_limits_where_the_range_is_known():
+    for n in (5, 10, 30):
+        np.testing.assert_allclose(stats.seed_mean(np.ones(n), 0, 1), [1, *stats.clopper_pearson(n, n)])
+        np.testing.assert_allclose(
+            stats.seed_mean(np.zeros(n), 0, 2), [0, *(2 * x for x in stats.clopper_pearson(0, n))]
+        )
+    assert stats.seed_mean(np.ones(10)) == (1, -np.inf, np.inf)
+    one = np.r_[np.ones(9), 0.98]  # an all but tie is no better known
+    assert stats.seed_mean(one, 0, 1).lo < 0.8
+    mean, lo, hi, p = stats.seed_difference(np.ones(10), np.ones(10), 0, 1)
+    assert (mean, p) == (0, 1)
+    assert -0.4 < lo < -0.2 < 0.2 < hi < 0.4
+
+
+def test_limits_lie_in_the_range_and_move_with_it():
+    g = np.random.default_rng(0)
+    for x in (g.random(10), g.beta(9, 1, 10), g.integers(0, 2, 10) * 1.0):
+        a, b = stats.seed_mean(x, 0, 1), stats.seed_mean(5 - 3 * x, 2, 5)
+        assert 0 <= a.lo <= a.value <= a.hi <= 1
+        np.testing.assert_allclose([b.value, b.hi, b.lo], 5 - 3 * np.array(a), atol=0.02)
+
+
+def test_equal_algorithms_share_a_place_whatever_ties():
+    same = np.r_[np.ones(9), 0.0]
+    assert stats.rank_intervals({"a": same, "b": np.ones(10)}) == {"a": (1, 2), "b": (1, 2)}
+    ranks = stats.rank_intervals({"a": np.full((10, 3), 0.1), "b": np.ones((10, 3))})
+    assert ranks == {"b": (1, 1), "a": (2, 2)}
+
+
 def test_band_is_exact_without_failures():
     lo, hi = stats.simultaneous_band([0.0], [0.0], 100, failing=[0], upper=[50])
     assert lo[0] == 0
@@ -250,6 +283,47 @@ def test_band_is_exact_without_failures():
 
 
 # -------------------------------------------------------------------------------------- coverage
+SEEDS = {  # what a seed's value may look like: a draw of shape `s`, its mean, its range
+    "normal": (lambda g, s: g.normal(size=s), 0.0, (-np.inf, np.inf)),
+    "exponential": (lambda g, s: g.exponential(size=s), 1.0, (-np.inf, np.inf)),
+    "exponential below": (lambda g, s: -g.exponential(size=s), -1.0, (-np.inf, np.inf)),
+    "log-normal": (lambda g, s: np.exp(g.normal(size=s)), np.exp(0.5), (-np.inf, np.inf)),
+    "near one": (lambda g, s: g.beta(5, 1, s), 5 / 6, (0, 1)),
+    "5 % of seeds fail": (lambda g, s: (g.random(s) > 0.05) * 1.0, 0.95, (0, 1)),
+    "20 % of seeds fail": (lambda g, s: (g.random(s) > 0.2) * 1.0, 0.8, (0, 1)),
+    "an episode in 640 fails": (lambda g, s: 1 - g.binomial(64, 1 / 640, s) / 64, 1 - 1 / 640, (0, 1)),
+    "both": (lambda g, s: (1 - g.binomial(64, 0.002, s) / 64) * (g.random(s) > 0.05), 0.998 * 0.95, (0, 1)),
+}
+
+
+@pytest.mark.parametrize("law", SEEDS)
+def test_coverage_of_what_boards_print(law):
+    """The table in the docstring of ilbench/intervals.py, ten seeds: 93 % at least, less two standard errors."""
+    draw, truth, limits = SEEDS[law]
+    n = 1500
+    lo, hi = intervals.seed_means(draw(np.random.default_rng(5), (n, 10)), *limits)
+    assert np.mean((lo <= truth) & (truth <= hi)) >= 0.93 - 2 * np.sqrt(0.07 * 0.93 / n)
+
+
+def test_coverage_of_ties_with_five_seeds_and_of_boards_with_three():
+    g, n = np.random.default_rng(6), 2000
+    lo, hi = intervals.seed_means(g.integers(0, 2, (n, 5)) * 1.0, 0, 1)
+    assert np.mean((lo <= 0.5) & (hi >= 0.5)) >= 0.95
+    for scale in (1, 10):  # two tasks, averaged within each of three seeds
+        both = (g.normal(size=(n, 3, 2)) * [1, scale]).mean(-1)
+        lo, hi = intervals.seed_means(both, -np.inf, np.inf)
+        assert np.mean((lo <= 0) & (hi >= 0)) >= 0.94
+
+
+@pytest.mark.parametrize(("law", "most"), [("both", 0.03), ("5 % of seeds fail", 0.03), ("near one", 0.06)])
+def test_two_equal_algorithms_are_rarely_told_apart(law, most):
+    draw, _, limits = SEEDS[law]
+    g, n = np.random.default_rng(7), 500
+    found = [stats.seed_difference(draw(g, 10), draw(g, 10), *limits) for _ in range(n)]
+    assert np.mean([not lo <= 0 <= hi for _, lo, hi, _ in found]) <= most
+    assert np.mean([p < 0.05 for *_, p in found]) <= most
+
+
 LAWS = {
     "normal": lambda g, s: g.normal(size=s),
     "exponential": lambda g, s: g.exponential(size=s),
@@ -351,8 +425,8 @@ def test_a_true_bound_is_rarely_called_violated_and_ties_share_a_rank():
     for _ in range(1000):
         gap, bound = g.gamma(4, 0.25, (2, 20, 10))  # twenty claims, all with G = B
         false += "VIOLATED" in stats.verdicts([stats.gap_bound(a, b, 9.0) for a, b in zip(gap, bound, strict=True)])
-    for i in range(200):
-        ranks = stats.rank_intervals({name: g.beta(5, 1, (10, 3)) for name in "abc"}, resamples=1000, rng=i)
+    for _ in range(200):
+        ranks = stats.rank_intervals({name: g.beta(5, 1, (10, 3)) for name in "abc"})
         split += ranks["a"] != (1, 3)
     assert false / 1000 <= 0.06
     assert split / 200 <= 0.09

@@ -10,170 +10,184 @@ from typing import Any
 
 import numpy as np
 
+from ilbench import stats
 from ilbench.records import Record
 from ilbench.report import leaderboard, theory
+from ilbench.report.exponents import prefixes
 from ilbench.report.groups import Group, group, instrument
-from ilbench.report.style import COLOURS, MARKS, figure, legend_below, svg
+from ilbench.report.overall import FEW
+from ilbench.report.style import GREY, figure, legend_below, looks, svg
+
+Looks = Mapping[str, tuple[str, str]]  # colour and mark by label
+
+
+def _points(axis: Any, x: Any, y: Any, lo: Any, hi: Any, look: tuple[str, str], line: str, name: str | None) -> None:
+    """Points with their limits; limits that are no number are not drawn."""
+    y, lo, hi = (np.asarray(v, float) for v in (y, lo, hi))
+    reach = np.nan_to_num(np.maximum([y - lo, hi - y], 0.0))
+    axis.errorbar(x, y, reach, fmt=f"{look[1]}{line}", ms=4, color=look[0], capsize=2, lw=1.2, label=name)
+
+
+def _from_below(axis: Any, values: Iterable[float]) -> None:
+    """Sets a log axis to start half a decade below the smallest value; bars that reach 0 run off its lower end, uncut."""
+    positive = [v for v in values if v > 0]
+    if positive:
+        axis.set_ylim(bottom=min(positive) / 3)
 
 
 def _closed_forms(axis: Any, rows: list[theory.Row]) -> None:
     shown = [r for r in rows if r.kind == "closed form" and r.task.startswith("recoverable") and r.cost == "task"]
     shown += [r for r in rows if r.kind == "closed form" and r.task.startswith("reset_cliff")]
-    for i, r in enumerate(shown):
+    names = {id(r): f"{r.task.split('@')[0]}: {r.algorithm.split(', eps')[0]}" for r in shown}
+    # The dialled learner stands for the method whose coverage it has, and takes its colour.
+    kinds = {id(r): "dagger" if "DAgger" in r.algorithm else "bc" for r in shown}
+    look = looks((kinds[id(r)], names[id(r)]) for r in shown)
+    for r in shown:
         h = np.array([p["H"] for p in r.points])
         y, lo, hi = (np.array([p[k] for p in r.points]) for k in ("measured", "lo", "hi"))
-        name = f"{r.task.split('@')[0]}: {r.algorithm.split(', eps')[0]}"
-        axis.plot(h, [p["predicted"] for p in r.points], color=COLOURS[i], lw=1)
-        axis.errorbar(
-            h,
-            y,
-            [y - np.maximum(lo, 1e-9), hi - y],
-            fmt=MARKS[i],
-            ms=4,
-            color=COLOURS[i],
-            capsize=2,
-            ls="none",
-            label=name,
-        )
+        axis.plot(h, [p["predicted"] for p in r.points], color=look[names[id(r)]][0], lw=1)
+        _points(axis, h, y, lo, hi, look[names[id(r)]], "", names[id(r)])
     axis.set(xscale="log", yscale="log", xlabel="horizon H (steps)", ylabel="task cost per episode (steps)")
-    axis.set_title("Measured (points, 95 % bands) on closed forms (lines)", fontsize=9)
-    legend_below(axis, 1)
+    _from_below(axis, [p["measured"] for r in shown for p in r.points])
+    axis.set_title("Closed forms (lines)\nand measured (points, 95 %)", fontsize=10)
+    legend_below(axis, 1, 9)
 
 
-def _prefix_costs(axis: Any, groups: list[Group], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> None:
-    for i, g in enumerate(groups):
-        kept = [r for r in g.records if r.id in arrays]
-        listed: Any = kept[0].cell.evaluation["prefixes"] or []
-        h = np.array([*sorted(x for x in listed if x < g.horizon), g.horizon])
+def _prefix_costs(axis: Any, groups: list[Group], arrays: Mapping[str, Mapping[str, np.ndarray]], look: Looks) -> None:
+    lowest = []
+    for g in groups:
+        kept = [r for r in g.records if r.status == "ok" and "prefix_cost" in arrays.get(r.id, {})]
+        if not kept:
+            continue
+        h = np.array(prefixes(g))
         means = np.stack([np.asarray(arrays[r.id]["prefix_cost"], float).mean(0) for r in kept])
-        half = 2.262 * means.std(0, ddof=1) / np.sqrt(len(means)) if len(means) > 1 else np.zeros(len(h))
         y = means.mean(0)
-        axis.errorbar(
-            h,
-            y,
-            [np.minimum(half, y * 0.99), half],
-            fmt=f"{MARKS[i]}-",
-            ms=4,
-            color=COLOURS[i],
-            capsize=2,
-            label=g.label,
-        )
-    axis.set(xscale="log", yscale="log")
-    h = np.array([10.0, groups[0].horizon])
-    base = float(min(line.get_ydata()[0] for line in axis.get_lines() if len(line.get_ydata()))) / 2
-    for power, style in ((1, ":"), (2, "--")):
-        axis.plot(h, base * (h / h[0]) ** power, color="#999999", lw=1, ls=style, label=f"slope {power}")
+        lo = hi = np.full(len(h), np.nan)
+        if len(means) >= FEW:
+            limits = [stats.seed_mean(column, 0.0, float(top)) for column, top in zip(means.T, h, strict=True)]
+            lo, hi = (np.array(x) for x in zip(*((found.lo, found.hi) for found in limits), strict=True))
+        bought = np.mean([r.cost.labels for r in kept])
+        _points(axis, h, y, lo, hi, look[g.label], "-", f"{g.label} ({bought:,.0f} labels bought)")
+        lowest += list(y)
     axis.set(xscale="log", yscale="log", xlabel="horizon H (steps)", ylabel="0-1 cost up to H (steps)")
-    axis.set_title(f"{groups[0].task}, {groups[0].budget} labels:\nmistakes on own states", fontsize=9)
-    legend_below(axis, 3)
+    h = np.array([10.0, groups[0].horizon])
+    base = min((v for v in lowest if v > 0), default=1.0) / 2
+    for power, style in ((1, ":"), (2, "--")):
+        axis.plot(h, base * (h / h[0]) ** power, color=GREY, lw=1, ls=style, label=f"slope {power}")
+    _from_below(axis, [*lowest, base])
+    axis.set_title(f"{groups[0].task}, budget {groups[0].budget:,}:\nwhere mistakes differ most", fontsize=10)
+    legend_below(axis, 1, 9)
 
 
-def _bars(rows: list[dict[str, Any]], key: str) -> tuple[list[float], np.ndarray]:
-    """Scores, and how far their intervals reach below and above, `[2, N]`; nothing where there is one seed only."""
-    values = [r[key] for r in rows]
-    limits = [[v if x is None else x for x in r[f"{key}_ci"]] for r, v in zip(rows, values, strict=True)]
-    reach = [(v - lo, hi - v) for v, (lo, hi) in zip(values, limits, strict=True)]
-    return values, np.maximum(np.array(reach).T, 0.0)
-
-
-def _budgets(axis: Any, rows: list[dict[str, Any]], names: list[str] | None = None) -> None:
-    """Score against labels on one task, clean and, dashed, under noise."""
+def _budgets(axis: Any, rows: list[dict[str, Any]], look: Looks, legend: bool) -> None:
+    """Score against the budget on one task, clean and, dashed, under noise."""
     from matplotlib.ticker import NullFormatter
 
-    for i, name in enumerate(names or sorted({r["algorithm"] for r in rows})):
+    names = sorted({r["algorithm"] for r in rows})
+    for i, name in enumerate(names):
+        aside = 1.05 ** (i - (len(names) - 1) / 2)  # so that bars do not cover each other
         mine = sorted((r for r in rows if r["algorithm"] == name), key=lambda r: r["budget"])
-        n = [r["budget"] for r in mine]
         for key, style in (("score", "-"), ("noisy_score", "--")):
-            if mine and all(r.get(key) is not None for r in mine):
-                y, bars = _bars(mine, key)
-                axis.errorbar(
-                    n, y, bars, fmt=f"{MARKS[i]}{style}", ms=4, color=COLOURS[i], capsize=2,
-                    label=name if style == "-" else None,
-                )  # fmt: skip
+            seen = [r for r in mine if r.get(key) is not None]
+            if not seen:
+                continue
+            lo, hi = zip(*((np.nan if x is None else x for x in r[f"{key}_ci"]) for r in seen), strict=True)
+            label = name if style == "-" else None
+            _points(axis, [aside * r["budget"] for r in seen], [r[key] for r in seen], lo, hi, look[name], style, label)
     axis.set(xscale="log", xlabel="budget of expert labels", ylabel="score (0 random, 1 expert)")
     axis.xaxis.set_minor_formatter(NullFormatter())
-    axis.set_title(f"{rows[0]['task']}: clean (lines)\nand under noise (dashed), IQM, 95 %", fontsize=9)
-    if names is None:
-        legend_below(axis, 4)
+    axis.set_title(f"{rows[0]['task']}\nclean: lines, under noise: dashed", fontsize=10)
+    if legend:
+        legend_below(axis, 2, 9)
 
 
 def _telling(groups: list[Group]) -> list[Group]:
-    """The groups of the task and budget on which the algorithms' costs lie furthest apart, at the longest horizon."""
+    """The groups of the place on which the algorithms' costs lie furthest apart, at the longest horizon."""
     longest = max(g.horizon for g in groups)
     by_place: dict[Any, list[Group]] = {}
     for g in groups:
         if g.horizon == longest:
-            by_place.setdefault((g.task, g.budget), []).append(g)
+            by_place.setdefault(g.place, []).append(g)
 
     def spread(place: list[Group]) -> float:
-        costs = [float(np.nanmean(g.values("cost"))) for g in place]
-        return max(costs) - min(costs)
+        values = [g.values("cost") for g in place]
+        costs = [float(x[np.isfinite(x)].mean()) for x in values if np.isfinite(x).any()]
+        return max(costs, default=0.0) - min(costs, default=0.0)
 
     return max(by_place.values(), key=spread)
 
 
-def _scores(axis: Any, board: leaderboard.Board) -> None:
+def _scores(axis: Any, board: leaderboard.Board, look: Looks) -> None:
     most: dict[str, int] = {}
     for r in board.rows:
         most[r["task"]] = max(r["budget"], most.get(r["task"], 0))
-    rows = [r for r in board.rows if r["score"] is not None and r["budget"] == most[r["task"]]]
+    rows = [r for r in board.rows if r["score"] is not None and r["budget"] == most[r["task"]] and not r["apart"]]
     labels = sorted({r["algorithm"] for r in rows})
     tasks = sorted({r["task"] for r in rows}, reverse=True)
     for i, label in enumerate(labels):
         mine = [r for r in rows if r["algorithm"] == label]
-        x, bars = _bars(mine, "score")
-        y = [tasks.index(r["task"]) - 0.16 * (i - (len(labels) - 1) / 2) for r in mine]
-        axis.errorbar(x, y, xerr=bars, fmt=MARKS[i], ms=4, color=COLOURS[i], capsize=2, label=label)
-    axis.axvline(1.0, color="#999999", lw=1, ls="--")
-    axis.set_yticks(range(len(tasks)), [t.split("@")[0] for t in tasks])
+        x, lo, hi = (np.array(v, float) for v in zip(*((r["score"], *r["score_ci"]) for r in mine), strict=True))
+        y = [tasks.index(r["task"]) - 0.7 / len(labels) * (i - (len(labels) - 1) / 2) for r in mine]
+        reach = np.nan_to_num(np.maximum([x - lo, hi - x], 0.0))
+        axis.errorbar(x, y, xerr=reach, fmt=look[label][1], ms=4, color=look[label][0], capsize=2, label=label)
+    axis.axvline(1.0, color=GREY, lw=1, ls="--")
+    axis.set_yticks(range(len(tasks)), [t.split("@")[0].replace("inverted_", "inv. ").replace("_", " ") for t in tasks])
     axis.set(xlabel="score (0 random, 1 expert)")
-    axis.set_title("Score at the largest budget (IQM, 95 %)", fontsize=9)
-    legend_below(axis, 3)
+    axis.set_title("Score at the largest budget\n(mean over seeds, 95 %)", fontsize=10)
+    legend_below(axis, 2, 9)
 
 
 def budgets(records: Iterable[Record]) -> str | None:
-    """One SVG with a panel per task: score against labels; None for a suite that does not sweep them."""
+    """One SVG with a panel per task: score against the budget; None for a suite that does not sweep them."""
     by_task: dict[str, list[dict[str, Any]]] = {}
     for row in leaderboard.build(list(records)).rows:
-        by_task.setdefault(row["task"], []).append(row)
+        if not row["apart"]:
+            by_task.setdefault(row["task"], []).append(row)
     swept = {task: rows for task, rows in by_task.items() if len({r["budget"] for r in rows}) >= 3}
     if len(swept) < 2:
         return None
-    columns = min(4, len(swept))
+    columns = min(3, len(swept))
     lines = -(-len(swept) // columns)
-    canvas = figure(3.4 * columns, 2.6 * lines + 0.4)
+    canvas = figure(3.4 * columns, 2.5 * lines + 0.6)
     axes = canvas.subplots(lines, columns, squeeze=False).ravel()
-    names = sorted({r["algorithm"] for rows in swept.values() for r in rows})
+    look = looks((r["name"], r["algorithm"]) for rows in swept.values() for r in rows)
     for axis, (task, rows) in zip(axes, sorted(swept.items()), strict=False):
-        _budgets(axis, rows, names)
+        _budgets(axis, rows, look, legend=False)
         noise = rows[0].get("noise")
         axis.set(xlabel="", ylabel="")
-        axis.set_title(task.split("@")[0] + ("" if noise is None else f", noise {noise:g}"), fontsize=9)
+        axis.set_title(task.split("@")[0] + ("" if noise is None else f", noise {noise:g}"), fontsize=10)
     for axis in axes[len(swept) :]:
         axis.axis("off")
-    canvas.supxlabel("budget of expert labels", fontsize=9)
-    canvas.supylabel("score (0 random, 1 expert), IQM, 95 %", fontsize=9)
+    canvas.supxlabel("budget of expert labels (an algorithm may buy fewer)", fontsize=10)
+    canvas.supylabel("score (0 random, 1 expert), mean over seeds, 95 %", fontsize=10)
     drawn = {k: h for axis in axes for h, k in zip(*axis.get_legend_handles_labels(), strict=True)}
     title = "clean: lines; under noise: dashed"
     names, handles = list(drawn), list(drawn.values())
-    canvas.legend(handles, names, loc="outside upper center", ncols=len(names), frameon=False, fontsize=8, title=title)
+    canvas.legend(handles, names, loc="outside upper center", ncols=len(names), frameon=False, fontsize=10, title=title)
     return svg(canvas)
 
 
 def overview(records: Iterable[Record], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> str:
-    """One SVG of three panels: closed forms or score against labels, mistakes over the horizon where methods differ most, scores."""
+    """One SVG of three panels: closed forms or score against the budget, mistakes over the horizon where methods differ most,
+    scores. One colour per algorithm in all of them."""
     records = list(records)
     rows, board = theory.build(records, arrays), leaderboard.build(records)
-    swept = [g for g in group(records) if not instrument(g) and g.records[0].cell.evaluation["prefixes"]]
+    swept = [g for g in group(records) if not instrument(g) and g.records[0].cell.evaluation.get("prefixes")]
     shown = _telling(swept) if swept else []
-    canvas = figure(13.8, 4.0)
+    look = looks([*((r["name"], r["algorithm"]) for r in board.rows), *((g.algorithm, g.label) for g in shown)])
+    canvas = figure(12.0, 4.6)
     axes = canvas.subplots(1, 3)
     forms = [r for r in rows if isinstance(r, theory.Row) and r.kind == "closed form"]
     if forms:
         _closed_forms(axes[0], forms)
     elif shown:
-        _budgets(axes[0], [r for r in board.rows if r["task"] == shown[0].task])
+        _budgets(
+            axes[0],
+            [r for r in board.rows if r["task"] == shown[0].task and r["apart"] == shown[0].apart],
+            look,
+            legend=True,
+        )
     if shown:
-        _prefix_costs(axes[1], shown, arrays)
-    _scores(axes[2], board)
+        _prefix_costs(axes[1], shown, arrays, look)
+    _scores(axes[2], board, look)
     return svg(canvas)

@@ -13,11 +13,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ilbench import stats
+from ilbench.intervals import seed_means
 from ilbench.records import Record
 from ilbench.report import overall, settings
 from ilbench.report.groups import BASELINE, Group, also, baseline, group, instrument
@@ -51,20 +52,47 @@ def _at_worst(g: Group, name: str, worst: float) -> np.ndarray:
     return np.where(g.diverged, max([worst, *x[np.isfinite(x)]]), x)
 
 
-def _mean(x: np.ndarray | None, lo: float, hi: float) -> tuple[float | None, list[float | None], list[float] | None]:
-    """Mean over seeds, its limits, and the values themselves where they are too few for limits; None without values."""
-    known = None if x is None else x[np.isfinite(x)]
-    if known is None or not len(known):
-        return None, [None, None], None
-    if len(known) < FEW:
-        return float(known.mean()), [None, None], [float(v) for v in known]
-    found = stats.seed_mean(known, min(lo, float(known.min())), max(hi, float(known.max())))
-    return found.value, [found.lo, found.hi], None
+class _Wanted(NamedTuple):
+    """A mean over seeds that a row wants: values `[S]` in [lo, hi], or None where there are none."""
+
+    x: np.ndarray | None
+    lo: float
+    hi: float
 
 
-def _scored(g: Group, name: str = "score") -> tuple[float | None, list[float | None], list[float] | None]:
+def _within(x: np.ndarray, lo: float, hi: float) -> _Wanted:
+    known = x[np.isfinite(x)]
+    return _Wanted(known, min(lo, *known), max(hi, *known)) if len(known) else _Wanted(None, lo, hi)
+
+
+def _scored(g: Group, name: str = "score") -> _Wanted:
     x = g.scored(name)
-    return (None, [None, None], None) if x is None else _mean(x, *stats.score_range(x))
+    return _Wanted(None, 0.0, 1.0) if x is None else _Wanted(x, *stats.score_range(x))
+
+
+def _settle(rows: list[dict[str, Any]]) -> None:
+    """Puts means, limits (`_ci`) and, where seeds are too few for limits, the values (`_points`) in place of what is wanted.
+
+    All at once, on ranges scaled to [0, 1]: a board has a thousand of them.
+    """
+    many: dict[int, list[tuple[dict[str, Any], str, _Wanted]]] = defaultdict(list)
+    for row in rows:
+        for name, wanted in [(name, w) for name, w in row.items() if isinstance(w, _Wanted)]:
+            x = wanted.x
+            row |= {name: None if x is None else float(x.mean()), f"{name}_ci": [None, None], f"{name}_points": None}
+            if x is None:
+                continue
+            if len(x) < FEW:
+                row[f"{name}_points"] = [float(v) for v in x]
+            elif np.isfinite(wanted.hi - wanted.lo):
+                many[len(x)].append((row, name, wanted))
+            else:
+                found = stats.seed_mean(x, wanted.lo, wanted.hi)
+                row[f"{name}_ci"] = [found.lo, found.hi]
+    for asked in many.values():
+        scaled = np.stack([np.clip((w.x - w.lo) / (w.hi - w.lo), 0, 1) for *_, w in asked if w.x is not None])
+        for (row, name, w), low, high in zip(asked, *seed_means(scaled, 0.0, 1.0), strict=True):
+            row[f"{name}_ci"] = [float(w.lo + (w.hi - w.lo) * limit) for limit in (low, high)]
 
 
 def _difference(g: Group, base: Group | None, name: str = "score") -> dict[str, Any] | None:
@@ -116,16 +144,13 @@ def _noisy(g: Group, base: Group | None) -> dict[str, Any]:
     """Columns under noise; no score where the expert itself cannot act under it."""
     if not any("noisy_score" in r.scores for r in g.records):
         return {}
-    value, limits, points = _scored(g, "noisy_score")
     expert = g.values("noisy_expert_score")
     expert_score = float(np.nanmean(expert)) if np.isfinite(expert).any() else None
     hopeless = expert_score is not None and expert_score < SURVIVES
     return {
         "noise": g.records[0].cell.evaluation["noise"],
         "noisy_expert_score": expert_score,
-        "noisy_score": None if hopeless else value,
-        "noisy_score_ci": [None, None] if hopeless else limits,
-        "noisy_score_points": None if hopeless else points,
+        "noisy_score": _Wanted(None, 0.0, 1.0) if hopeless else _scored(g, "noisy_score"),
         "noisy_minus_baseline": None if hopeless else _difference(g, base, "noisy_score"),
     }
 
@@ -135,10 +160,6 @@ def _row(g: Group, base: Group | None) -> dict[str, Any]:
     means = {name: reference.mean for name, reference in first.references.items()}
     best, random = means.get("expert"), means.get("random")
     worst = max(0.0, best - random) if best is not None and random is not None else np.inf
-    score, score_ci, points = _scored(g)
-    gap, gap_ci, _ = _mean(_at_worst(g, "gap", worst if np.isfinite(worst) else 0.0), 0.0, worst)
-    cost, cost_ci, _ = _mean(_at_worst(g, "cost", g.horizon), 0.0, float(g.horizon))
-    survived, survived_ci, _ = _mean(np.where(g.diverged, 0.0, g.values("survived")), 0.0, 1.0)
     shared = [x for x in (getattr(r.cost, "shared_s", None) for r in g.records) if x is not None]
     constant = [r.scores.get("worse_than_constant") for r in g.records]
     return _noisy(g, base) | {
@@ -156,15 +177,10 @@ def _row(g: Group, base: Group | None) -> dict[str, Any]:
         "undefined": overall.is_undefined(g),
         "still_falling": _falling(g),
         "worse_than_constant": sum(x == 1.0 for x in constant) if any(x is not None for x in constant) else None,
-        "score": score,
-        "score_ci": score_ci,
-        "score_points": points,
-        "gap": gap,
-        "gap_ci": gap_ci,
-        "cost": cost,
-        "cost_ci": cost_ci,
-        "survived": survived,
-        "survived_ci": survived_ci,
+        "score": _scored(g),
+        "gap": _within(_at_worst(g, "gap", worst if np.isfinite(worst) else 0.0), 0.0, worst),
+        "cost": _within(_at_worst(g, "cost", g.horizon), 0.0, float(g.horizon)),
+        "survived": _within(np.where(g.diverged, 0.0, g.values("survived")), 0.0, 1.0),
         "labels": float(np.mean([r.cost.labels for r in g.records])),
         "gradient_steps": float(np.mean([r.cost.gradient_steps for r in g.records])),
         "seconds": float(np.mean([r.cost.run_s or 0.0 for r in g.records])),
@@ -289,11 +305,11 @@ def build(records: Iterable[Record]) -> Board:
     by_place: dict[Any, list[Group]] = defaultdict(list)
     for g in groups:
         by_place[(g.task, g.horizon, g.budget, g.place)].append(g)
-    rows, tables = [], []
-    for _, gs in sorted(by_place.items()):
-        these = [_row(g, baseline(g, gs)) for g in gs]
-        rows += these
-        tables.append(_task_table(gs, these))
+    places = [gs for _, gs in sorted(by_place.items())]
+    by_row = [[_row(g, baseline(g, gs)) for g in gs] for gs in places]
+    rows = [row for these in by_row for row in these]
+    _settle(rows)
+    tables = [_task_table(gs, these) for gs, these in zip(places, by_row, strict=True)]
     wide = [*overall.tables(groups), settings.against(rows), settings.relative(groups)]
     return Board([t for t in wide if t] + tables, rows, overall.rankings(groups), _lines(rows))
 
@@ -331,8 +347,8 @@ MORE = (
     "seed that fails to score 0. Failures rarer than one in (seeds / 3) cannot be excluded. Fewer than 5 seeds: points.",
     "A diverged seed scores min(0, the worst), has fallen, errs at every step and has the gap of a random policy, or the worst.",
     "return gap: to the expert on the same episodes. labels: demonstrations and validation included. updates: gradient steps of the",
-    "policy. s/seed: wall seconds without compiling; in records without shared seconds the first algorithm of a task also pays for",
-    "references and expert rollouts.",
+    "policy. s/seed: wall seconds without compiling; in",
+    "records without shared seconds the first algorithm of a task also pays for references and expert rollouts.",
 )
 
 

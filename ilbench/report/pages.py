@@ -9,7 +9,8 @@ import pathlib
 import re
 import sys
 
-from ilbench import files
+import ilbench
+from ilbench.files import write_atomic
 from ilbench.report import checks, figures, leaderboard, source, speed, theory
 
 
@@ -28,9 +29,10 @@ def render(found: source.Found) -> dict[str, str]:
 def readme(text: str, found: source.Found) -> str:
     """The README with the blocks between its markers replaced by what the commands print."""
     folder = found.folder.parent
+    first = source.first_line(found, f"results/{found.suite}")
     blocks = {
-        "theory": lambda: theory.text(theory.build(found.records, found.arrays)),
-        "leaderboard": lambda: leaderboard.text(leaderboard.build(found.records)),
+        "theory": lambda: theory.text(theory.build(found.records, found.arrays), first),
+        "leaderboard": lambda: leaderboard.text(leaderboard.build(found.records), first),
         "checks": lambda: checks.overview(checks.load(folder)),
         "speed": lambda: speed.text(speed.load(folder)),
     }
@@ -42,8 +44,15 @@ def readme(text: str, found: source.Found) -> str:
     return text
 
 
+def own_readme() -> pathlib.Path | None:
+    """README.md of this project's checkout where that is the current folder; None anywhere else: it is somebody else's."""
+    root = pathlib.Path(ilbench.__file__).resolve().parent.parent
+    here = root == pathlib.Path.cwd().resolve() and (root / "pyproject.toml").is_file()
+    return root / "README.md" if here and (root / "README.md").is_file() else None
+
+
 def main() -> None:
-    """Writes the pages of a suite, and the README beside pyproject.toml where it shows that suite."""
+    """Writes the pages of a suite, and the README of this project's checkout where it shows that suite."""
     suite, folder = sys.argv[1:3] if len(sys.argv) > 2 else ("quick", "results")
     found = source.load(suite, folder)
     for name, content in render(found).items():
@@ -52,10 +61,10 @@ def main() -> None:
         print(checks.save(checks.load(pathlib.Path(folder)), pathlib.Path(folder)))
     if (pathlib.Path(folder) / speed.FOLDER).is_dir():
         print(speed.save(speed.load(pathlib.Path(folder)), pathlib.Path(folder)))
-    page = pathlib.Path("README.md")
-    if page.is_file() and suite == "quick":
-        files.write_atomic(page, readme(page.read_text(encoding="utf-8"), found).encode())
-        print(page)
+    page = own_readme()
+    if page is not None and suite == "quick":
+        write_atomic(page, readme(page.read_text(encoding="utf-8"), found).encode("utf-8"))
+        print(page.name)
 
 
 if __name__ == "__main__":

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from typing import Any
 
 # Okabe & Ito: safe for colour-blind readers
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 MARKS = ("o", "s", "^", "D", "v", "P")
 GREY = "#999999"
+# One colour per algorithm on every picture; others take what is left in the order of their names.
+OWN = {"bc": 0, "dagger": 1, "ccil": 2, "noise_bc": 3, "dart": 4, "dialled": 5}
 RC: Any = {"svg.hashsalt": "ilbench", "svg.fonttype": "none", "font.size": 9, "axes.grid": True, "grid.alpha": 0.3}
+
+
+def looks(names: Iterable[tuple[str, str]]) -> dict[str, tuple[str, str]]:
+    """Colour and mark by label, from (algorithm, label): the colour says which algorithm, the mark which of its rows."""
+    pairs = sorted(set(names))
+    taken = [OWN[a] for a in OWN if any(a == name for name, _ in pairs)]
+    free = [i for i in range(len(COLOURS)) if i not in taken] or list(range(len(COLOURS)))
+    strangers = sorted({name for name, _ in pairs} - set(OWN))
+    colour = OWN | {name: free[i % len(free)] for i, name in enumerate(strangers)}
+    own = {name: [label for other, label in pairs if other == name] for name, _ in pairs}
+    return {
+        label: (COLOURS[colour[name]], MARKS[(colour[name] + own[name].index(label)) % len(MARKS)])
+        for name, label in pairs
+    }
 
 
 def figure(width: float = 6.4, height: float = 4.0) -> Any:
@@ -28,6 +45,12 @@ def svg(figure: Any) -> str:
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 
-def legend_below(axis: Any, columns: int) -> None:
+def legend_below(axis: Any, columns: int, size: float = 7) -> None:
     """A legend under the axis, where it hides nothing."""
-    axis.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=columns, frameon=False)
+    pairs = list(zip(*axis.get_legend_handles_labels(), strict=True))
+    pairs.sort(key=lambda pair: not hasattr(pair[0], "has_yerr"))  # measured points before lines that guide the eye
+    axis.legend(
+        [h for h, _ in pairs], [name for _, name in pairs], fontsize=size, loc="upper center",
+        bbox_to_anchor=(0.5, -0.2),
+        ncols=columns, frameon=False,
+    )  # fmt: skip
