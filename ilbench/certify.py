@@ -84,9 +84,9 @@ class Certificate:
         """Plain values."""
         return dataclasses.asdict(self)
 
-    def text(self) -> str:
-        """The certificate as a table for a terminal."""
-        return render([_table(self)])
+    def text(self, width: int | None = None, full: bool = False) -> str:
+        """The certificate as a table for a terminal of `width` columns (None: any); `full`: every column."""
+        return render([_table(self)], width, full)
 
     @property
     def exceeded(self) -> bool:
@@ -289,4 +289,6 @@ def _table(c: Certificate) -> Table:
         f"{number(c.faultless)} (E w_H)"
     )
     deployed = _outcomes(c) if c.deployed else ()
-    return Table(title, columns, rows, (first, *c.notes, *deployed))
+    return Table(
+        title, columns, rows, (first, *c.notes, *deployed), ("formula", "gap/estimate", "largest", "estimate", "share")
+    )

@@ -48,7 +48,7 @@ class Theory:
     write: bool = False
     """With a suite: also write THEORY.md beside its records."""
     full: bool = False
-    """With a suite: every column, however wide the terminal is."""
+    """Every column, however wide the terminal is."""
     quiet: bool = False
     """No progress."""
     json: bool = False
@@ -85,7 +85,7 @@ class Theory:
         both = self.exact == self.monte_carlo
         modes = [m for m, on in zip(checks.MODES, (self.exact, self.monte_carlo), strict=True) if on or both]
         ran = checks.run(self.names, modes, quiet=self.quiet)
-        emit(self.json, [r.as_json() for r in ran], lambda: print(report.text(ran, tables.terminal())))
+        emit(self.json, [r.as_json() for r in ran], lambda: print(report.text(ran, tables.terminal(), self.full)))
         if self.plots is not None:
             written = report.save_plots(ran, pathlib.Path(self.plots))
             print(f"wrote {len(written)} picture{'' if len(written) == 1 else 's'} to {self.plots}", file=sys.stderr)
@@ -96,6 +96,7 @@ class Theory:
     def _certify(self) -> int:
         from ilbench import certify, plan
         from ilbench.parallel import setup
+        from ilbench.report import tables
 
         if len(self.names) != 3:
             raise ValueError(
@@ -115,7 +116,7 @@ class Theory:
             changes=plan.parse_set(self.set),
             suite=self.suite,
         )
-        emit(self.json, certificate.as_json(), lambda: print(certificate.text()))
+        emit(self.json, certificate.as_json(), lambda: print(certificate.text(tables.terminal(), self.full)))
         return 3 if certificate.exceeded else 0
 
     def _sweep(self, suite: str) -> int:

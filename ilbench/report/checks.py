@@ -42,6 +42,7 @@ def _row(claim: Claim) -> tuple[str, ...]:
 
 
 COLUMNS = ("claim", "kind", "mode", "predicted", "measured [interval]", "n", "verdict", "note")
+DROP = ("note", "mode", "n", "kind")  # what a narrow terminal does without, the first to go first
 
 
 def counts(ran: Sequence[Ran]) -> dict[str, int]:
@@ -75,15 +76,15 @@ def _overview(ran: Sequence[Ran]) -> Table:
     return Table(title, ("check", "about", "claims", "took"), rows, (_closing(ran),))
 
 
-def text(ran: Sequence[Ran], width: int | None = None) -> str:
-    """For a terminal of `width` columns (None: any): every claim under its check, then the overview."""
+def text(ran: Sequence[Ran], width: int | None = None, full: bool = False) -> str:
+    """For a terminal of `width` columns (None: any; `full`: every column): every claim under its check, then the overview."""
     parts = []
     for r in ran:
         if r.claims:
             heading = f"{r.short}: {r.statement}" + (f" Source: {r.source}" if r.source else "")
-            parts.append(render([Table(heading, COLUMNS, [_row(c) for c in r.claims])], width))
+            parts.append(render([Table(heading, COLUMNS, [_row(c) for c in r.claims], (), DROP)], width, full))
     overview = _overview(ran)
-    return "\n\n".join([*parts, render([overview._replace(notes=(*overview.notes, *NOTES))], width)])
+    return "\n\n".join([*parts, render([overview._replace(notes=(*overview.notes, *NOTES))], width, full)])
 
 
 def overview(ran: Sequence[Ran]) -> str:

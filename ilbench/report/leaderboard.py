@@ -23,7 +23,7 @@ from ilbench.records import Record
 from ilbench.report import overall, settings
 from ilbench.report.groups import BASELINE, Group, also, baseline, group, instrument
 from ilbench.report.overall import FEW
-from ilbench.report.tables import Table, fixed, inert, interval, markdown, number, plain, wrapped
+from ilbench.report.tables import READABLE, Table, fixed, inert, interval, markdown, number, plain, wrapped
 from ilbench.report.tables import text as render
 
 FALLING = 0.05  # a held-out loss that fell by more over the last half of the fit has not converged
@@ -242,26 +242,26 @@ def _task_table(gs: list[Group], rows: list[dict[str, Any]]) -> Table:
             | {
                 "0-1 cost": interval(r["cost"], *r["cost_ci"]),
                 "survived": _limits(r, "survived"),
-                "labels": number(r["labels"], 5).removesuffix(".0"),
+                "labels": f"{r['labels']:,.0f}",
                 "return gap": interval(r["gap"], *r["gap_ci"]),
-                "updates": number(r["gradient_steps"], 7).removesuffix(".0")
-                if r["gradient_steps"] % 1
-                else f"{r['gradient_steps']:.0f}",
+                "updates": f"{r['gradient_steps']:,.0f}",
                 "s/seed": number(r["seconds"]),
                 "score by policy": ", ".join(f"{name} {fixed(x)}" for name, x in r["variants"].items()) or "-",
             }
         )
     same = [c for c, values in (("head", heads), ("seeds", seeds)) if len(values) == 1]
     counted = f"{seeds.copy().pop()} seeds x " if len(seeds) == 1 else ""
-    title = f"{first['task']}, H = {first['horizon']}, budget {first['budget']} labels, {counted}{first['episodes']} episodes"
+    title = f"{first['task']}, H = {first['horizon']}, budget {first['budget']:,} labels, {counted}{first['episodes']} episodes"
     title += f", head {first['head']}" if len(heads) == 1 else ""
+    if all(r["survived"] == 1.0 for r in rows):
+        same.append("survived")
     columns = tuple(c for c in found[0] if c not in same)
     return Table(
         title + (f" ({first['apart']})" if first["apart"] else ""),
         columns,
         [tuple(row[c] for c in columns) for row in found],
         _notes(gs, rows),
-        ("labels", "survived", shaken_less, "0-1 cost", "seeds", "head"),
+        ("survived", shaken_less, "labels", "0-1 cost", "seeds", "head"),
         ("return gap", "updates", "s/seed", "score by policy"),
     )
 
@@ -343,12 +343,12 @@ LEGEND = (
     "0-1 cost: steps of H whose action is not the expert's, all after a fall included. labels: revealed, of the budget.",
 )
 MORE = (
-    "Limits of scores: studentised bootstrap over seeds; where seeds tie at an end of the range, exact or betting limits, taking a",
-    "seed that fails to score 0. Failures rarer than one in (seeds / 3) cannot be excluded. Fewer than 5 seeds: points.",
-    "A diverged seed scores min(0, the worst), has fallen, errs at every step and has the gap of a random policy, or the worst.",
-    "return gap: to the expert on the same episodes. labels: demonstrations and validation included. updates: gradient steps of the",
-    "policy. s/seed: wall seconds without compiling; in",
-    "records without shared seconds the first algorithm of a task also pays for references and expert rollouts.",
+    "Limits: studentised bootstrap over seeds; where more than a quarter of the seeds tie at the least or largest value, exact or "
+    "betting limits over the range, a seed that fails being taken to score 0. Elsewhere a failure rarer than one in a third of the "
+    "seeds is not allowed for. Fewer than 5 seeds: points. A diverged seed scores min(0, the worst), has fallen, errs at every step "
+    "and has the gap of a random policy, or the worst. survived is shown where not everybody did. return gap: to the expert on the "
+    "same episodes. labels: demonstrations and validation included. updates: gradient steps of the policy. s/seed: wall seconds "
+    "without compiling; in records without shared seconds the first algorithm of a task also pays for references and expert rollouts.",
 )
 
 
@@ -358,7 +358,7 @@ def text(board: Board, first: str = "", width: int | None = None, full: bool = F
         return "\n".join(filter(None, (first, "no records that belong on a board (instruments never do)")))
     head = [line for text in (first, *board.lines) if text for line in wrapped(text, width)]
     legend = [*LEGEND, *(MORE if full else ("--full: all columns, and how limits are made.",))]
-    foot = [line for text in legend for line in wrapped(text, width)]
+    foot = [line for text in legend for line in wrapped(text, width or READABLE)]
     return "\n".join([*head, *([""] if head else []), render(board.tables, width, full), "", *foot])
 
 
