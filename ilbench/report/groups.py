@@ -221,14 +221,10 @@ def baseline(g: Group, groups: Iterable[Group]) -> Group | None:
 
 
 def _shares(g: Group, b: Group) -> bool:
-    """Whether all settings agree but the two algorithms' own; what only one of them records cannot disagree."""
-    own = tuple(
-        f"{kind}{name}" for kind in ("", "versions.", "plugins.") for name in (g.algorithm, b.algorithm, "algorithm")
-    )
-    keys = {k for k in (*g.settings, *b.settings) if not any(k == name or k.startswith(f"{name}.") for name in own)}
-    both = {k for k in keys if k in g.settings and k in b.settings}
-    extra = {k for k in keys - both if k.split(".", 1)[0] in (g.head, "fit", "policy")}
-    return not extra and not any(_differ(g.settings, b.settings, k) for k in both)
+    """Whether all settings agree but the two algorithms' own, their versions included."""
+    named = [f"{kind}{name}" for kind in ("", "versions.", "plugins.") for name in (g.algorithm, b.algorithm)]
+    keys = {k for k in (*g.settings, *b.settings) if not any(k == n or k.startswith((f"{n}.", f"{n}/")) for n in named)}
+    return not any(_differ(g.settings, b.settings, k) for k in keys)
 
 
 def _default(g: Group) -> bool:
