@@ -258,6 +258,13 @@ def test_shared_seconds_are_apart(records):
     base = some(records, "hopper@1", "bc")
     assert row(base)["shared_seconds"] is None
     assert "shared by all rows" not in leaderboard.text(leaderboard.build(base))
+    costs = {"shared_s": 51.1, "takeovers": 3, "takeover_steps": 40, "switches": 6}
+    paid = [r.model_copy(update={"cost": r.cost.model_copy(update=costs)}) for r in base]
+    board = leaderboard.build(paid)
+    assert board.rows[0]["seconds"] == row(base)["seconds"]
+    assert "without 51.1 s of references" in leaderboard.text(board)
+    assert (board.rows[0]["takeovers"], board.rows[0]["takeover_steps"], board.rows[0]["switches"]) == (3, 40, 6)
+    assert "3 (40 steps)" in leaderboard.text(board, full=True)
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 160, None])
@@ -303,8 +310,7 @@ def test_names_from_records_are_inert(records, name):
 def test_problems_are_named_once_and_the_board_is_built(records, tmp_path, capsys):
     base = some(records, "hopper@1", "bc", "dagger")
     written = [store.write(tmp_path, r.model_copy(update={"sidecar": None})).path for r in base]
-    huge = change(base[0], config={"fit.updates": 7})
-    store.write(tmp_path, huge).path.write_bytes(b"{}")
+    store.write(tmp_path, change(base[0], evaluation={**base[0].cell.evaluation, "prefixes": ["ten"]}))
     for path in written[:7]:
         path.write_bytes(b"\x00")
     found = source.load("quick", tmp_path)

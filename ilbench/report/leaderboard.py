@@ -26,6 +26,7 @@ from ilbench.report.overall import FEW
 from ilbench.report.tables import READABLE, Table, fixed, inert, interval, markdown, number, plain, wrapped
 from ilbench.report.tables import text as render
 
+CONTROL = ("takeovers", "takeover_steps", "switches")  # what the ledger says of who acted
 FALLING = 0.05  # a held-out loss that fell by more over the last half of the fit has not converged
 SURVIVES = 0.8  # a noise under which the expert scores less says nothing about learners
 
@@ -185,6 +186,7 @@ def _row(g: Group, base: Group | None) -> dict[str, Any]:
         "gradient_steps": float(np.mean([r.cost.gradient_steps for r in g.records])),
         "seconds": float(np.mean([r.cost.run_s or 0.0 for r in g.records])),
         "shared_seconds": float(np.mean(shared)) if shared else None,
+        **{name: float(np.mean([getattr(r.cost, name, 0) for r in g.records])) for name in CONTROL},
         "minus_baseline": _difference(g, base),
         "variants": _variants(g),
     }
@@ -245,6 +247,7 @@ def _task_table(gs: list[Group], rows: list[dict[str, Any]]) -> Table:
                 "labels": f"{r['labels']:,.0f}",
                 "return gap": interval(r["gap"], *r["gap_ci"]),
                 "updates": f"{r['gradient_steps']:,.0f}",
+                "takeovers": f"{r['takeovers']:,.0f} ({r['takeover_steps']:,.0f} steps)",
                 "s/seed": number(r["seconds"]),
                 "score by policy": ", ".join(f"{name} {fixed(x)}" for name, x in r["variants"].items()) or "-",
             }
@@ -255,6 +258,8 @@ def _task_table(gs: list[Group], rows: list[dict[str, Any]]) -> Table:
     title += f", head {first['head']}" if len(heads) == 1 else ""
     if all(r["survived"] == 1.0 for r in rows):
         same.append("survived")
+    if not any(r["takeovers"] for r in rows):
+        same.append("takeovers")
     columns = tuple(c for c in found[0] if c not in same)
     return Table(
         title + (f" ({first['apart']})" if first["apart"] else ""),
@@ -262,7 +267,7 @@ def _task_table(gs: list[Group], rows: list[dict[str, Any]]) -> Table:
         [tuple(row[c] for c in columns) for row in found],
         _notes(gs, rows),
         ("survived", shaken_less, "labels", "0-1 cost", "seeds", "head"),
-        ("return gap", "updates", "s/seed", "score by policy"),
+        ("return gap", "updates", "takeovers", "s/seed", "score by policy"),
     )
 
 

@@ -18,7 +18,6 @@ from ilbench.report.tables import shown
 
 FOLDERS = places.DEFAULT
 NAMED = 5  # problems that are named; the rest are counted
-HUGE = 1e100  # no measure of an episode is larger, and a square of it is still a number
 CURVES = ("prefix_cost", "prefix_gap", "eps_t", "prefix_eps")  # what reports read; each may be missing
 
 
@@ -78,11 +77,7 @@ def _tell(problems: Sequence[store.Problem]) -> None:
 
 
 def unusable(record: Record, arrays: dict[str, Any]) -> str:
-    """Why no report can use a sound record: numbers beyond all sense, curves of another shape; empty where it can."""
-    tables = [record.scores, *record.variants.values()]
-    for name, value in ((n, v) for table in tables for n, v in table.items()):
-        if value is not None and abs(value) > HUGE:
-            return f"its {name} is {value:.3g}, which no episode can give"
+    """Why no report can use a sound record: curves of another shape than its horizons say; empty where it can."""
     listed: Any = record.cell.evaluation.get("prefixes") or []
     if not isinstance(listed, list) or not all(isinstance(h, int) for h in listed):
         return f"evaluation.prefixes is {listed!r}; allowed is a list of horizons"
