@@ -180,6 +180,32 @@ def test_labels_say_only_what_differs(records):
     assert "bc[updates=1]: mse.activation=tanh, mse.width=8" in groups.also(groups.group(rows))
 
 
+def test_a_long_value_is_cut_and_still_told_apart(records):
+    base = some(records, "hopper@1", "bc")
+    rows = [change(r, config={"mse.activation": "x" * 300 + end}) for r in base for end in "ab"]
+    labels = {g.label for g in groups.group(rows)}
+    assert len(labels) == 2
+    assert max(map(len, labels)) < 50
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "paired"),
+    [
+        ({"versions.mse": 2}, {"versions.mse": 2}, True),
+        ({"versions.mse": 2}, {}, False),
+        ({"versions.dagger": 2, "plugins.dagger/data.npz": "1" * 64}, {"versions.bc": 3}, True),
+        ({"plugins.mse": "heads==1"}, {"plugins.mse": "heads==2"}, False),
+        ({"dagger.rounds": 7}, {}, True),
+        ({"fit.batch": 7}, {}, False),
+    ],
+)
+def test_versions_count_when_rows_are_paired(records, mine, theirs, paired):
+    dagger, bc = groups.group(some(records, "hopper@1", "dagger") + some(records, "hopper@1", "bc"))[::-1]
+    dagger, bc = (g._replace(settings={**g.settings, **more}) for g, more in ((dagger, mine), (bc, theirs)))
+    assert (groups.baseline(dagger, [dagger, bc]) is bc) == paired
+    assert groups.baseline(bc, [dagger, bc]) is None
+
+
 def test_records_of_another_expert_are_of_another_task(records):
     hopper = some(records, "hopper@1", "bc", "dagger")
     other = [change(r, expert="0" * 64) for r in hopper]

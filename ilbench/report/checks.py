@@ -13,7 +13,7 @@ from ilbench.checks import Ran
 from ilbench.claims import VERDICTS, Claim
 from ilbench.files import write_atomic
 from ilbench.report import style
-from ilbench.report.tables import Table, markdown, number
+from ilbench.report.tables import Table, markdown, number, shown
 from ilbench.report.tables import text as render
 
 FOLDER = "theory@1"  # where the records of checks lie, beside the suites'
@@ -101,7 +101,7 @@ def page(ran: Sequence[Ran], pictures: Sequence[str] = ()) -> str:
     ]
     for r in ran:
         lines = [f"## {r.short} {r.id.split('_', 1)[-1].replace('_', ' ') if r.short != r.id else ''}".rstrip(), ""]
-        lines += [r.statement, ""] + ([f"Source: {r.source}", ""] if r.source else [])
+        lines += [shown(r.statement), ""] + ([f"Source: {r.source}", ""] if r.source else [])
         if r.claims:
             lines += markdown([Table("", COLUMNS, [_row(c) for c in r.claims])]).split("\n")[2:]
         if f"{r.id}.svg" in pictures:

@@ -8,6 +8,7 @@ namesakes anywhere on the board, so that a label means the same in every table.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from ilbench.records import Record, canonical
 BASELINE = "bc"  # what the others are compared with
 PLACE = ("task", "expert", "horizon", "budget", "evaluation", "unit")  # fields of a cell that rows of a place share
 ROW = ("algorithm", "head", "config", "seed")  # what else there is in a cell sets rows apart like a setting
+LONG = 24  # characters of a value in a label
 ABSENT = "(none)"  # a setting that a row has not
 
 
@@ -171,6 +173,12 @@ def _order(key: str, algorithm: str) -> int:
 
 
 def _value(value: Any) -> str:
+    """A setting's value in a label; what is too long for one is cut, and a digest tells it from others that begin alike."""
+    said = _spelled(value)
+    return said if len(said) <= LONG else f"{said[: LONG - 8]}...{hashlib.sha256(said.encode()).hexdigest()[:5]}"
+
+
+def _spelled(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):

@@ -290,8 +290,6 @@ def _notes(gs: list[Group], rows: list[dict[str, Any]]) -> tuple[str, ...]:
     shaken = [r["noisy_expert_score"] for r in rows if r.get("noisy_expert_score") is not None]
     if shaken and min(shaken) < SURVIVES:
         out.append(f"under noise -: the expert itself cannot act under it (score {fixed(min(shaken), places=2)}).")
-    if len(rows) > 1 and min(r["seeds"] for r in rows) < FEW:
-        out.append(f"Fewer than {FEW} seeds: their scores in brackets, and no interval.")
     alone = [g.label for g, r in zip(gs, rows, strict=True) if g.algorithm != BASELINE and baseline(g, gs) is None]
     if alone and any(g.algorithm == BASELINE for g in gs):
         out.append(f"No {BASELINE} shares head and settings of: {', '.join(alone)}.")
@@ -331,6 +329,11 @@ def _lines(rows: list[dict[str, Any]]) -> tuple[str, ...]:
         )
     elif any(r["gradient_steps"] for r in rows):
         out.append("Whether fits had converged was not recorded.")
+    few = sum(r["seeds"] < FEW for r in rows)
+    if few:
+        out.append(
+            f"Fewer than {FEW} seeds in {few} of {len(rows)} rows: too few for limits, so their scores stand in brackets."
+        )
     constant = sum(bool(r["worse_than_constant"]) for r in rows)
     if constant:
         out.append(f"{constant} rows hold fits that are worse than the best constant action (!).")
