@@ -9,7 +9,7 @@ import pytest
 
 from ilbench import cli, store
 from ilbench.records import make_record
-from ilbench.report import groups, leaderboard, overall, source, tables
+from ilbench.report import groups, leaderboard, overall, settings, source, tables
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +90,21 @@ def test_an_undefined_score_is_a_dash_and_leaves_the_ranking_of_all(records):
     json.dumps(board.as_json(), allow_nan=False)
 
 
+def test_one_undefined_score_takes_the_setting_from_all(records):
+    flat = [
+        change(r, scores={"score": None}) if r.cell.task == "cartpole@1" and r.cell.algorithm == "ccil" else r
+        for r in records
+    ]
+    for found in overall.rankings(groups.group(flat)):
+        assert found["undefined"] == ["cartpole@1 H=500 n=3000"]
+        assert "cartpole@1" not in {s["task"] for s in found["settings"]}
+
+
+def test_no_number_of_a_diverged_seed_is_read(records):
+    (g,) = groups.group([diverged(r, survived=1.0, cost=0.0) for r in some(records, "hopper@1", "bc")])
+    assert np.isnan([g.values(name) for name in ("survived", "cost", "return", "gap")]).all()
+
+
 def test_a_missing_score_takes_the_row_alone_out_of_the_ranking(records):
     def without(r):
         scores = {k: v for k, v in r.scores.items() if k != "score"}
@@ -155,6 +170,29 @@ def test_places_that_differ_are_tables_of_their_own_and_say_how(records, cell, s
     differences = {r["apart"]: r["minus_baseline"]["mean"] for r in board.rows if r["name"] == "dagger"}
     assert len(differences) == 2
     assert sorted(differences.values())[1] == 0  # .1 - .1, and not .1 minus the other protocol's bc
+
+
+def test_the_baseline_is_of_the_same_place(records):
+    found = groups.group(some(records, "hopper@1", "bc", "dagger"))
+    dagger, bc = found[::-1]
+    assert groups.baseline(dagger, found) is bc
+    assert groups.baseline(dagger, [bc._replace(place="another"), dagger]) is None
+
+
+def test_counts_say_what_survives_holm_first():
+    def d(mean, half, p, same=False):
+        return {"x": {"mean": mean, "lo": mean - half, "hi": mean + half, "p": p, "same": same}}
+
+    rows = [d(1, 0.5, 1e-6), d(1, 0.9, 0.04), d(-1, 0.9, 0.03), d(0, 1, 0.9), d(0, 0, 1, same=True), {"x": None}]
+    assert settings._count(rows, "x") == ("4", "1 (2)", "0 (1)", "3")
+    assert settings._count([rows[4]], "x") == ("0", "-", "-", "-")
+
+
+def test_percentages_are_of_the_baselines_mean_return(records):
+    dagger, bc = groups.group(some(records, "hopper@1", "bc", "dagger"))[::-1]
+    expected = 100 * (dagger.values("return").mean() / bc.values("return").mean() - 1)
+    assert settings._percent(dagger, bc, "return") == f"{expected:+.0f}"
+    assert settings._percent(dagger, bc, "nothing") == "-"
 
 
 def test_a_row_whose_fit_differs_has_no_partner_and_that_is_said(records):
@@ -259,7 +297,7 @@ def test_json_is_finite_and_holds_the_overall_ranking(records):
 
 def test_what_has_not_converged_or_is_worse_than_a_constant_is_marked(records):
     base = some(records, "hopper@1", "bc", "dagger")
-    falling = {"held_out_loss": 0.9, "held_out_loss_half": 1.0, "worse_than_constant": 0.0}
+    falling = {"held_out_loss": 0.945, "held_out_loss_half": 1.0, "worse_than_constant": 0.0}
     still = {"held_out_loss": 0.96, "held_out_loss_half": 1.0, "worse_than_constant": 1.0}
     board = leaderboard.build([change(r, scores=falling if r.cell.algorithm == "bc" else still) for r in base])
     names = {r[0] for r in board.tables[-1].rows}
