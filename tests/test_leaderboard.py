@@ -285,6 +285,13 @@ def test_seeds_that_tie_have_a_width(records):
     assert found["survived_ci"] == pytest.approx([0.025**0.1, 1])
 
 
+def test_runs_that_are_the_same_are_said_to_be(records):
+    assert row(records, task="cartpole@1", algorithm="ccil[dynamics=learned]")["minus_baseline"]["same"]
+    assert not row(records, task="cartpole@1", algorithm="dagger")["minus_baseline"]["same"]  # ties, and errs elsewhere
+    shown = leaderboard.text(leaderboard.build(records))
+    assert shown.count("0 (the same)") == 1
+
+
 def test_json_is_finite_and_holds_the_overall_ranking(records):
     wild = [change(r, scores={"score": None}) if r.cell.algorithm == "ccil" else r for r in records]
     wild = [r.model_copy(update={"references": {}}) for r in wild]

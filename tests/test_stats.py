@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats as reference
 
-from ilbench import intervals, stats
+from ilbench import bounded, intervals, stats
 
 scores = hnp.arrays(float, hnp.array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=6), elements=st.floats(-9, 9))
 
@@ -259,6 +259,24 @@ def test_seeds_that_tie_have_limits_where_the_range_is_known():
     mean, lo, hi, p = stats.seed_difference(np.ones(10), np.ones(10), 0, 1)
     assert (mean, p) == (0, 1)
     assert -0.4 < lo < -0.2 < 0.2 < hi < 0.4
+
+
+@pytest.mark.parametrize(
+    ("ties", "n", "rare"), [(2, 7, True), (2, 8, False), (3, 10, True), (2, 10, False), (1, 3, False)]
+)
+def test_more_than_a_quarter_at_an_end_is_a_sign_of_rare_events(ties, n, rare):
+    x = np.linspace(0, 1, n)
+    x[-ties:] = 1
+    assert intervals.crowded(x) == intervals.crowded(-x) == rare
+    x[n // 2], x[-ties:] = 2, np.linspace(0.6, 0.9, ties)  # equal values in the middle are none
+    assert not intervals.crowded(x)
+
+
+def test_p_value_of_a_bet_is_the_limits_inverse():
+    x = np.random.default_rng(0).random(12) / 2
+    assert bounded.p_value(x, bounded.upper_limit(x)) == pytest.approx(0.05)
+    assert bounded.p_value(np.full(12, 0.5), 0.5) == pytest.approx(1)
+    assert bounded.p_value(np.zeros(12), 0.5) < 0.01
 
 
 def test_limits_lie_in_the_range_and_move_with_it():

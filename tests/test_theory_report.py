@@ -74,6 +74,12 @@ def test_without_diverged_seeds_nothing_is_said(found):
     assert "diverged" not in theory.text(theory.build(found.records, found.arrays))
 
 
+def test_rows_that_no_theorem_covers_show_no_rate(found):
+    rows = [r for r in theory.build(found.records, found.arrays) if isinstance(r, theory.Row) and r.kind == "bound"]
+    rates = {task: {r.rate for r in rows if r.task == task} for task in ("gridworld@1", "hopper@1", "pendulum@1")}
+    assert rates == {"gridworld@1": {"<= 1", "<= 2"}, "hopper@1": {""}, "pendulum@1": {""}}
+
+
 def test_rates_are_declared_by_the_algorithms():
     assert {name: theory._rate(name) for name in ("bc", "ccil", "noise_bc", "dagger", "dialled", "nobody")} == {
         "bc": "<= 2",
