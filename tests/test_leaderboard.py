@@ -14,7 +14,7 @@ from ilbench.report import groups, leaderboard, overall, settings, source, table
 
 @pytest.fixture(scope="module")
 def records():
-    found = [r for r in source.load("quick", "results").records if not r.cell.task.startswith(("cliff", "recoverable"))]
+    found = [r for r in source.load("quick@1", "results").records if not r.cell.task.startswith(("cliff", "recoverable"))]
     return [r for r in found if not groups.instrument(groups.group([r])[0])]
 
 

@@ -47,7 +47,7 @@ def test_prefix_eps_is_read_or_interpolated():
 
 
 def test_every_sweep_of_the_shipped_suite_has_a_budget_that_adds_up():
-    found = source.load("quick", "results")
+    found = source.load("quick@1", "results")
     rows = theory.build(found.records, found.arrays)
     budgets = [r for r in rows if isinstance(r, report.Row)]
     swept = {(r.task, r.algorithm) for r in rows if isinstance(r, theory.Row)}

@@ -15,7 +15,7 @@ from ilbench.report import exponents, source, theory
 
 @pytest.fixture(scope="module")
 def found():
-    return source.load("quick", "results")
+    return source.load("quick@1", "results")
 
 
 def lose(record):

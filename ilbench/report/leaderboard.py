@@ -19,6 +19,7 @@ import numpy as np
 
 from ilbench import stats
 from ilbench.intervals import seed_means
+from ilbench.measures.convergence import TOLERANCE
 from ilbench.records import Record
 from ilbench.report import overall, settings
 from ilbench.report.groups import BASELINE, Group, also, baseline, group, instrument
@@ -27,7 +28,7 @@ from ilbench.report.tables import READABLE, Table, fixed, inert, interval, markd
 from ilbench.report.tables import text as render
 
 CONTROL = ("takeovers", "takeover_steps", "switches")  # what the ledger says of who acted
-FALLING = 0.05  # a held-out loss that fell by more over the last half of the fit has not converged
+FALLING = TOLERANCE  # a held-out loss that fell by more over the last half of the fit has not converged
 SURVIVES = 0.8  # a noise under which the expert scores less says nothing about learners
 
 

@@ -124,7 +124,9 @@ def _block(task: str, named: Any, labels: int, seed: int) -> tuple[Any, ...]:
 
 def where(found: Found) -> str:
     """The folder that was read, as a person names it."""
-    return found.folder.as_posix() if found.place is None else found.place.name()
+    if found.place is not None and places.is_shipped(found.place.folder):
+        return "the records that came with ilbench"
+    return found.folder.as_posix()
 
 
 def elsewhere(found: Found) -> list[str]:
