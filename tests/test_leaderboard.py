@@ -14,7 +14,9 @@ from ilbench.report import groups, leaderboard, overall, settings, source, table
 
 @pytest.fixture(scope="module")
 def records():
-    found = [r for r in source.load("quick@1", "results").records if not r.cell.task.startswith(("cliff", "recoverable"))]
+    found = [
+        r for r in source.load("quick@1", "results").records if not r.cell.task.startswith(("cliff", "recoverable"))
+    ]
     return [r for r in found if not groups.instrument(groups.group([r])[0])]
 
 
@@ -328,12 +330,12 @@ def test_a_noise_that_the_expert_does_not_survive_shows_no_score(records, expert
 def test_shared_seconds_are_apart(records):
     base = some(records, "hopper@1", "bc")
     assert row(base)["shared_seconds"] is None
-    assert "shared by all rows" not in leaderboard.text(leaderboard.build(base))
+    assert "+" not in leaderboard.build(base).tables[-1].rows[0][-2]
     costs = {"shared_s": 51.1, "takeovers": 3, "takeover_steps": 40, "switches": 6}
     paid = [r.model_copy(update={"cost": r.cost.model_copy(update=costs)}) for r in base]
     board = leaderboard.build(paid)
     assert board.rows[0]["seconds"] == row(base)["seconds"]
-    assert "without 51.1 s of references" in leaderboard.text(board)
+    assert "(+ 51.1 shared)" in leaderboard.text(board, full=True)
     assert (board.rows[0]["takeovers"], board.rows[0]["takeover_steps"], board.rows[0]["switches"]) == (3, 40, 6)
     assert "3 (40 steps)" in leaderboard.text(board, full=True)
 

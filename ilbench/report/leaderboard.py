@@ -249,7 +249,8 @@ def _task_table(gs: list[Group], rows: list[dict[str, Any]]) -> Table:
                 "return gap": interval(r["gap"], *r["gap_ci"]),
                 "updates": f"{r['gradient_steps']:,.0f}",
                 "takeovers": f"{r['takeovers']:,.0f} ({r['takeover_steps']:,.0f} steps)",
-                "s/seed": number(r["seconds"]),
+                "s/seed": number(r["seconds"])
+                + (f" (+ {number(r['shared_seconds'])} shared)" if r["shared_seconds"] else ""),
                 "score by policy": ", ".join(f"{name} {fixed(x)}" for name, x in r["variants"].items()) or "-",
             }
         )
@@ -295,11 +296,6 @@ def _notes(gs: list[Group], rows: list[dict[str, Any]]) -> tuple[str, ...]:
     if alone and any(g.algorithm == BASELINE for g in gs):
         out.append(f"No {BASELINE} shares head and settings of: {', '.join(alone)}.")
     out += also(gs)
-    together = [r["shared_seconds"] for r in rows if r["shared_seconds"] is not None]
-    if together:
-        out.append(
-            f"s/seed is without {number(max(together))} s of references and expert rollouts, shared by all rows."
-        )
     return tuple(out)
 
 
@@ -357,7 +353,8 @@ MORE = (
     "seeds is not allowed for. Fewer than 5 seeds: points. A diverged seed scores min(0, the worst), has fallen, errs at every step "
     "and has the gap of a random policy, or the worst. survived is shown where not everybody did. return gap: to the expert on the "
     "same episodes. labels: demonstrations and validation included. updates: gradient steps of the policy. s/seed: wall seconds "
-    "without compiling; in records without shared seconds the first algorithm of a task also pays for references and expert rollouts.",
+    "without compiling; shared: references and expert rollouts of the task, stated by the row that ran first. Records that state no "
+    "shared seconds have them in that row's own.",
 )
 
 
