@@ -1,14 +1,12 @@
 """What fitting means: the optimiser against a second one in NumPy, which rows are drawn, statistics, and every head against its formula."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats as laws
 
-from ilbench import fit, nets, registry
+from ilbench import dynamics, fit, nets, registry
 from ilbench.fit import FitConfig
 from ilbench.rollout import seed_keys
 from ilbench.types import Box, Data, Discrete, Head
@@ -50,17 +48,19 @@ def test_twenty_steps_of_adam_with_cosine_decay_and_decoupled_weight_decay(decay
     config = FitConfig(updates=updates, batch=8, learning_rate=rate, weight_decay=decay)
     keys = seed_keys("fit", (0,))
     same = Data(*(np.asarray(x, np.float32 if x.dtype == np.float64 else x.dtype) for x in same))
-    params, _, losses = fit.fit(QUARTIC, Box(1), keys, fit.init(QUARTIC, keys), same, config, updates)
+    made = fit.fit(QUARTIC, Box(1), keys, fit.init(QUARTIC, keys), same, config, updates)
 
-    x, m, v, found = np.array([1.0, -2.0, 0.5, 3.0]), np.zeros(4), np.zeros(4), []
+    x, m, v, found, halfway = np.array([1.0, -2.0, 0.5, 3.0]), np.zeros(4), np.zeros(4), [], None
     for k in range(updates):
+        halfway = x if k == updates // 2 else halfway
         found.append(((x[:3] - goal) ** 2 * [1, 4, 0.1]).sum() + (x[3] - level) ** 4)
         g = np.append(2 * (x[:3] - goal) * [1, 4, 0.1], 4 * (x[3] - level) ** 3)
         m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
         direction = m / (1 - 0.9 ** (k + 1)) / (np.sqrt(v / (1 - 0.999 ** (k + 1))) + 1e-8)
         x = x - rate * 0.5 * (1 + np.cos(np.pi * k / updates)) * (direction + decay * x)
-    np.testing.assert_allclose(np.append(params["w"][0], params["b"][0]), x, atol=2e-5)
-    np.testing.assert_allclose(losses[0], found, rtol=1e-4)  # the loss before each step
+    for params, want in ((made.params, x), (made.halfway, halfway)):
+        np.testing.assert_allclose(np.append(params["w"][0], params["b"][0]), want, atol=2e-5)
+    np.testing.assert_allclose(made.losses[0], found, rtol=1e-4)  # the loss before each step
 
 
 def _cell(params, t, obs, action):
@@ -78,8 +78,7 @@ def test_only_rows_that_exist_are_drawn_all_equally_often():
     keys = seed_keys("fit", np.arange(seeds))
     # One row a step: its loss says which it was.
     config = FitConfig(updates=32, batch=1)
-    _, _, losses = fit.fit(DRAWN, Box(1), keys, fit.init(DRAWN, keys), rows, config, 32)
-    drawn = np.asarray(losses)
+    drawn = np.asarray(fit.fit(DRAWN, Box(1), keys, fit.init(DRAWN, keys), rows, config, 32).losses)
     assert drawn.shape == (seeds, 32)
     counts = [(drawn == row).sum() for row in np.flatnonzero(there)]
     assert sum(counts) == drawn.size
@@ -96,7 +95,7 @@ def test_a_batch_is_as_many_rows_as_it_says():
     for batch in (4, 64):
         config = FitConfig(updates=32, batch=batch)
         keys = seed_keys("fit", seeds)
-        _, _, losses = fit.fit(DRAWN, Box(1), keys, fit.init(DRAWN, keys), rows, config, 32)
+        losses = fit.fit(DRAWN, Box(1), keys, fit.init(DRAWN, keys), rows, config, 32).losses
         spread[batch] = np.asarray(losses).std()
         assert abs(spread[batch] - obs.std() / np.sqrt(batch)) < 0.1 * spread[batch]
 
@@ -130,6 +129,12 @@ def test_the_normaliser_holds_mean_and_standard_deviation_of_the_rows_that_exist
     )
 
 
+def test_what_hardly_varies_in_the_data_is_left_on_its_own_scale():
+    x = np.float32([[0.3, 1.0], [0.3, 3.0], [0.3, 2.0]])
+    norm = nets.fit_norm(Box(2), x, np.ones(3, np.float32))
+    np.testing.assert_allclose(nets.features(Box(2), norm, np.float32([0.31, 2.0])), [0.01, 0.0], atol=1e-5)
+
+
 def test_the_normaliser_is_filled_before_the_first_step_and_left_alone():
     x, w = _features()
     rows = _data(np.zeros(200), x, x[:, :1] / 5, w)
@@ -157,6 +162,7 @@ def test_the_normaliser_is_filled_before_the_first_step_and_left_alone():
 
 
 def test_squared_error_is_the_mean_over_the_action_and_activations_are_what_they_are_called():
+    """Bounded actions are learnt in units of half their range, around its middle."""
     module = registry.load("heads", "mse")
     x = np.array([0.2, -1.0, 0.7], np.float32)
     for name, f in (("tanh", np.tanh), ("relu", lambda z: np.maximum(z, 0)), ("silu", lambda z: z / (1 + np.exp(-z)))):
@@ -169,27 +175,31 @@ def test_squared_error_is_the_mean_over_the_action_and_activations_are_what_they
         np.testing.assert_allclose(head.act(params, None, None, x), out, rtol=1e-4, atol=1e-6)
         action = np.array([3.0, -1.0], np.float32)
         np.testing.assert_allclose(head.loss(params, None, x, action), ((out - action) ** 2).mean(), rtol=1e-5)
+        bounded = module._head(Box(3), Box(2, -3.0, 5.0), module.Config(width=5, depth=2, activation=name))
+        np.testing.assert_allclose(bounded.act(params, None, None, x), 1 + 4 * out, rtol=1e-4, atol=1e-6)
+        want = ((1 + 4 * out - action) ** 2).mean() / 16
+        np.testing.assert_allclose(bounded.loss(params, None, x, action), want, rtol=1e-4)
 
 
 # ------------------------------------------------------------------------------------------------ closed forms
-@pytest.mark.parametrize("ridge", [0.0, 0.3])
-def test_linear_is_least_squares_with_a_ridge_per_row_on_standardised_observations(ridge):
+@pytest.mark.parametrize(("ridge", "space"), [(0.0, Box(2)), (0.3, Box(2)), (0.3, Box(2, -3.0, 5.0))])
+def test_linear_is_least_squares_with_a_ridge_per_row_on_standardised_observations(ridge, space):
     rng = np.random.default_rng(1)
     x, w = _features()
     y = (x @ rng.normal(size=(3, 2)) + 0.3 * rng.normal(size=(200, 2)) + [1.0, -2.0]).astype(np.float32)
     y[w == 0] = 1e6
     module = registry.load("heads", "linear")
-    head = module._head(Box(3), Box(2), module.Config(ridge=ridge))
+    head, (centre, half) = module._head(Box(3), space, module.Config(ridge=ridge)), (1, 4) if space.high < 9 else (0, 1)
     keys = seed_keys("fit", (0,))
     params = jax.tree.map(lambda leaf: leaf[0], fit.solve(head, keys, _data(np.zeros(200), x, y, w)))
     there = x[w > 0].astype(np.float64)
     z = np.column_stack([(there - there.mean(0)) / there.std(0), np.ones(len(there))])
     if ridge:
-        weights = np.linalg.solve(z.T @ z + ridge * len(z) * np.eye(4), z.T @ y[w > 0])
+        weights = np.linalg.solve(z.T @ z + ridge * len(z) * np.eye(4), z.T @ ((y[w > 0] - centre) / half)) * half
     else:
         weights = np.linalg.lstsq(z, y[w > 0], rcond=None)[0]
     for row in (3, 50):
-        want = np.append((x[row] - there.mean(0)) / there.std(0), 1) @ weights
+        want = centre + np.append((x[row] - there.mean(0)) / there.std(0), 1) @ weights
         np.testing.assert_allclose(head.act(params, keys[0], np.int32(0), x[row]), want, rtol=2e-3, atol=2e-3)
 
 
@@ -284,30 +294,65 @@ def test_softmax_heads_are_trained_by_cross_entropy_and_deploy_the_likeliest():
     np.testing.assert_allclose(fit.loss(head, params, rows), [entropy / len(obs)], rtol=1e-4)
 
 
-def test_gaussian_is_a_normal_density_around_the_deployed_action():
+@pytest.mark.parametrize("space", [Box(2), Box(2, -5.0, 3.0)])
+def test_gaussian_is_a_normal_density_around_the_deployed_action(space):
     module = registry.load("heads", "gaussian")
-    space, config = Box(2, -5.0, 5.0), module.Config(width=8, depth=1)
-    head, plain = module._head(Box(3), space, config), module._head(Box(3), space, dataclasses.replace(config, beta=0.0))
-    keys = seed_keys("fit", np.arange(3))
+    head, plain, squares = (
+        module._head(Box(3), space, module.Config(width=8, depth=1, **c)) for c in ({}, {"beta": 0.0}, {"beta": 1.0})
+    )
+    keys, half = seed_keys("fit", np.arange(3)), 1.0 if space.high > 1e6 else 4.0
     for s, x in enumerate(np.array([[0.1, -0.4, 2.0], [1.0, 1.0, 1.0], [-2.0, 0.3, 0.0]], np.float32)):
         params = head.init(keys[s])
         mean = np.asarray(head.act(params, keys[s], np.int32(0), x))
-        drawn = np.asarray(
-            jax.vmap(lambda k, p=params, x=x: head.sample(p, k, np.int32(0), x))(jax.random.split(keys[s], 4000))
-        )
+        many = jax.random.split(keys[s], 4000)
+        drawn = np.asarray(jax.vmap(lambda k, p=params, x=x: head.sample(p, k, np.int32(0), x))(many))
 
         def log_prob(a, p=params, x=x):
             return float(head.log_prob(p, np.int32(0), x, np.asarray(a, np.float32)))
 
         # The widths from one point each; everything else must follow.
-        sd = np.array([1 / np.sqrt(2 * (log_prob(mean) - log_prob(mean + step))) for step in np.eye(2)])
+        sd = np.array([half / np.sqrt(2 * (log_prob(mean) - log_prob(mean + half * step))) for step in np.eye(2)])
         for i in range(2):
             assert laws.kstest(drawn[:, i], laws.norm(mean[i], sd[i]).cdf).pvalue > 1e-3
-        for a in ([0.0, 0.0], [1.5, -0.5], [-3.0, 2.0]):
-            want = laws.norm(mean, sd).logpdf(a).sum()
-            np.testing.assert_allclose(log_prob(a), want, rtol=1e-3)
-            # Trained in units of half the range, 5: plain likelihood, or every term weighted by its own width.
-            each = laws.norm(mean / 5, sd / 5).logpdf(np.array(a) / 5)
-            for h, weight in ((plain, 1.0), (head, sd / 5)):
-                loss = h.loss(params, np.int32(0), x, np.asarray(a, np.float32))
-                np.testing.assert_allclose(loss, -(each * weight).sum(), rtol=1e-3, atol=1e-4)
+        for a in np.float32([[0.0, 0.0], [1.5, -0.5], [-3.0, 2.0]]):
+            each = laws.norm(mean, sd).logpdf(a)
+            np.testing.assert_allclose(log_prob(a), each.sum(), rtol=1e-3)
+            # Per entry in units of half the range, weighted by the variance to the power of beta.
+            unit = each + np.log(half)
+            for tried, beta in ((head, 0.5), (plain, 0.0), (squares, 1.0)):
+                want = -(unit * (sd / half) ** (2 * beta)).sum()
+                np.testing.assert_allclose(tried.loss(params, np.int32(0), x, a), want, rtol=2e-3, atol=1e-3)
+            # At beta = 1 the mean learns as by squared error: the width is a weight and has no gradient of its own there.
+            slope = jax.grad(lambda p, a=a, x=x: squares.loss(p, np.int32(0), x, a))(params)["net"]["Dense_1"]["bias"][
+                :2
+            ]
+            np.testing.assert_allclose(slope, (mean - a) / half, rtol=1e-3, atol=1e-4)
+
+
+# ------------------------------------------------------------------------------------------------ models of the dynamics
+def test_a_residual_model_is_normalised_limited_and_fits_what_follows():
+    rng = np.random.default_rng(0)
+    obs = rng.normal(size=(1, 300, 2)) * [1.0, 4.0] + [3.0, 0.0]
+    action = rng.normal(size=(1, 300, 1))
+    change = np.concatenate([0.3 * obs[..., 1:] - 0.1 * obs[..., :1], 0.5 * action], -1)
+    weight = (np.arange(300) < 240).astype(np.float32)[None]
+    following = np.where(weight[..., None] > 0, obs + change, 1e5)
+    seen = dynamics.Transitions(*(np.asarray(x, np.float32) for x in (obs, action, following, weight)))
+    settings = {"sizes": (32, 32), "updates": 300, "batch": 64, "rate": 1e-2, "decay": 0.0}
+    keys, there = seed_keys("fit", (0,)), weight[0] > 0
+    inputs = np.concatenate([obs, action], -1)[0, there]
+    norms = {}
+    for limit in (None, 0.7):
+        params, losses = dynamics.fit(keys, seen, lipschitz=limit, **settings)
+        for part, x in (("in", inputs), ("out", change[0, there])):
+            np.testing.assert_allclose(params[part]["mean"][0], x.mean(0), rtol=1e-3, atol=1e-3)
+            np.testing.assert_allclose(params[part]["mad"][0], np.abs(x - x.mean(0)).mean(0), rtol=1e-3)
+        norms[limit] = [np.linalg.norm(np.float64(layer["kernel"][0]), 2) for layer in params["net"].values()]
+        if limit is None:
+            one = jax.tree.map(lambda leaf: leaf[0], params)
+            found = jax.vmap(lambda o, a, p=one: dynamics.residual(p, o, a, (32, 32)))(seen.obs[0], seen.action[0])
+            off = np.abs(np.asarray(found) - change[0])[there].mean(0)
+            assert (off < 0.2 * np.abs(change[0] - change[0].mean(0)).mean(0)).all()
+            assert losses[0, -1] < losses[0, 0] / 20
+    assert max(norms[0.7]) <= 0.7 * (1 + 1e-5)
+    assert max(norms[None]) > 1

@@ -120,6 +120,10 @@ def test_distance_of_two_actions():
     far = imitation_error(wide, jnp.array([1.0, -2.0, 0.5]), jnp.array([1.5, 1.0, 0.5]))
     assert float(far) == 3.0
     assert float(imitation_error(wide, jnp.array([1.0, jnp.nan, 0.0]), jnp.zeros(3))) == np.inf
+    # What the env cuts off changes nothing: both are clipped to its bounds first.
+    narrow = Box(2, -1.0, 1.0)
+    assert float(imitation_error(narrow, jnp.array([5.0, 0.5]), jnp.array([2.0, 0.25]))) == 0.25
+    assert float(imitation_error(narrow, jnp.array([5.0, jnp.inf]), jnp.array([2.0, 2.0]))) == np.inf
     assert [float(imitation_error(Discrete(4), jnp.int32(a), jnp.int32(2))) for a in range(4)] == [1, 1, 0, 1]
 
 

@@ -93,7 +93,7 @@ def rolled(task: Task, policy: Policy, behaviour: Any, seeds: Any = (0,), episod
     keys = episode_keys("meaning", seeds, episodes)
     return rollout(
         task.env, task.expert, policy, repeat(behaviour, len(seeds)), keys,
-        horizon=task.horizon, record=EVERYTHING, block=task.block,
+        horizon=task.horizon, record=EVERYTHING, block=task.block, seeds=seeds,
     )  # fmt: skip
 
 
