@@ -7,7 +7,7 @@ Each mutant is applied to a copy of the source in a temporary folder, and the te
 those named for its file, then the others. A mutant whose text is not found exactly once is an error: the code it was
 written for has changed. mutants.txt holds, file by file,
 
-    === FILE  first: NAME      tests/test_meaning_NAME.py runs first
+    === FILE  first: NAME [WORDS]  tests/test_meaning_NAME.py runs first, of it those that -k WORDS selects
     # why                      what would be wrong with the numbers
     -old text                  one line or several
     +new text
@@ -19,12 +19,23 @@ import os
 import pathlib
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from typing import NamedTuple
 
+# Once for all runs: most of the seconds of a short test are these imports.
+import flax.linen  # noqa: F401
+import jax  # noqa: F401
+import matplotlib.pyplot  # noqa: F401
+import optax  # noqa: F401
+import pandas  # noqa: F401
+import pydantic  # noqa: F401
+import pytest
+import scipy.stats  # noqa: F401
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.dont_write_bytecode = True  # a file that changes twice in a second, to the same size, would keep the old code
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LIST = pathlib.Path(__file__).with_name("mutants.txt")
 TESTS = ("measures", "fit", "report", "rollout", "lab", "algorithms")
@@ -34,7 +45,8 @@ class Mutant(NamedTuple):
     """Text that is wrong in one place, and what that would do to a number."""
 
     file: str
-    first: str  # the tests that should notice
+    first: str  # the file of tests that should notice
+    words: str  # what -k selects of it first; empty: all
     why: str
     old: str
     new: str
@@ -43,7 +55,7 @@ class Mutant(NamedTuple):
 def read(text: str) -> list[Mutant]:
     """The mutants of a list; raises ValueError for a line that is none of the four kinds, or a mutant without its parts."""
     out: list[Mutant] = []
-    file = first = why = ""
+    file = first = words = why = ""
     old: list[str] = []
     new: list[str] = []
 
@@ -52,13 +64,13 @@ def read(text: str) -> list[Mutant]:
         if why:
             if not old or not file:
                 raise ValueError(f"the mutant {why!r} has no file or no old text")
-            out.append(Mutant(file, first, why, "\n".join(old), "\n".join(new)))
+            out.append(Mutant(file, first, words, why, "\n".join(old), "\n".join(new)))
         why, old, new = "", [], []
 
     for line in text.splitlines():
-        if found := re.fullmatch(r"=== (\S+)  first: (\w+)", line):
+        if found := re.fullmatch(r"=== (\S+)  first: (\w+)(?: (.+))?", line):
             close()
-            file, first = found[1], found[2]
+            file, first, words = found[1], found[2], found[3] or ""
             if first not in TESTS:
                 raise ValueError(f"{file}: no tests called {first}; there are: {', '.join(TESTS)}")
         elif line.startswith("# "):
@@ -89,16 +101,38 @@ def _files(names: list[str]) -> list[str]:
     return [f"tests/test_meaning_{name}.py" for name in names]
 
 
-def _run(folder: pathlib.Path, files: list[str]) -> tuple[bool, str]:
-    """Whether the tests pass in a copy of the source, and the first that fails."""
-    # Without byte code: a file that changes twice in a second, to the same size, would keep the old one's.
-    env = {**os.environ, "PYTHONPATH": str(folder), "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--tb=no", *files]
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
-    if done.returncode not in (0, 1, 2):  # 1: a test failed; 2: a file of tests could not be imported
-        raise RuntimeError(f"pytest ended with {done.returncode}: {done.stdout[-500:]}{done.stderr[-500:]}")
-    failed = re.findall(r"^(?:FAILED|ERROR) \S+::(\S+)", done.stdout, re.M)
-    return done.returncode == 0, failed[0] if failed else "not even imported"
+def _run(folder: pathlib.Path, files: list[str], words: str = "") -> tuple[bool, str]:
+    """Whether the tests pass in a copy of the source, and the first that fails.
+
+    In a child of this process, which has imported what all of them need: nothing of ilbench, and no device is open yet.
+    """
+    said = folder / "said.txt"
+    options = ["-q", "-x", "-p", "no:cacheprovider", "--tb=no", *(["-k", words] if words else []), *files]
+    sys.stdout.flush()
+    child = os.fork()
+    if child == 0:
+        code = 3
+        try:
+            with said.open("w") as out:
+                os.dup2(out.fileno(), 1)
+                os.dup2(out.fileno(), 2)
+                os.chdir(folder)
+                os.environ["PYTHONPATH"] = str(folder)  # for what the tests start themselves
+                sys.path[:] = [str(folder), *(p for p in sys.path if p and pathlib.Path(p).resolve() != ROOT)]
+                code = int(pytest.main(options))
+                sys.stdout.flush()
+        finally:
+            os._exit(code)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    text = said.read_text(encoding="utf-8", errors="replace")
+    if (
+        code < 0 or code == 5 or code > 2
+    ):  # 1: a test failed; 2: a file of tests could not be imported; killed: by the mutant
+        if code == 5:
+            raise RuntimeError(f"-k {words!r} selects no test of {', '.join(files)}")
+        return False, f"ended with {code}"
+    failed = re.findall(r"^(?:FAILED|ERROR) \S+::(\S+)", text, re.M)
+    return code == 0, failed[0] if failed else "not even imported"
 
 
 def _copy(folder: pathlib.Path) -> None:
@@ -113,7 +147,9 @@ def _lives(folder: pathlib.Path, m: Mutant) -> tuple[bool, str]:
     right = file.read_text(encoding="utf-8")
     file.write_text(right.replace(m.old, m.new), encoding="utf-8")
     try:
-        passes, failed = _run(folder, _files([m.first]))
+        passes, failed = _run(folder, _files([m.first]), m.words)
+        if passes and m.words:
+            passes, failed = _run(folder, _files([m.first]))
         if passes:
             passes, failed = _run(folder, _files([name for name in TESTS if name != m.first]))
     finally:

@@ -221,6 +221,9 @@ def test_distance_at_the_experts_states_is_the_largest_over_dimensions():
     held_out = ev.held_out_errors(task, toys.constant(np.array([[[0.5, 0.25]]], np.float32)), (0,), expert)
     want = np.abs([0.5, 0.25] - toys.expert_of_counter(np.arange(8))).max(-1)
     np.testing.assert_allclose(held_out[0], np.broadcast_to(want, (3, 8)), atol=1e-6)
+    # Of what the env makes of an action: beyond its bounds, +-10, nothing more is wrong.
+    beyond = ev.held_out_errors(task, toys.constant(np.array([[[50.0, 0]]], np.float32)), (0,), expert)
+    np.testing.assert_allclose(beyond[0], np.broadcast_to(9.9 - 0.01 * np.arange(8), (3, 8)), atol=1e-5)
     lost = ev.held_out_errors(task, toys.constant(np.array([[[np.nan, 0]]], np.float32)), (0,), expert)
     assert (lost == np.inf).all()
 
