@@ -354,6 +354,7 @@ def test_noise_at_sensors_and_actuators_has_its_formula():
     task = registry.task("double_integrator", 5, noise=0.0)
     sigma, state = 0.3, np.array([0.4, -0.8], np.float32)
     env, keys = noisy(task, sigma).env, toys.episode_keys("meaning", (0,), 4000)[0]
+    blind = noisy(task, sigma, blind=True).env  # the same world, and an expert that sees what the learner sees
     for action, clipped in ((0.5, 0.5), (3.0, 1.0)):
         push = np.full((len(keys), 1), action, np.float32)
         after = jax.vmap(lambda k, a: env.step(env.params, k, (state, state), a))(keys, push)
@@ -369,6 +370,8 @@ def test_noise_at_sensors_and_actuators_has_its_formula():
         assert np.abs(found - np.eye(3)).max() < 4 / np.sqrt(4000)
         asked = jax.vmap(lambda s, o: env.expert_obs(env.params, s, o))(after.state, after.obs)
         np.testing.assert_array_equal(asked, true)
+        asked = jax.vmap(lambda s, o: blind.expert_obs(blind.params, s, o))(after.state, after.obs)
+        np.testing.assert_array_equal(asked, after.obs)
         cost = 0.25 * np.sum(np.float64(state) ** 2) + 0.05 * moved**2
         np.testing.assert_allclose(after.reward, -np.minimum(cost, 1), atol=1e-5)
 
@@ -379,7 +382,11 @@ def test_a_score_under_noise_is_a_return_under_noise_on_another_scale():
     shaken, normalised, clean = np.array(scores).T
     assert (shaken < clean).all()
     chance, best = (made.references[name]["mean"] for name in ("random", "noisy_expert"))
-    assert chance < best < made.references["expert"]["mean"]
+    # The score is 1 for the expert under the same noise, seeing what the learner sees.
+    task, nobody = registry.task("scalar_unstable", 30), toys.constant(np.zeros((1, 1, 1), np.float32))
+    shown = ev.roll(noisy(task, 0.3, blind=True), nobody, (5,), 256, beta=1.0).reward[0].sum(-1)
+    assert abs(best - shown.mean()) < 4 * shown.std() * np.sqrt(2 / 256)
+    assert chance < best < made.references["expert"]["mean"] - 8 * shown.std() / 16
     np.testing.assert_allclose(normalised, (shaken - chance) / (best - chance), atol=1e-6)
     assert made.outcomes[0].scores["noisy_expert_return"] == best
     assert all(o.scores["noisy_survived"] <= 1 for o in made.outcomes)
