@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 __all__ = ["__version__", "load_records", "run", "setup"]
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})
+
+
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         import importlib

@@ -6,42 +6,59 @@ Exit codes: 0 ok, 1 error, 2 usage, 3 some cells failed or a check was violated,
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import difflib
+import errno
+import math
 import os
+import pathlib
+import platform
 import sys
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Union
 
 import tyro
 from tyro.conf import OmitArgPrefixes, subcommand
 
+import ilbench
+from ilbench import caches, interrupt
 from ilbench.commands.bench import Bench
 from ilbench.commands.convergence import Convergence
 from ilbench.commands.doctor import Doctor
 from ilbench.commands.expert import Expert
 from ilbench.commands.leaderboard import Leaderboard
 from ilbench.commands.list import List
+from ilbench.commands.output import say
 from ilbench.commands.pack import Pack
 from ilbench.commands.render import Render
 from ilbench.commands.run import Run
 from ilbench.commands.theory import Theory
 
-Command = (
-    Annotated[Run, subcommand("run")]
-    | Annotated[List, subcommand("list")]
-    | Annotated[Leaderboard, subcommand("leaderboard")]
-    | Annotated[Convergence, subcommand("convergence")]
-    | Annotated[Theory, subcommand("theory")]
-    | Annotated[Expert, subcommand("expert")]
-    | Annotated[Render, subcommand("render")]
-    | Annotated[Bench, subcommand("bench")]
-    | Annotated[Pack, subcommand("pack")]
-    | Annotated[Doctor, subcommand("doctor")]
-)
+COMMANDS: dict[str, Any] = {
+    "run": Run,
+    "list": List,
+    "leaderboard": Leaderboard,
+    "convergence": Convergence,
+    "theory": Theory,
+    "expert": Expert,
+    "render": Render,
+    "bench": Bench,
+    "pack": Pack,
+    "doctor": Doctor,
+}
+Command: Any = Union[tuple(Annotated[command, subcommand(name)] for name, command in COMMANDS.items())]  # noqa: UP007
+# The least that an option may be, in every command that has it; those of --set are checked where they belong.
+LEAST = {"episodes": 1, "episode": 0, "horizon": 1, "trajectories": 1, "sigma": 0, "seconds": 1}
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def _line(error: Exception) -> str:
     """What is printed of an error: of the operating system's its reason and path, of pydantic's the first of its list."""
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename!r}" if error.filename is not None else error.strerror
+        if error.filename is None:
+            return f"cannot write: {error.strerror}" if error.errno in FULL else error.strerror
+        return f"{error.strerror}: {error.filename!r}"
     listed = getattr(error, "errors", None)
     if callable(listed):
         first, what = listed(include_url=False, include_input=False)[0], getattr(error, "title", "")
@@ -49,31 +66,159 @@ def _line(error: Exception) -> str:
     return str(error)
 
 
-def main() -> None:
-    """Entry point of the `ilbench` command."""
-    from ilbench import caches
+# ------------------------------------------------------------------------------------- streams that are closed or break
+def _sink(stream: Any) -> None:
+    """Lets what is still to come through a stream vanish: its reader has gone."""
+    with contextlib.suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
+
+
+class _Progress:
+    """A stderr whose reader may go: progress and problems vanish then, and the work goes on."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return int(self._stream.write(text))
+        except OSError:
+            _sink(self._stream)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            _sink(self._stream)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def _streams() -> Iterator[None]:
+    """Gives a process started without stdout or stderr (`>&-`) ones that lead nowhere, before a file takes their place."""
+    if sys.stdout is None or sys.stderr is None:
+        while (null := os.open(os.devnull, os.O_RDWR)) <= 2:
+            pass
+        os.close(null)
+        sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+        sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    with contextlib.redirect_stderr(_Progress(sys.stderr)):  # type: ignore[type-var]
+        yield
+
+
+# ----------------------------------------------------------------------------------------------- what was typed
+def _expanded(value: Any) -> Any:
+    """A path that starts with `~`, as the user's: the shell leaves `--out=~/r` alone."""
+    if isinstance(value, tuple):
+        return tuple(map(_expanded, value))
+    if not isinstance(value, (str, pathlib.Path)) or str(value).split("/")[0] != "~":
+        return value
+    found = os.path.expanduser(value)
+    if found == str(value):
+        raise ValueError(f"no home folder to put for the ~ of {str(value)!r}; set HOME or give the whole path")
+    return type(value)(found)
+
+
+def _checked(command: Any) -> Any:
+    """The command with its paths expanded; ValueError for a number that cannot be meant."""
+    found = {field.name: getattr(command, field.name) for field in dataclasses.fields(command)}
+    for name, value in found.items():
+        least = LEAST.get(name)
+        if least is not None and isinstance(value, (int, float)) and not (value >= least and math.isfinite(value)):
+            raise ValueError(f"--{name} must be at least {least}, got {value}")
+    return dataclasses.replace(command, **{k: _expanded(v) for k, v in found.items() if k != "set"})
+
+
+@contextlib.contextmanager
+def _colours() -> Iterator[None]:
+    """tyro colours what it prints unless the terminal is a dumb one; $NO_COLOR asks for the same."""
+    before = os.environ.get("TERM")
+    if os.environ.get("NO_COLOR"):
+        os.environ["TERM"] = "dumb"
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ["TERM"] = before
+        elif os.environ.get("NO_COLOR"):
+            del os.environ["TERM"]
+
+
+def _parsed(words: list[str]) -> Any:
+    """The command that was typed; ValueError for one that there is not, SystemExit from the parser."""
+    if words and not words[0].startswith("-") and words[0] not in COMMANDS:
+        close = difflib.get_close_matches(words[0], COMMANDS, n=1, cutoff=0.5)
+        hint = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(COMMANDS)}."
+        raise ValueError(f"unknown command {words[0]!r}. {hint} (ilbench --help)")
+    with _colours():
+        return _checked(
+            tyro.cli(
+                OmitArgPrefixes[Command],  # type: ignore[misc]
+                prog="ilbench",
+                description="Imitation learning, measured: run suites, rank algorithms, hold them against the theory.",
+                args=words,
+            )
+        )
+
+
+def _version() -> str:
+    from importlib import metadata
+
+    names = ("jax", "jaxlib", "brax")
+    found = ", ".join(f"{name} {metadata.version(name)}" for name in names)
+    return f"ilbench {ilbench.__version__} (Python {platform.python_version()}, {found})"
+
+
+def _told(error: Exception) -> int:
+    """Says in one line what a user can mend, and returns the exit code; anything else is raised: it is a fault of ours."""
+    from ilbench.arithmetic import WrongArithmetic
     from ilbench.store import StoreError
 
-    caches.hush()
+    if isinstance(error, BrokenPipeError):  # whoever read stdout has read enough
+        _sink(sys.stdout)
+        return 0
+    if isinstance(error, OSError) and error.filename is None:
+        _sink(sys.stdout)  # what is left in it would fail again at the end
+    if isinstance(error, (ValueError, OSError, StoreError, WrongArithmetic)):
+        say(_line(error))
+        return 2 if isinstance(error, (ValueError, FileNotFoundError)) else 1
+    raise error
 
-    command: Any = tyro.cli(
-        OmitArgPrefixes[Command],  # type: ignore[misc, valid-type]
-        prog="ilbench",
-        description="Imitation learning, measured: run suites, rank algorithms, hold them against the theory.",
-    )
+
+def _run(words: list[str], check: Callable[[], None] = lambda: None) -> int:
+    """What was typed, and its exit code; `check` raises KeyboardInterrupt where an error is what became of one."""
     try:
-        code = command.execute()
+        if words in (["--version"], ["-V"]):
+            print(_version())
+            code = 0
+        else:
+            code = int(_parsed(words).execute())
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        print("ilbench: interrupted; what is committed stays, repeat the command to go on", file=sys.stderr)
-        code = 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
-    except (ValueError, FileNotFoundError) as error:
-        print(f"ilbench: {_line(error)}", file=sys.stderr)
-        code = 2
-    except (StoreError, OSError) as error:
-        print(f"ilbench: {_line(error)}", file=sys.stderr)
-        code = 1
+        return code
+    except Exception as error:
+        check()
+        return _told(error)
+
+
+def main() -> None:
+    """The command of this process; raises SystemExit with its code."""
+    caches.hush()
+    with _streams():
+        try:
+            with interrupt.remembered(final=True) as check:
+                code = _run(sys.argv[1:], check)
+        except KeyboardInterrupt:
+            say(interrupt.LINE.removeprefix("ilbench: "))
+            code = interrupt.CODE
+        except SystemExit as stop:  # of the parser: --help, or what it refuses
+            try:
+                sys.stdout.flush()
+            except OSError:
+                _sink(sys.stdout)
+            code = stop.code if isinstance(stop.code, int) else 2
     raise SystemExit(code)

@@ -79,7 +79,7 @@ def folders(results: str | pathlib.Path | None = None) -> list[pathlib.Path]:
     """
     ours = shipped()
     if results is not None:
-        given = pathlib.Path(results).expanduser()
+        given = pathlib.Path(results)
         if given.is_dir():
             return [given]
         if str(results) == SHIPPED and ours is not None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from ilbench import interrupt
 
 EVERY = 10.0  # seconds between plain lines
+BAR = 16  # columns of the bar; the rest of the line says what it means
 
 
 @dataclass
@@ -38,6 +39,19 @@ class Counter:
     def text(self, label: str) -> str:
         """One line that says where the run is."""
         return f"{self.done} done, {self.cached} cached, {self.failed} failed of {self.total} {self.unit}; ETA {self.eta()}; now {label}"
+
+    def short(self, label: str, columns: int) -> str:
+        """The same in so many columns: what is least needed is left out first, and the label is cut."""
+        finished = self.done + self.cached + self.failed
+        failed = f", {self.failed} failed" if self.failed else ""
+        for known in (f" ({self.cached} cached{failed})", failed, ""):
+            start = f"{finished}/{self.total} {self.unit}{known}, ETA {self.eta()}: "
+            room = columns - len(start)
+            if len(label) <= room or (room >= 24 and not known):
+                break
+        return (start + label if len(label) <= room else start + label[: max(0, room - 1)] + "\N{HORIZONTAL ELLIPSIS}")[
+            :columns
+        ]
 
 
 @contextmanager
@@ -75,11 +89,12 @@ def _display(counter: Counter, quiet: bool) -> Iterator[Callable[[str], None]]:
     from rich.progress import BarColumn, Progress, TextColumn
 
     console = Console(stderr=True)
-    with Progress(BarColumn(bar_width=24), TextColumn("{task.description}"), console=console, transient=True) as bar:
+    text = TextColumn("{task.description}", markup=False)  # labels have square brackets
+    with Progress(BarColumn(bar_width=BAR), text, console=console, transient=True) as bar:
         task = bar.add_task("starting", total=counter.total)
 
         def update(label: str) -> None:
             finished = counter.done + counter.cached + counter.failed
-            bar.update(task, completed=finished, description=counter.text(label))
+            bar.update(task, completed=finished, description=counter.short(label, console.width - BAR - 2))
 
         yield update

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from ilbench import store
+from ilbench import interrupt, store
 from ilbench.progress import reporter
 
 # Blocks of a second or more, so that the signal lands in the middle of one.
@@ -48,6 +48,42 @@ def test_an_interrupted_run_goes_on(how, tmp_path):
     assert told["cached"] >= len(records)
     assert told["done"] + told["cached"] == told["cells"] == len(store.read_all(tmp_path, suite)[0])
     assert not told["failed"]
+
+
+# Where the signal lands in a command's process, and what else goes wrong there: exit 130 and one line, once.
+MOMENTS = {
+    "while modules load": "import ilbench.interrupt as i; i.early(); press(); press()",
+    "in a command": "during(press)",
+    "twice": "def f():\n try: press()\n finally: press()\nduring(f)",
+    "where it becomes another error": "def f():\n try: press()\n except BaseException: raise ValueError('odd')\nduring(f)",
+    "while source is executed": "during(lambda: exec('press()', globals()))",
+    "where nothing can be raised": "class D:\n def __del__(self): press()\ndef f(): D(); raise KeyError\nduring(f)",
+    "at the end": "import atexit; atexit.register(press); during(press)",
+}
+COMMAND_LINE = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+def press(): signal.raise_signal(signal.SIGINT)
+def during(f):
+    sys.argv = ["ilbench", "list", "tasks"]
+    from ilbench.commands.list import List
+    from ilbench.__main__ import main
+    List.execute = lambda self: f()
+    main()
+"""
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_ctrl_c_is_one_line(moment):
+    done = subprocess.run([sys.executable, "-c", COMMAND_LINE + MOMENTS[moment]], capture_output=True, text=True)
+    assert done.returncode == 130, done.stderr
+    assert done.stderr in (f"{interrupt.LINE}\n", "") if moment == "twice" else done.stderr == f"{interrupt.LINE}\n"
+
+
+def test_ctrl_c_after_the_last_output_changes_nothing():
+    code = "import atexit; atexit.register(press); during(lambda: print('done') or 0)"
+    done = subprocess.run([sys.executable, "-c", COMMAND_LINE + code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
 
 
 @pytest.mark.parametrize("quiet", [False, True])

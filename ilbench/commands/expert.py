@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import Literal
 
 from tyro.conf import Positional
 
-from ilbench.commands.output import emit
+from ilbench.commands.output import emit, say
 
 
 @dataclass(frozen=True)
@@ -46,8 +45,12 @@ class Expert:
         plan.check_seeds((self.seed,))
         setup()
         if self.action == "train":
-            from ilbench.experts.train import train_expert
+            from ilbench.experts.train import train_expert, untrained
 
+            name = untrained(self.task).name
+            say(
+                f"{name}: compiling; the first line of its learning curve comes in a minute or two, Ctrl-C keeps what is learnt"
+            )
             path = train_expert(
                 self.task,
                 seed=self.seed,
@@ -57,7 +60,7 @@ class Expert:
             )
             if path is None:
                 return 0
-            print(f"wrote {path}", file=sys.stderr)
+            say(f"wrote {path}")
             manifest = page.read_manifest(path)
         elif self.action == "clone":
             from ilbench.experts.clone import clone_expert

@@ -1,8 +1,10 @@
-"""How commands print: a table for people, or one JSON document."""
+"""How commands print: a table for people, or one JSON document. What is printed is shown as it is: no markup, no control characters."""
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -16,15 +18,47 @@ def emit(as_json: bool, value: Any, show: Callable[[], None]) -> None:
         show()
 
 
+def plain(text: Any) -> str:
+    """`text` with everything that would steer a terminal (escape sequences, text direction) spelled out; lines stay lines."""
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def say(text: Any) -> None:
+    """One message on stderr, under our name."""
+    print(f"ilbench: {plain(text)}", file=sys.stderr, flush=True)
+
+
+def width() -> int | None:
+    """Columns to print in: $COLUMNS, else the terminal's; None where there is neither, and lines may be as long as they are."""
+    given = os.environ.get("COLUMNS", "")
+    if given.isdigit() and int(given) > 0:
+        return int(given)
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
 def table(rows: list[dict[str, Any]], title: str) -> None:
-    """Prints dicts as a table as wide as it needs to be when piped, and as the terminal otherwise."""
+    """Prints dicts as a table that fits the terminal; piped, a line to a row."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for name in rows[0] if rows else []:
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
-    console.print(table)
+    if not rows:
+        print(plain(title))
+        return
+    names = list(rows[0])
+    cells = [[plain(value) for value in row.values()] for row in rows]
+    longest = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
+    console = Console(
+        width=width() or max(sum(longest) + 2 * len(names), len(title), 1), highlight=False, soft_wrap=False
+    )
+    table = Table(title=Text(plain(title)), title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for name in names:
+        table.add_column(Text(plain(name)), overflow="fold")
+    for row in cells:
+        table.add_row(*map(Text, row))
+    if console.is_terminal:
+        console.print(table)
+        return
+    with console.capture() as capture:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in capture.get().splitlines()))
