@@ -10,7 +10,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 import ilbench
 from ilbench import memory, parallel, registry
-from ilbench.rollout import COLLECT, episode_keys, mixed, rollout
+from ilbench.rollout import COLLECT, EVIDENCE, episode_keys, mixed, rollout
 
 FULL = (*COLLECT, "error", "reward")
 
@@ -53,6 +53,43 @@ def test_a_run_that_does_not_fit_is_refused_with_how_many_seeds_would(monkeypatc
     with pytest.raises(memory.TooLarge, match="--seeds 0,1, then"):
         ilbench.run(tasks="pendulum", algorithms="bc", changes={"block.labels": 10**9}, out=tmp_path, quiet=True)
     assert not list(tmp_path.rglob("*.json"))
+
+
+SETTINGS = {  # what is asked for, many times over: more is foreseen, and the refusal names what to lower
+    "evaluation.episodes": (64, 10**7, "evaluation.episodes=N"),
+    "evaluation.held_out": (64, 10**7, "evaluation.held_out=N"),
+    "fit.batch": (64, 10**8, "fit.batch=N"),
+    "mse.width": (64, 10**5, "fit.batch=N"),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_setting_that_takes_memory_is_foreseen(name, monkeypatch, tmp_path):
+    usual, many, way = SETTINGS[name]
+    kind = {"tasks": "scalar_unstable", "algorithms": "bc", "seeds": (0,), "out": tmp_path, "quiet": True}
+    monkeypatch.setattr(memory, "available", lambda: 2**30)
+    before = parallel.compiled_programs()
+    with pytest.raises(memory.TooLarge, match=way):
+        ilbench.run("smoke", changes={name: many}, **kind)
+    assert parallel.compiled_programs() == before
+    assert not list(tmp_path.iterdir())
+    assert ilbench.run("smoke", changes={name: usual, "fit.updates": 2}, **kind).done == 1
+
+
+def test_a_network_is_measured_without_being_made():
+    head = registry.load("heads", "mse").make(
+        registry.task("pendulum"), registry.load("heads", "mse").Config(width=16, depth=2)
+    )
+    found = memory.network(head)
+    made = jax.tree.leaves(head.init(jax.random.key(0)))
+    assert found.parameters == sum(leaf.size for leaf in made)
+    assert found.width == 16 + 16 + 1
+
+
+def test_noise_keeps_another_rollout():
+    env = registry.task("pendulum").env
+    clean, noisy = (memory.block_bytes(env, 100, 1000, 64, 200, noise=noise) for noise in (False, True))
+    assert noisy - clean == 1000 * 200 * memory.step_bytes(env, EVIDENCE)
 
 
 def test_limits_of_every_container_around_count_and_cached_files_are_free(monkeypatch, tmp_path):

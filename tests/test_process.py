@@ -197,6 +197,32 @@ def test_a_tilde_without_a_home_is_refused(monkeypatch, capsys):
     assert "no home folder" in capsys.readouterr().err
 
 
+HOMELESS = """
+import os, pwd, sys
+os.environ.pop("HOME", None)
+def unknown(uid): raise KeyError(uid)
+pwd.getpwuid = unknown
+from ilbench.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "line", ["list tasks", "run smoke --tasks cliff --dry-run", "expert show hopper", "run smoke --out=~/r"]
+)
+def test_without_a_home_and_a_name(line, tmp_path):
+    env = {k: v for k, v in ENV.items() if k not in ("HOME", "ILBENCH_CACHE")} | {"TMPDIR": str(tmp_path / "tmp")}
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "here").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", HOMELESS, *line.split()], env=env, cwd=tmp_path / "here", capture_output=True, text=True
+    )
+    assert "Traceback" not in done.stderr
+    assert done.returncode == (2 if "~" in line else 0)
+    assert done.stderr.count("\n") <= 1
+    assert not list((tmp_path / "here").iterdir())
+
+
 # ------------------------------------------------------------------------------------------------ help, version, names
 def test_help_has_no_colour_where_none_is_wanted(monkeypatch, capsys):
     monkeypatch.setenv("TERM", "xterm")

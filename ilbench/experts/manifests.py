@@ -25,11 +25,15 @@ def known_name(task: str) -> str:
 
 
 def user_folder() -> pathlib.Path:
-    """Where experts trained here are kept: $ILBENCH_EXPERTS, else the user's data folder."""
+    """Where experts trained here are kept: $ILBENCH_EXPERTS, else the user's data folder, without a home experts/."""
     import platformdirs
 
-    given = os.environ.get(FOLDER_VARIABLE)
-    return pathlib.Path(given) if given else pathlib.Path(platformdirs.user_data_dir("ilbench"), "experts")
+    if given := os.environ.get(FOLDER_VARIABLE):
+        return pathlib.Path(given)
+    try:
+        return pathlib.Path(platformdirs.user_data_dir("ilbench"), "experts")
+    except RuntimeError:  # no HOME, and a user that the system does not know: what took minutes to train is not for /tmp
+        return pathlib.Path("experts")
 
 
 def folders() -> tuple[pathlib.Path, ...]:
