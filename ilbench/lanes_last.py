@@ -150,10 +150,19 @@ def _cond(eqn: Any, values: Sequence[Any], lanes: int) -> list[Any]:
     return [Lanes(x) for x in lax.switch(which.astype(np.int32), [of(branch) for branch in branches], *leaves)]
 
 
+def _scanned(p: Any) -> tuple[int, int]:
+    """How many of a scan's operands are constants, and how many its carry: counts in jax 0.10, trees in 0.12."""
+    if "ft_in" in p:
+        consts, carry, _ = p["ft_in"].unpack()
+        return len(consts), len(carry)
+    return p["num_consts"], p["num_carry"]
+
+
 @rule("scan")
 def _scan(eqn: Any, values: Sequence[Any], lanes: int) -> list[Any]:
     p = eqn.params
-    consts, carried = p["num_consts"], p["num_consts"] + p["num_carry"]
+    consts, count = _scanned(p)
+    carried = consts + count
     carry = [spread(v, shape_of(v), lanes) for v in values[consts:carried]]  # a carry may become batched on the way
     flags = [isinstance(v, Lanes) for v in values[carried:]]
 
@@ -161,7 +170,7 @@ def _scan(eqn: Any, values: Sequence[Any], lanes: int) -> list[Any]:
         xs = [Lanes(x) if flag else x for x, flag in zip(xs, flags, strict=True)]
         out = _run(p["jaxpr"], [*values[:consts], *map(Lanes, carry), *xs], lanes)
         out = [spread(v, shape_of(v), lanes) for v in out]
-        return out[: p["num_carry"]], out[p["num_carry"] :]
+        return out[:count], out[count:]
 
     xs = [v.x if isinstance(v, Lanes) else v for v in values[carried:]]
     carry, ys = lax.scan(body, carry, xs, length=p["length"], reverse=p["reverse"], unroll=p["unroll"])

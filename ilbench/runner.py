@@ -266,8 +266,8 @@ def _foresee(work: _Work) -> None:
     plan, b = work.plan, work.plan.block
     made = getattr(plan.algorithm, "rows_per_label", lambda config: 1)(plan.config)
     episodes = b.protocol.episodes, b.protocol.held_out
-    beside = {"noise": b.protocol.noise > 0, "fit": plan.fit, "head": plan.head}
-    memory.foresee_block(plan.label, plan.task.env, work.seeds, b.labels, *episodes, plan.task.horizon, made, **beside)
+    rows = work.seeds, b.labels, *episodes, plan.task.horizon, made
+    memory.foresee_block(plan.label, plan.task.env, *rows, noise=b.protocol.noise > 0, fit=plan.fit, head=plan.head)
 
 
 def _block(
