@@ -64,8 +64,12 @@ def test_a_folder_that_the_user_gave_jax_is_used(tmp_path):
     assert len(kept) >= 4
     for entry in kept:  # another program's entries have no sums, and stay
         entry.with_name(entry.name.removesuffix("-cache") + "-sha256").unlink()
+    whole = kept[0].read_bytes()
+    kept[0].write_bytes(whole[: len(whole) // 2])  # another program's run was killed
     _run(tmp_path / "ours", JAX_COMPILATION_CACHE_DIR=str(tmp_path / "theirs"))
-    assert sorted((tmp_path / "theirs").iterdir()) == sorted(kept)
+    mended = kept[0].with_name(kept[0].name.removesuffix("-cache") + "-sha256")
+    assert sorted((tmp_path / "theirs").iterdir()) == sorted([*kept, mended])
+    assert _sound(kept[0])
 
 
 @pytest.fixture
