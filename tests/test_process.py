@@ -148,7 +148,7 @@ TYPED = {  # what is typed: what is said; the exit code is 2
     "expert train hopper --seconds -1": "--seconds must be at least 1, got -1.0",
     "expert train hopper --seconds nan": "--seconds must be at least 1, got nan",
     "expert clone hopper --trajectories 0": "--trajectories must be at least 1, got 0",
-    "render hopper bc:2 --episode -1": "--episode must be at least 0, got -1",
+    "render cartpole bc:2 --episode -1": "count from 0",
     "render hopper bc:2 --horizon 0": "--horizon must be at least 1, got 0",
     "theory certify gridworld bc:2 --sigma -1": "--sigma must be at least 0, got -1.0",
     "theory certify gridworld bc:2 --sigma inf": "--sigma must be at least 0, got inf",
