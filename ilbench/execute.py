@@ -23,6 +23,7 @@ from ilbench.rollout import seed_keys
 from ilbench.types import Demos, Policy, Task, Trained
 
 NOISY_EXPERT_EPISODES = 256  # of the expert under noise: what a noisy score of 1 is
+LOSS_ROWS = 2**16  # held-out rows that go through a network at once
 MISTAKES = ("cost", "eps", "bound", "faultless", "held_out_error", "worse_than_constant", "prefix_cost", "prefix_eps", "union")
 
 
@@ -120,10 +121,14 @@ def _losses(plan: Plan, lab: Lab, expert: Demos) -> np.ndarray | None:
     """The head's loss on the expert's held-out states `[S, 2]`, half way through the last fit and at its end."""
     if not lab.fits:
         return None
-    alive = np.asarray(expert.alive)
-    data = rows(expert._replace(revealed=alive))
-    both = lab.fits[-1].halfway, lab.fits[-1].params
-    return np.stack([np.asarray(fitting.loss(plan.head, params, data), np.float64) for params in both], axis=1)
+    data, found = rows(expert._replace(revealed=np.asarray(expert.alive))), []
+    pieces = range(0, data.weight.shape[1], LOSS_ROWS)
+    counts = np.stack([data.weight[:, i : i + LOSS_ROWS].sum(1) for i in pieces])
+    for params in (lab.fits[-1].halfway, lab.fits[-1].params):
+        parts = (type(data)(*(x[:, i : i + LOSS_ROWS] for x in data)) for i in pieces)
+        each = np.stack([np.asarray(fitting.loss(plan.head, params, part), np.float64) for part in parts])
+        found.append((each * counts).sum(0) / np.maximum(counts.sum(0), 1))
+    return np.stack(found, axis=1)
 
 
 def _scalar(value: Any) -> float | None:

@@ -70,6 +70,10 @@ def test_algorithm_of_the_readme_is_an_algorithm(monkeypatch):
     exec(PYTHON[1], module.__dict__)
     load = registry.load
     monkeypatch.setattr(registry, "load", lambda kind, name: module if name == "half" else load(kind, name))
+    identity = registry.identity
+    monkeypatch.setattr(
+        registry, "identity", lambda kind, name: registry.Identity(1, None, {}) if name == "half" else identity(kind, name)
+    )
     block = plan.Block("gridworld", "half", "table", 200, seeds=(0, 1), config={"half.keep": 0.2})
     done = execute(plan.resolve(block), block.seeds, Session())
     assert [o.spent["labels"] for o in done.outcomes] == [200, 200]
