@@ -166,6 +166,10 @@ class Lab:
     _charges: tuple[tuple[str, tuple[int, ...]], ...] = field(init=False, default=())
     _calls: int = field(init=False, default=0)
 
+    def __post_init__(self) -> None:
+        if self.budget < 0 or not self.seeds:
+            raise ValueError(f"a lab has seeds and a budget of labels, got {self.seeds} and {self.budget}")
+
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "ledger" or (name in GIVEN and name in self.__dict__):
             raise AttributeError(f"lab.{name} belongs to the cell: an algorithm cannot change it")

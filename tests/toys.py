@@ -110,6 +110,7 @@ class Spy(Lab):
     """A lab that keeps, in order, what passed through it: ("demonstrate" | "collect", Demos), ("fit", Data, params)."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self.events: list[tuple[Any, ...]] = []
 
     def demonstrate(self, *args: Any, **kwargs: Any) -> Demos:
