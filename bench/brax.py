@@ -58,4 +58,4 @@ def blocks(robot: str, trajectories: int) -> tuple[Block, ...]:
 def suite() -> Suite:
     """Every robot whose expert ships."""
     robots = [name for name, entry in registry.entries("tasks").items() if "brax" in entry.tags]
-    return Suite("brax", 1, tuple(b for r in robots for n in TRAJECTORIES for b in blocks(r, n)))
+    return Suite("brax", 2, tuple(b for r in robots for n in TRAJECTORIES for b in blocks(r, n)))

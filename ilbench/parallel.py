@@ -104,9 +104,9 @@ def spare_mappings(limit: int = MAPPINGS) -> bool:
     return True
 
 
-def _program(f: Callable[..., Any], size: int, static: dict[str, Any], shared: Any, items: Any) -> Any:
-    """The compiled program of `size` items on every device; `items` has typed keys as words."""
-    key = (f, size, tuple(sorted(static.items())), _signature(shared), _signature(items))
+def _program(f: Callable[..., Any], size: int, loops: int, static: dict[str, Any], shared: Any, items: Any) -> Any:
+    """The compiled program of `loops` times `size` items on every device."""
+    key = (f, size, loops, tuple(sorted(static.items())), _signature(shared), _signature(items))
     if key in _PROGRAMS:
         return _PROGRAMS[key]
     started = time.perf_counter()
@@ -114,6 +114,8 @@ def _program(f: Callable[..., Any], size: int, static: dict[str, Any], shared: A
 
     def on_device(shared: Any, items: Any) -> Any:
         one = functools.partial(call, shared)
+        if loops > 1:
+            return jax.lax.map(one, items, batch_size=size if size > 1 else None)
         if size > 1:
             return jax.vmap(one)(items)
         return jax.tree.map(lambda leaf: leaf[None], one(jax.tree.map(lambda leaf: leaf[0], items)))
@@ -149,12 +151,12 @@ def to_host(tree: Any) -> Any:
     return jax.tree.unflatten(treedef, leaves)
 
 
-def per_seed(f: Callable[..., Any], *, block: int = 1, **static: Any) -> Callable[[Any, Any], Any]:
+def per_seed(f: Callable[..., Any], *, block: int = 1, loops: int = 1, **static: Any) -> Callable[[Any, Any], Any]:
     """`f(shared, item, **static) -> out` for one item becomes `(shared, items [I, ...]) -> out [I, ...]`, on the host.
 
     `shared` is the same for all items and is traced (closing over it would compile anew for every object). On CPU a program
-    holds exactly `block` items a device, whatever I is: more items are more calls of it, and the last call is filled up by
-    repetition. So an item's result depends on nothing but the item, not on which others it was handed in with, and neither
+    holds exactly `loops` times `block` items a device, whatever I is: more items are more calls of it, and the last call is
+    filled up by repetition. So an item's result depends on nothing but the item, not on which others it was handed in with, and neither
     does what is compiled. Other devices take everything at once. `static` values must be hashable.
     """
 
@@ -164,7 +166,8 @@ def per_seed(f: Callable[..., Any], *, block: int = 1, **static: Any) -> Callabl
         if count == 0:
             raise ValueError("per_seed needs at least one item, got 0")
         size = block if jax.default_backend() == "cpu" else -(-count // device_count())
-        width = size * device_count()
+        each = loops if jax.default_backend() == "cpu" else 1
+        width = size * each * device_count()
         shared = _place(shared, PartitionSpec())
         parts = []
         for first in range(0, count, width):
@@ -172,7 +175,7 @@ def per_seed(f: Callable[..., Any], *, block: int = 1, **static: Any) -> Callabl
             whole = first + width <= count
             taken = jax.tree.map(lambda leaf: leaf[first : first + width] if whole else leaf[index], items)  # noqa: B023
             taken = _place(taken, PartitionSpec("item"))
-            parts.append(_program(f, size, static, shared, taken)(shared, taken))
+            parts.append(_program(f, size, each, static, shared, taken)(shared, taken))
         return _joined(parts, count)
 
     return call

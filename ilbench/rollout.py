@@ -17,7 +17,7 @@ import numpy as np
 
 from ilbench import memory, prng
 from ilbench.lanes import flat
-from ilbench.parallel import per_seed
+from ilbench.parallel import device_count, per_seed
 from ilbench.types import Array, Behaviour, Box, Choice, Demos, Discrete, Env, Policy, Space, Step
 
 COLLECT = ("obs", "action", "label", "actor", "revealed", "alive", "final_obs")
@@ -223,7 +223,10 @@ def rollout(
     raw = raw[:, np.arange(chunks * lanes) % episodes]  # padded by repetition, cut off below
     acting = _per_item(policy, count, chunks, seeds)
     items = (acting, _per_seed_item(behaviour, chunks), raw.reshape(count * chunks, lanes, 2))
-    run = per_seed(_chunk, block=max(1, block // lanes), horizon=horizon, record=record, impl=impl)
+    items_of_block = max(1, block // lanes)
+    # Where one seed alone fills many blocks a call takes them all: calls by the hundred cost more than chains do.
+    loops = max(1, chunks // (items_of_block * device_count()))
+    run = per_seed(_chunk, block=items_of_block, loops=loops, horizon=horizon, record=record, impl=impl)
     out = run((env, expert), items)
     return jax.tree.map(lambda leaf: leaf.reshape(count, chunks * lanes, *leaf.shape[2:])[:, :episodes], out)
 

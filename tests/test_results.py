@@ -47,7 +47,7 @@ def test_page_of_the_speeds_is_not_stale():
     assert (folder / "SPEED.md").read_text(encoding="utf-8") == speed.page(speed.load(RESULTS)), "run `make boards`"
 
 
-@pytest.mark.parametrize("suite", ["quick", "brax"])
+@pytest.mark.parametrize("suite", ["quick"])
 def test_records_are_those_of_the_declared_suite(suite):
     """A changed suite, task version, expert or default makes the shipped records stale."""
     prepared = runner.prepare(suite)
