@@ -24,7 +24,8 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 
 boards: $(VENV)/.run  # regenerate the pages beside the shipped records, and the README's tables
-	$(BIN)/python -m ilbench.report.pages brax results
+	$(BIN)/python -m ilbench.report.pages brax@1 results
+	$(BIN)/python -m ilbench.report.pages quick@1 results
 	$(BIN)/python -m ilbench.report.pages quick results
 
 $(VENV)/bin/python:

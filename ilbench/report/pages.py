@@ -11,19 +11,29 @@ import sys
 
 import ilbench
 from ilbench.files import write_atomic
-from ilbench.report import checks, figures, leaderboard, source, speed, theory
+from ilbench.report import checks, convergence, figures, leaderboard, source, speed, theory
 
 
 def render(found: source.Found) -> dict[str, str]:
     """File name -> content, for the folder of the records."""
     board, rows = leaderboard.build(found.records), theory.build(found.records, found.arrays)
-    swept = figures.budgets(found.records)
+    swept, twice = figures.budgets(found.records), doubled(found)
     return {
         "LEADERBOARD.md": leaderboard.page(board, found.suite, source.first_line(found)),
         "THEORY.md": theory.page(rows, found.suite, source.first_line(found)),
         "overview.svg": figures.overview(found.records, found.arrays),
         **({} if swept is None else {"scores.svg": swept}),
+        **({} if not twice else {"CONVERGENCE.md": convergence.page(twice, found.suite)}),
     }
+
+
+def doubled(found: source.Found) -> list[convergence.Row]:
+    """The suite's rows of `ilbench convergence`, where the records with twice the updates lie beside its own; else none."""
+    stem, _, version = found.suite.partition("@")
+    name = f"{stem}{convergence.DOUBLED}@{version}"
+    if name not in source.suites(found.folder.parent):
+        return []
+    return convergence.build(found.records, source.load(name, found.folder.parent).records)
 
 
 def readme(text: str, found: source.Found) -> str:
@@ -33,6 +43,7 @@ def readme(text: str, found: source.Found) -> str:
     blocks = {
         "theory": lambda: theory.text(theory.build(found.records, found.arrays), first),
         "leaderboard": lambda: leaderboard.text(leaderboard.build(found.records), first),
+        "convergence": lambda: convergence.text(doubled(found), found.suite),
         "checks": lambda: checks.overview(checks.load(folder)),
         "speed": lambda: speed.text(speed.load(folder)),
     }
