@@ -19,7 +19,7 @@ from ilbench import registry
 from ilbench.evidence import Protocol
 from ilbench.plan import Block, Suite
 
-FIT: dict[str, Any] = {"fit.updates": 10_000, "fit.batch": 64, "fit.learning_rate": 1e-2}  # hopper's in the suite quick
+FIT: dict[str, Any] = {"fit.updates": 20_000, "fit.batch": 64, "fit.learning_rate": 1e-2}  # hopper's in the suite quick
 TRAJECTORIES = (1, 2, 5, 10, 25)
 NOISE = {
     "walker2d": 0.03,

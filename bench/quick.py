@@ -18,8 +18,8 @@ CHAIN_HORIZONS = (16, 32, 64, 128, 256, 512)
 BATCH: dict[str, Any] = {"fit.batch": 64, "fit.learning_rate": 1e-2}
 FITS: dict[str, dict[str, Any]] = {  # what a doubling of the updates no longer moves, each method alike
     "cartpole": {**BATCH, "fit.updates": 2500, "fit.batch": 32},
-    "pendulum": {**BATCH, "fit.updates": 20_000, "fit.batch": 32},
-    "hopper": {**BATCH, "fit.updates": 10_000},
+    "pendulum": {**BATCH, "fit.updates": 40_000, "fit.batch": 32},
+    "hopper": {**BATCH, "fit.updates": 20_000},
 }
 
 
