@@ -4,10 +4,22 @@ from ilbench import caches
 
 caches.hush()
 
+import signal  # noqa: E402
+
 import jax  # noqa: E402
+import pytest  # noqa: E402
 
 import ilbench  # noqa: E402
 
 ilbench.setup(devices=2)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(autouse=True)
+def _process(monkeypatch):
+    """As a command finds its process: piped output as wide as it needs to be, and Ctrl-C as it was before the test."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -225,4 +225,4 @@ def test_dry_run_prints_the_time(monkeypatch, capsys, tmp_path):
     shown = capsys.readouterr().out
     assert "running about 20 s, compiling up to 10 s" in shown
     assert "2 cells more that no record tells of" in shown
-    assert {line.split()[-1] for line in shown.splitlines()[2:4]} == {"-", "s"}
+    assert {line.split()[-1] for line in shown.splitlines()[2:4]} == {"-", "s"}, shown

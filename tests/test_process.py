@@ -95,8 +95,10 @@ def test_a_bar_shows_labels_as_they_are(monkeypatch):
     assert "Error" not in stream.getvalue()
 
 
-def test_every_check_is_listed_with_its_formula(capsys):
+def test_every_check_is_listed_with_its_formula(capsys, monkeypatch):
     from ilbench import registry
+
+    monkeypatch.delenv("COLUMNS", raising=False)  # as wide as it needs to be where it is piped
 
     assert cli._run(["list", "checks"]) == 0
     shown = capsys.readouterr().out

@@ -289,8 +289,8 @@ def test_shipped_numbers_fit_their_arrays():
 
 
 def test_a_board_leaves_out_what_does_not_fit_its_arrays(tmp_path, capsys):
-    good = store.write(tmp_path, record(1, scores={"gap": 2.0}), {"prefix_gap": np.array([2.0], np.float32)}).record
-    store.write(tmp_path, record(2, scores={"gap": 0.0}), {"prefix_gap": np.array([2.0], np.float32)})
+    good = store.write(tmp_path, record(1, scores={"gap": 2.0}), {"prefix_gap": np.float32([0.5, 1.0, 2.0])}).record
+    store.write(tmp_path, record(2, scores={"gap": 0.0}), {"prefix_gap": np.float32([0.5, 1.0, 2.0])})
     found = source.load("quick", tmp_path)
     assert found.records == [good]
     assert "gap" in capsys.readouterr().err

@@ -11,10 +11,10 @@ from ilbench import certify, cli, parallel, plan, policies, records, registry, r
 FOUND = [  # task, policy, options: suite, updates, horizon, what is said
     ("cartpole", "bc:2", {}, "quick", 2500, 500, "settings of quick@"),
     ("cartpole", "bc:5", {}, "quick", 2500, 500, "declared there for 2 demonstrations"),
-    ("cartpole", "bc:6", {"horizon": 30}, "quick", 2500, 30, "2,500 updates of 64"),
+    ("cartpole", "bc:6", {"horizon": 30}, "quick", 2500, 30, "2,500 updates of 32"),
     ("cartpole", "bc:6", {"changes": {"fit.updates": 7}}, "quick", 7, 500, "changed: fit.updates=7"),
     ("cartpole", "bc/linear:6", {}, "quick", 2500, 500, "whose head there is mlp"),
-    ("pendulum", "dagger:6", {}, "quick", 20_000, 200, "settings of quick@"),
+    ("pendulum", "dagger:6", {}, "quick", 40_000, 200, "settings of quick@"),
     ("reset_cliff", "bc:90", {}, "quick", 2000, 40, "declared there for 100"),
     ("scalar_unstable", "bc:3", {"suite": "smoke"}, "smoke", 300, 100, "settings of smoke@1;"),
     ("cliff", "dialled:1", {}, None, 2000, 100, "default settings"),
