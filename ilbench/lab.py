@@ -18,7 +18,7 @@ import numpy as np
 
 from ilbench import fit as fitting
 from ilbench.fit import FitConfig
-from ilbench.rollout import COLLECT, episode_keys, mixed, rollout, seed_keys
+from ilbench.rollout import COLLECT, LANES, episode_keys, mixed, rollout, seed_keys
 from ilbench.types import Array, Behaviour, Data, Demos, Head, Policy, PyTree, Task
 
 EXPERT = 1  # Choice.actor
@@ -96,16 +96,21 @@ def within(demos: Demos, limit: Any) -> Demos:
 
 
 def _cut(demos: Demos, kept: np.ndarray) -> Demos:
-    """Demos of which nobody sees the steps that are not `kept [S, N, H]`: there nothing is alive, revealed or labelled."""
+    """Demos of which nobody has the steps that are not `kept [S, N, H]`: nothing is alive, revealed, labelled or done there.
+
+    Observations stay: that of the first step that was not paid for is where the last paid one led. Episodes of which no seed kept
+    a step are left out.
+    """
     if kept.all():
         return demos
-    label = np.asarray(demos.label)
-    shown = kept.reshape(*kept.shape, *[1] * (label.ndim - 3))
-    return demos._replace(
-        alive=np.asarray(demos.alive) & kept,
-        revealed=np.asarray(demos.revealed) & kept,
-        label=np.where(shown, label, np.zeros_like(label)),
-    )
+    last = 1 + int(np.flatnonzero(kept.any((0, 2))).max(initial=0))
+    demos, kept = Demos(*(None if x is None else np.asarray(x)[:, :last] for x in demos)), kept[:, :last]
+
+    def had(x: Any) -> np.ndarray:
+        array = np.asarray(x)
+        return np.where(kept.reshape(*kept.shape, *[1] * (array.ndim - 3)), array, np.zeros_like(array))
+
+    return demos._replace(**{name: had(getattr(demos, name)) for name in ("alive", "revealed", "label", "action", "actor")})
 
 
 def rows(demos: Demos, capacity: int | None = None) -> Data:
@@ -261,6 +266,7 @@ class Lab:
             # As many as the slowest seed seems to need: what the others then have beyond their share is cut off.
             pace = np.maximum(had / rolled, 1.0) if rolled else np.float64(self.task.horizon)
             count = int(np.clip(np.ceil((wanted - had) / pace)[short].max(), 1, PATIENCE))
+            count = -(-count // LANES) * LANES  # whole chunks, so that where a call begins deals no mixture another way
             parts.append(self._roll(stream, rolled, count, behaviour, policy))
             had += charged(parts[-1]).sum((1, 2))
             rolled += count
@@ -276,7 +282,7 @@ class Lab:
         demos = rollout(
             task.env, task.expert, self._placeholder() if policy is None else policy, behaviours,
             episode_keys(stream, self.seeds, episodes, first), horizon=task.horizon, record=COLLECT, block=task.block,
-            seeds=self.seeds,
+            seeds=np.asarray(self.seeds, np.int64) + first // LANES,
         )  # fmt: skip
         if policy is None:
             for leaf in jax.tree.leaves(demos):

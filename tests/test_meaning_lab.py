@@ -76,6 +76,8 @@ def test_labels_are_bought_to_the_last_one_whatever_falls_do():
         toys.same_rows(toys.labelled(made, s), type(first)(*(x[:count] for x in first)))
         assert made.alive[s].sum() == count
         assert not made.label[s][~made.revealed[s]].any()
+        end = np.flatnonzero(made.alive[s].ravel())[-1] + 1
+        assert not made.action[s].reshape(-1, 2)[end:].any()  # an expert's executed action would be a label too
     np.testing.assert_array_equal(lab.remaining, 50 - wanted)
     data = rows(made, 50)
     assert np.shape(data.obs) == (3, 50, 3)
@@ -83,6 +85,20 @@ def test_labels_are_bought_to_the_last_one_whatever_falls_do():
         toys.same_rows(toys.existing(data, s), toys.labelled(made, s))
     with pytest.raises(ValueError, match="do not fit into 29"):
         rows(made, 29)
+
+
+def test_a_mixture_is_dealt_by_seed_and_episode_whichever_seeds_are_collected_with():
+    """Seed 2's iterates fall early or live long; how many episodes a call rolls follows the slowest seed of the batch."""
+    wanted = 170
+    actions = np.stack([np.full((3, 2), 0.125 * m, np.float32) for m in range(3)], axis=1)  # [S, M, A], told apart
+    found = {}
+    for seeds, labels in (((0, 1, 2), np.array([400, 30, wanted])), ((2,), np.array([wanted]))):
+        lab = _spy(toys.counter(), seeds=seeds)
+        behaviour = mixed(lab.task.env.action, 8)
+        made = lab.collect(labels=labels, behaviour=behaviour, policy=toys.constant(actions[: len(seeds)]))
+        found[seeds] = made.action[-1][made.alive[-1]]
+    np.testing.assert_array_equal(found[0, 1, 2], found[2,])
+    assert len(np.unique(found[2,])) == 3
 
 
 def test_an_experts_executed_action_is_a_label_and_control_is_counted():
