@@ -19,13 +19,13 @@ if (_root / "pyproject.toml").is_file() and (_root / "envs" / "__init__.py").is_
 
 _LAZY = {
     "run": "ilbench.runner",
-    "load_records": "ilbench.queries",
+    "load_records": "ilbench.records.table",
     "setup": "ilbench.parallel",
 }
 
 if TYPE_CHECKING:
     from ilbench.parallel import setup as setup
-    from ilbench.queries import load_records as load_records
+    from ilbench.records.table import load_records as load_records
     from ilbench.runner import run as run
 
 __all__ = ["__version__", "load_records", "run", "setup"]

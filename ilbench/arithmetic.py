@@ -343,7 +343,7 @@ def settings() -> dict[str, Any]:
     """What in this process may move bits and is not as pinned: JAX's configuration, XLA_FLAGS, the environment; {} by default."""
     import jax
 
-    from ilbench.records import scrub
+    from ilbench.records.schema import scrub
 
     now = jax.config.values
     pinned = REFUSED | PINNED

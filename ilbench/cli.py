@@ -177,7 +177,7 @@ def _version() -> str:
 def _told(error: Exception) -> int:
     """Says in one line what a user can mend, and returns the exit code; anything else is raised: it is a fault of ours."""
     from ilbench.arithmetic import WrongArithmetic
-    from ilbench.store import StoreError
+    from ilbench.records.store import StoreError
 
     if isinstance(error, BrokenPipeError):  # whoever read stdout has read enough
         _sink(sys.stdout)

@@ -9,7 +9,8 @@ import subprocess
 import sys
 from typing import Any
 
-from ilbench import arithmetic, registry, store
+from ilbench import arithmetic, registry
+from ilbench.records import store
 
 
 def _row(check: str, ok: bool, found: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from ilbench.lab import SPENT, Lab, finite, rows, to_policy
 from ilbench.measuring import measure_all
 from ilbench.noise import noisy
 from ilbench.plan import Plan
-from ilbench.records import MAX_EPISODES
+from ilbench.records.schema import MAX_EPISODES
 from ilbench.rollout import seed_keys
 from ilbench.types import Demos, Policy, Task, Trained
 

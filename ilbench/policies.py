@@ -17,10 +17,11 @@ import jax
 import numpy as np
 
 from ilbench import fit as fitting
-from ilbench import plan, registry, store, trained_now
+from ilbench import plan, registry, trained_now
 from ilbench.lab import to_policy
 from ilbench.plan import Block
-from ilbench.records import Record
+from ilbench.records import store
+from ilbench.records.schema import Record
 from ilbench.rollout import seed_keys
 from ilbench.types import Head, Policy, Task
 

@@ -24,7 +24,7 @@ from ilbench import caches, parallel, registry
 from ilbench.evidence import roll
 from ilbench.exact import dp
 from ilbench.experts import weights
-from ilbench.files import write_atomic
+from ilbench.records.files import write_atomic
 from ilbench.types import Array, Box, Discrete, Policy, Space, Task
 
 EPISODES = 1024  # of each policy, unless told otherwise

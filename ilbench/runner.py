@@ -13,12 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ilbench import arithmetic, memory, registry, store
+from ilbench import arithmetic, memory, registry
 from ilbench import plan as planning
 from ilbench.configs import stated
 from ilbench.plan import Block, Plan, Suite
 from ilbench.progress import reporter
-from ilbench.records import Cell, Record, cell_id, check_cell, make_record, provenance, summarise_episodes
+from ilbench.records import store
+from ilbench.records.schema import Cell, Record, cell_id, check_cell, make_record, provenance, summarise_episodes
 
 BYTES_PER_CELL = 16_000  # what a record and its sidecar take on disk at most, for the check of free space
 

@@ -120,7 +120,8 @@ def _of_suite(
 
 def board(of: Training) -> str | None:
     """What the records that come with ilbench say of such policies, the same in all but the seed; None where there are none."""
-    from ilbench import runner, shipped
+    from ilbench import runner
+    from ilbench.records import shipped
     from ilbench.report import leaderboard
     from ilbench.report.tables import interval, number
 

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from ilbench import cli, parallel, rollout
-from ilbench.records import Reference
+from ilbench.records.schema import Reference
 
 CASES = {  # what is typed: what is said; the exit code is 2
     "run quik": "quick",

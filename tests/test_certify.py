@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ilbench import bounded, certify, coupling, packing, policies, records, registry, runner, store
+from ilbench import bounded, certify, coupling, policies, registry, runner
 from ilbench.evidence import Protocol
 from ilbench.exact import closed_forms
 from ilbench.plan import Block, Suite
+from ilbench.records import packing, store
+from ilbench.records.schema import schema
 from ilbench.render import show
 from ilbench.types import Policy
 
@@ -229,7 +231,7 @@ def test_a_record_is_read_only_if_it_is_the_one_asked_for(saved, tmp_path):
     results = tmp_path / "results"
     shutil.copytree(folder, results)
     path = store.record_path(results, record.suite, record.id)
-    other = records.make_record(record.cell.model_copy(update={"seed": 4}), record.suite, **{
+    other = schema.make_record(record.cell.model_copy(update={"seed": 4}), record.suite, **{
         name: getattr(record, name) for name in ("status", "scores", "episodes", "references", "cost", "sidecar")
     })  # fmt: skip
     b = store.write(results, other.model_copy(update={"scores": {}})).path

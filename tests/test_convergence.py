@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from ilbench import plan, registry, runner, store
+from ilbench import plan, registry, runner
 from ilbench.evidence import Protocol
 from ilbench.measures import convergence as measure
 from ilbench.plan import Block, Suite
+from ilbench.records import store
 from ilbench.report import convergence
 
 PROTOCOL = Protocol(episodes=6, held_out=6)

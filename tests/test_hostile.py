@@ -7,10 +7,11 @@ import plugins
 import pytest
 from plugins import broken_tasks, thief
 
-from ilbench import registry, runner, store
+from ilbench import registry, runner
 from ilbench.evidence import Protocol
 from ilbench.execute import Session, execute
 from ilbench.plan import Block, Suite, resolve
+from ilbench.records import store
 from ilbench.types import Policy
 
 PROTOCOL = Protocol(episodes=2, held_out=2)

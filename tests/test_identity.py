@@ -10,8 +10,19 @@ import pathlib
 import pytest
 from pydantic import ValidationError, create_model
 
-from ilbench import configs, queries, store
-from ilbench.records import Cell, Cost, Provenance, Record, canonical, cell_id, content_hash, make_record, neutral
+from ilbench import configs
+from ilbench.records import store, table
+from ilbench.records.schema import (
+    Cell,
+    Cost,
+    Provenance,
+    Record,
+    canonical,
+    cell_id,
+    content_hash,
+    make_record,
+    neutral,
+)
 
 RESULTS = pathlib.Path(__file__).parent.parent / "results"
 CELL = {
@@ -85,10 +96,10 @@ def test_a_record_with_everything_comes_back(tmp_path):
     assert problems == []
     assert isinstance(back, Record)
     assert (back.cell, back.provenance, back.cost) == (cell, provenance, Cost(**OTHER[Cost]))
-    row = queries.row(back)
+    row = table.row(back)
     assert (row["versions.bc"], row["cost.switches"]) == (2, 2)
     assert row["plugins.mine"] == "my-methods==1.2"
-    assert queries.row(make_record(Cell(**CELL), "quick@1", status="ok"))["cost.switches"] == 0
+    assert table.row(make_record(Cell(**CELL), "quick@1", status="ok"))["cost.switches"] == 0
 
 
 # ---------------------------------------------------------------------------------------- configs

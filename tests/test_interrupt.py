@@ -9,8 +9,9 @@ import time
 
 import pytest
 
-from ilbench import interrupt, store
+from ilbench import interrupt
 from ilbench.progress import reporter
+from ilbench.records import store
 
 # Blocks of a second or more, so that the signal lands in the middle of one.
 COMMAND = [sys.executable, "-m", "ilbench", "run", "quick", "--tasks", "pendulum", "--seeds", "0-2", "--json", "--out"]

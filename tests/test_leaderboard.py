@@ -7,8 +7,9 @@ import re
 import numpy as np
 import pytest
 
-from ilbench import cli, store
-from ilbench.records import make_record
+from ilbench import cli
+from ilbench.records import store
+from ilbench.records.schema import make_record
 from ilbench.report import groups, leaderboard, overall, settings, source, tables
 
 

@@ -13,7 +13,7 @@ from ilbench.evidence import Protocol
 from ilbench.execute import Session, execute
 from ilbench.lab import rows
 from ilbench.plan import Block, Suite, resolve
-from ilbench.records import Cell, cell_id, make_record, summarise_episodes
+from ilbench.records.schema import Cell, cell_id, make_record, summarise_episodes
 from ilbench.report import groups, leaderboard, overall
 from ilbench.types import Trained
 
@@ -162,7 +162,7 @@ def test_a_cells_identity_is_everything_that_decides_its_outcome():
 
 def test_a_record_tells_what_was_run(tmp_path):
     """Labels, steps, episodes and scores of a run agree with the same cell executed here."""
-    from ilbench import store
+    from ilbench.records import store
 
     settings = {"episodes": 6, "held_out": 5, "prefixes": (10,)}
     block = Block("gridworld", "dagger", "table", 360, horizon=30, seeds=(2, 5), protocol=Protocol(**settings))

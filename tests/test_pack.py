@@ -21,8 +21,9 @@ import pandas as pd
 import pytest
 from test_records import SUITE, record
 
-from ilbench import files, pack, packing, policies, queries, store
-from ilbench.records import canonical
+from ilbench import policies
+from ilbench.records import files, pack, packing, store, table
+from ilbench.records.schema import canonical
 from ilbench.report import source
 
 N = 6
@@ -77,7 +78,7 @@ def test_every_reader_takes_packs_and_files_alike(results, capsys):
     frames, founds = [], []
     for step in (lambda: None, lambda: packing.do(results, SUITE), lambda: store.write(results, record(0))):
         step()
-        frames.append(queries.load_records(results))
+        frames.append(table.load_records(results))
         founds.append(source.load("quick", results))
         some = founds[0].records[3]
         assert store.read(results, SUITE, some.id) == some

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from ilbench import places, registry, store
+from ilbench import registry
+from ilbench.records import places, store
 
 IDS = [f"{i:032x}" for i in range(1, 400)]
 
@@ -116,5 +117,5 @@ def test_absent_suites_say_what_to_do(here):
 
 
 def test_places_import_neither_jax_nor_pandas():
-    code = "import sys, ilbench.places as p; p.folders(); print({'jax', 'pandas', 'numpy'} & set(sys.modules))"
+    code = "import sys, ilbench.records.places as p; p.folders(); print({'jax', 'pandas', 'numpy'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"

@@ -9,8 +9,10 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from ilbench import configs, plan, records, registry, runner, shipped, store
+from ilbench import configs, plan, registry, runner
 from ilbench.commands.run import Run
+from ilbench.records import shipped, store
+from ilbench.records.schema import schema
 
 STEPS = (10, 20)
 
@@ -205,7 +207,7 @@ def _record(seed, **changes):
     (one,) = runner.prepare("smoke", tasks="scalar*").plans
     cell = next(iter(runner.cells(one).values())).model_copy(update={"seed": seed, **changes})
     cost = {"run_s": 2.0 + seed, "compile_s": 5.0}
-    return records.make_record(cell, "smoke@1", status="ok", cost=cost)
+    return schema.make_record(cell, "smoke@1", status="ok", cost=cost)
 
 
 def test_a_dry_run_says_how_long_where_records_tell():

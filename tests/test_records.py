@@ -20,8 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ilbench import queries, records, store
-from ilbench.records import Cell, cell_id, make_record, summarise_episodes
+from ilbench.records import store, table
+from ilbench.records.schema import Cell, cell_id, make_record, schema, summarise_episodes
 
 SUITE = "quick@1"
 CELL = {
@@ -69,7 +69,7 @@ def test_id_ignores_dict_order_and_tuples():
 
 @pytest.mark.parametrize("hash_seed", ["0", "1"])
 def test_id_is_stable_across_processes(hash_seed):
-    code = f"from ilbench.records import Cell, cell_id; print(cell_id(Cell(**{CELL!r})))"
+    code = f"from ilbench.records.schema import Cell, cell_id; print(cell_id(Cell(**{CELL!r})))"
     env = {**os.environ, "PYTHONHASHSEED": hash_seed}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == GOLDEN
@@ -109,7 +109,7 @@ def test_cell_refuses(change, says):
 
 
 def test_import_is_light():
-    code = "import sys, ilbench.store; print([m for m in ('jax', 'pandas', 'scipy') if m in sys.modules])"
+    code = "import sys, ilbench.records.store; print([m for m in ('jax', 'pandas', 'scipy') if m in sys.modules])"
     start = time.perf_counter()
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "[]"
@@ -137,8 +137,8 @@ def test_round_trip(config, scores, returns, status):
         cell(config=config), SUITE, status=status, reason=reason, scores=scores,
         episodes=summarise_episodes(returns, [0.0] * len(returns)),
     )  # fmt: skip
-    r = records.seal(r)
-    if any(records.PATH.search(line) for line in (records.canonical(v) for v in r.model_dump().values())):
+    r = schema.seal(r)
+    if any(schema.PATH.search(line) for line in (schema.canonical(v) for v in r.model_dump().values())):
         return
     again = store.decode(store.encode(r))
     assert again == r
@@ -211,7 +211,7 @@ def test_reasons_are_scrubbed():
 
 
 def test_provenance_names_versions_and_no_machine():
-    p = records.provenance(device="cpu", devices=2, block=128, precision="float32", prng="threefry2x32")
+    p = schema.provenance(device="cpu", devices=2, block=128, precision="float32", prng="threefry2x32")
     assert {"jax", "brax", "mujoco"} <= p.packages.keys()
     assert p.git_sha is None or len(p.git_sha) == 40
     text = p.model_dump_json()
@@ -220,10 +220,10 @@ def test_provenance_names_versions_and_no_machine():
 
 
 def test_git_is_optional(tmp_path, monkeypatch):
-    assert records._git(tmp_path) == (None, None)
+    assert schema._git(tmp_path) == (None, None)
     (tmp_path / "pyproject.toml").touch()
     monkeypatch.setenv("PATH", "")
-    assert records._git(tmp_path / ".") == (None, None)
+    assert schema._git(tmp_path / ".") == (None, None)
 
 
 # ----------------------------------------------------------------------------------------- damage
@@ -359,10 +359,10 @@ def test_full_disk_leaves_nothing_half_written(tmp_path):
     code = f"""
     import resource, numpy as np
     from ilbench import records, store
-    cell = records.Cell(**{CELL!r})
-    r = records.make_record(cell, {SUITE!r}, status="ok")
+    cell = schema.Cell(**{CELL!r})
+    r = schema.make_record(cell, {SUITE!r}, status="ok")
     store.write({str(tmp_path)!r}, r)
-    other = records.make_record(cell.model_copy(update=dict(seed=8)), {SUITE!r}, status="ok")
+    other = schema.make_record(cell.model_copy(update=dict(seed=8)), {SUITE!r}, status="ok")
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
     for attempt in (lambda: store.preflight({str(tmp_path)!r}, 10**6),
                     lambda: store.write({str(tmp_path)!r}, other, dict(a=np.zeros(10**4)))):
@@ -397,12 +397,12 @@ def test_preflight(tmp_path):
 def test_load_records(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(store.StoreError, match="run `ilbench run` first"):
-        queries.load_records()
+        table.load_records()
     for seed in range(3):
         store.write("results", record(seed))
     bad = store.write("results", record(3)).path
     bad.write_bytes(b"{")
-    frame = queries.load_records()
+    frame = table.load_records()
     assert str(bad) in capsys.readouterr().err
     assert sorted(frame["seed"]) == [0, 1, 2]
     assert set(frame["score.score"]) == {0.5}
@@ -411,6 +411,6 @@ def test_load_records(tmp_path, monkeypatch, capsys):
     assert {"task", "algorithm", "head", "horizon", "budget", "status"} <= set(frame)
     assert {"cost.labels", "variant.last.score", "reference.expert", "evaluation.episodes"} <= set(frame)
     with pytest.raises(store.StoreError, match="there are: quick@1"):
-        queries.load_records(suite="core@1")
+        table.load_records(suite="core@1")
     (tmp_path / "results" / "core@1" / "records").mkdir(parents=True)
-    assert len(queries.load_records(suite="core@1")) == 0
+    assert len(table.load_records(suite="core@1")) == 0

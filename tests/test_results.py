@@ -4,8 +4,9 @@ import pathlib
 
 import pytest
 
-from ilbench import registry, runner, store
-from ilbench.records import cell_id
+from ilbench import registry, runner
+from ilbench.records import store
+from ilbench.records.schema import cell_id
 from ilbench.report import checks, pages, source, speed
 
 RESULTS = pathlib.Path(__file__).parent.parent / "results"

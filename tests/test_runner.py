@@ -2,7 +2,8 @@
 
 import pytest
 
-from ilbench import runner, store
+from ilbench import runner
+from ilbench.records import store
 
 CELLS = {"tasks": "gridworld", "algorithms": "bc"}
 

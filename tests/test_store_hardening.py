@@ -14,10 +14,10 @@ import pytest
 from safetensors import numpy as safetensors
 from test_records import SUITE, cell, record
 
-from ilbench import files, records, store
-from ilbench.codec import decode_arrays, encode_arrays
-from ilbench.consistency import consistent, fits_arrays
-from ilbench.records import check_cell, make_record, seal, summarise_episodes
+from ilbench.records import files, store
+from ilbench.records.codec import decode_arrays, encode_arrays
+from ilbench.records.consistency import consistent, fits_arrays
+from ilbench.records.schema import check_cell, make_record, schema, seal, summarise_episodes
 from ilbench.report import source
 
 ARRAYS = {"prefix_return": np.array([[4.5], [5.5]], np.float32), "cost_t": np.zeros(3, np.float32)}
@@ -220,11 +220,11 @@ FORGED = {
     "spread": lambda r: {"episodes": r.episodes.model_copy(update={"return_sd": 0.0})},
     "failing": lambda r: {"episodes": r.episodes.model_copy(update={"n_failing": 0})},
     "no lists": lambda r: {"episodes": r.episodes.model_copy(update={"returns": None, "costs": None})},
-    "no episodes": lambda r: {"episodes": records.Episodes()},
+    "no episodes": lambda r: {"episodes": schema.Episodes()},
     "no references": lambda r: {"references": {}},
-    "reference": lambda r: {"references": r.references | {"expert": records.Reference(mean=5.5)}},
+    "reference": lambda r: {"references": r.references | {"expert": schema.Reference(mean=5.5)}},
     "no better than chance": lambda r: {
-        "references": r.references | {"expert": records.Reference(mean=0.5)},
+        "references": r.references | {"expert": schema.Reference(mean=0.5)},
         "scores": r.scores | {"score": -8.0},  # which is what the formula would give
         "variants": {},
     },
@@ -242,7 +242,7 @@ def test_forged_numbers_are_named_and_set_aside(tmp_path, how):
     kept = stored(tmp_path, seed=1)
     assert consistent(honest) is None
     forged = honest.model_copy(update=FORGED[how](honest))
-    forged = seal(forged.model_copy(update={"id": records.cell_id(forged.cell)}))
+    forged = seal(forged.model_copy(update={"id": schema.cell_id(forged.cell)}))
     with pytest.raises(ValueError, match="do not fit"):
         store.write(tmp_path, forged)
     file = store.record_path(tmp_path, SUITE, forged.id)
@@ -414,7 +414,7 @@ def test_a_hook_of_another_repository_leaves_no_trace(tmp_path, monkeypatch):
         shas[name] = git(tmp_path / name, "rev-parse", "HEAD")
     for name, value in {"GIT_DIR": ".git", "GIT_WORK_TREE": "", "GIT_INDEX_FILE": ".git/index"}.items():
         monkeypatch.setenv(name, str(tmp_path / "theirs" / value))
-    assert records._git((tmp_path / "ours").resolve()) == (shas["ours"], False)
+    assert schema._git((tmp_path / "ours").resolve()) == (shas["ours"], False)
 
 
 # ---------------------------------------------------------------------------------------- whole files
@@ -439,7 +439,7 @@ except OSError:
 
 
 def test_nothing_is_written_in_place():
-    """Everything that the package writes goes through ilbench/files.py; /proc is no file."""
+    """Everything that the package writes goes through ilbench/records/files.py; /proc is no file."""
     root = pathlib.Path(__file__).parent.parent
     writers = ("write_text(", "write_bytes(", '"w")', '"wb")')
     found = [

@@ -6,9 +6,10 @@ import sys
 
 import pytest
 
-from ilbench import checks, cli, registry, store
+from ilbench import checks, cli, registry
 from ilbench.checks import Ran
 from ilbench.claims import Claim
+from ilbench.records import store
 from ilbench.report import checks as page
 from ilbench.report import exponents, source, theory
 

@@ -6,7 +6,9 @@ import sys
 
 import pytest
 
-from ilbench import certify, cli, parallel, plan, policies, records, registry, runner, shipped, store, trained_now
+from ilbench import certify, cli, parallel, plan, policies, registry, runner, trained_now
+from ilbench.records import shipped, store
+from ilbench.records.schema import schema
 
 FOUND = [  # task, policy, options: suite, updates, horizon, what is said
     ("cartpole", "bc:2", {}, "quick", 2500, 500, "settings of quick@"),
@@ -54,9 +56,9 @@ def _shipped(folder, monkeypatch, seeds, **changes):
     for seed in seeds:
         scores = {"score": 0.5 + seed / 10, "return": 10.0 + 2 * seed, "gap": 1.0, "cost": 2.0, "survived": 1.0}
         of = {"expert": {"mean": 20.0}, "random": {"mean": 0.0}}
-        made = records.make_record(
+        made = schema.make_record(
             cell.model_copy(update={"seed": seed, **changes}), found.suite, status="ok", scores=scores, references=of,
-            episodes=records.summarise_episodes([10.0 + 2 * seed] * 64, [2.0] * 64),
+            episodes=schema.summarise_episodes([10.0 + 2 * seed] * 64, [2.0] * 64),
         )  # fmt: skip
         store.write(folder, made, {})
     return found

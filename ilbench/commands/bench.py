@@ -37,9 +37,10 @@ class Bench:
 
     def execute(self) -> int:
         """Runs the benchmark; every ratio comes from this one run."""
-        from ilbench import registry, store
+        from ilbench import registry
         from ilbench.bench import speed
         from ilbench.parallel import setup
+        from ilbench.records import store
         from ilbench.report import speed as report
 
         every = [name for name, entry in registry.entries("tasks").items() if "brax" in entry.tags]

@@ -31,7 +31,8 @@ class Pack:
 
     def execute(self) -> int:
         """Packs or unpacks; computes nothing on a device."""
-        from ilbench import packing, registry, store
+        from ilbench import registry
+        from ilbench.records import packing, store
 
         if self.keep and self.undo:
             raise ValueError("--keep is about packing and --undo takes a pack apart; give one of them")

@@ -74,7 +74,8 @@ class Run:
 
 def _estimate(prepared: Any, rows: list[dict[str, Any]], out: str) -> str:
     """Adds `run_s`, `compile_s` and `estimated_from` (records) to every row, None where no record tells; says the sum."""
-    from ilbench import runner, shipped
+    from ilbench import runner
+    from ilbench.records import shipped
 
     declared = prepared.suite.replace("+custom@", "@")
     known = [r for suite in dict.fromkeys((prepared.suite, declared)) for r in shipped.records(suite, out)]

@@ -72,8 +72,9 @@ class Theory:
     def _checks(self) -> int:
         import pathlib
 
-        from ilbench import checks, store
+        from ilbench import checks
         from ilbench.parallel import setup
+        from ilbench.records import store
         from ilbench.report import checks as report
         from ilbench.report import tables
 
@@ -141,7 +142,7 @@ def _stem(suite: str) -> str:
 
 def _stored(results: str | None) -> set[str]:
     """Names of the suites that have records, in the folder given or in those that reports read by default."""
-    from ilbench import places
+    from ilbench.records import places
 
     return {_stem(suite) for folder in places.folders(results) for suite in places.suites(folder)}
 

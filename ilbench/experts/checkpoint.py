@@ -15,7 +15,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as safetensors_save
 
-from ilbench.files import write_atomic
+from ilbench.records.files import write_atomic
 from ilbench.types import PyTree
 
 FORMAT = "ilbench-training-2"

@@ -22,11 +22,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from ilbench import files, ppo, registry, rl, store
+from ilbench import ppo, registry, rl
 from ilbench.experts import checkpoint, manifests, weights
 from ilbench.experts.checkpoint import Training
 from ilbench.experts.measure import REPORT, measure, references_of, report
 from ilbench.experts.recipes import RECIPES, Recipe
+from ilbench.records import files, store
 from ilbench.rollout import episode_keys, seed_keys
 from ilbench.types import Policy, Task
 

@@ -25,7 +25,7 @@ from safetensors.numpy import save as safetensors_save
 
 from ilbench import nets
 from ilbench.experts.manifests import FORMAT, find, known_name, manifest, refuse
-from ilbench.files import write_atomic
+from ilbench.records.files import write_atomic
 from ilbench.types import Array, Box, Policy, PyTree, Task
 
 HIDDEN = (64, 64)

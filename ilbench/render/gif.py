@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ilbench.files import replacing
+from ilbench.records.files import replacing
 from ilbench.render import camera as cam
 from ilbench.render.film import Film
 from ilbench.render.geometry import WORLD

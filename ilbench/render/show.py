@@ -7,7 +7,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from ilbench import files, policies, references, registry, trained_now
+from ilbench import policies, references, registry, trained_now
+from ilbench.records import files
 from ilbench.render import episode, geometry, gif, html
 from ilbench.render.film import Film, film
 from ilbench.types import Policy, Task

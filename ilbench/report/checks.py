@@ -11,7 +11,7 @@ from typing import Any
 from ilbench import checks
 from ilbench.checks import Ran
 from ilbench.claims import VERDICTS, Claim
-from ilbench.files import write_atomic
+from ilbench.records.files import write_atomic
 from ilbench.report import style
 from ilbench.report.tables import Table, markdown, number, shown
 from ilbench.report.tables import text as render

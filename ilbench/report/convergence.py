@@ -15,7 +15,7 @@ import numpy as np
 
 from ilbench import stats
 from ilbench.measures.convergence import TOLERANCE
-from ilbench.records import Record, canonical
+from ilbench.records.schema import Record, canonical
 from ilbench.report.groups import Group, group, instrument
 from ilbench.report.tables import Table, interval, markdown, number
 from ilbench.report.tables import text as render

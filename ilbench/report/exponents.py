@@ -19,7 +19,7 @@ import numpy as np
 
 from ilbench import exponents, stats
 from ilbench.evidence import log_spaced
-from ilbench.records import Record
+from ilbench.records.schema import Record
 from ilbench.report.groups import Group, distinct, group
 from ilbench.report.predictions import TASK, ZERO_ONE
 from ilbench.report.tables import Table, fixed

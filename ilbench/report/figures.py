@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ilbench import stats
-from ilbench.records import Record
+from ilbench.records.schema import Record
 from ilbench.report import leaderboard, theory
 from ilbench.report.exponents import prefixes
 from ilbench.report.groups import Group, group, instrument

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ilbench import registry
-from ilbench.records import Record, canonical
+from ilbench.records.schema import Record, canonical
 
 BASELINE = "bc"  # what the others are compared with
 PLACE = ("task", "expert", "horizon", "budget", "evaluation", "unit")  # fields of a cell that rows of a place share

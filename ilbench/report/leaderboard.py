@@ -20,7 +20,7 @@ import numpy as np
 from ilbench import stats
 from ilbench.intervals import seed_means
 from ilbench.measures.convergence import TOLERANCE
-from ilbench.records import Record
+from ilbench.records.schema import Record
 from ilbench.report import overall, settings
 from ilbench.report.groups import BASELINE, Group, also, baseline, group, instrument
 from ilbench.report.overall import FEW

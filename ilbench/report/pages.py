@@ -10,7 +10,7 @@ import re
 import sys
 
 import ilbench
-from ilbench.files import write_atomic
+from ilbench.records.files import write_atomic
 from ilbench.report import checks, convergence, figures, leaderboard, source, speed, theory
 
 

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ilbench import places, registry, store
-from ilbench.consistency import fits_arrays
-from ilbench.files import write_atomic
-from ilbench.records import Record
+from ilbench import registry
+from ilbench.records import places, store
+from ilbench.records.consistency import fits_arrays
+from ilbench.records.files import write_atomic
+from ilbench.records.schema import Record
 from ilbench.report.tables import shown
 
 FOLDERS = places.DEFAULT

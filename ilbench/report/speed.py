@@ -6,7 +6,7 @@ import json
 import pathlib
 from typing import Any
 
-from ilbench.files import write_atomic
+from ilbench.records.files import write_atomic
 from ilbench.report.tables import Table, markdown
 from ilbench.report.tables import text as render
 

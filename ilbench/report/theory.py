@@ -19,7 +19,7 @@ import numpy as np
 
 from ilbench import registry, stats
 from ilbench.exact import closed_forms
-from ilbench.records import Record
+from ilbench.records.schema import Record
 from ilbench.report import exponents
 from ilbench.report.groups import Group, distinct, group, label
 from ilbench.report.predictions import TASK, ZERO_ONE, predict

@@ -14,8 +14,8 @@ import numpy as np
 from pydantic import ValidationError
 from safetensors import numpy as safetensors
 
-from ilbench.consistency import LARGEST
-from ilbench.records import MAX_BYTES, PATH, SCHEMA, Record, canonical, content_hash
+from ilbench.records.consistency import LARGEST
+from ilbench.records.schema import MAX_BYTES, PATH, SCHEMA, Record, canonical, content_hash
 
 MAX_SIDECAR = 64 << 20  # bytes of one record's arrays, with a saved policy of many iterates
 MAX_HEADER = 1 << 20  # bytes that say what is in them

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ilbench.records import MAX_EPISODES, Record
+from ilbench.records.schema import MAX_EPISODES, Record
 
 TOLERANCE = 2e-6  # relative to the largest number that went in; seven digits are good for 5e-7 each
 LARGEST = 3.5e38  # of float32, in which rollouts run: nothing that was measured is larger

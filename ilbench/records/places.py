@@ -145,7 +145,8 @@ def find(suite: str, results: str | pathlib.Path | None = None) -> Place:
 
 def _absent(suite: str, looked: list[pathlib.Path]) -> Exception:
     """The error for a suite without records: one that cannot have any is a wrong name, any other is yet to be run."""
-    from ilbench import registry, store
+    from ilbench import registry
+    from ilbench.records import store
 
     have = sorted({s for folder in looked for s in suites(folder)})
     where = " or ".join("the shipped records" if is_shipped(f) else f"{f}/" for f in looked)

@@ -1,7 +1,7 @@
 """Packing a finished suite into two files, and undoing it: nothing is removed before all of it was read back.
 
 What is not sound, or not spelled as this ilbench spells it, stays a file of its own and is named. New records of a run
-that goes on lie beside the pack, and packing again merges them. What ilbench/pack.py says of the format holds.
+that goes on lie beside the pack, and packing again merges them. What ilbench/records/pack.py says of the format holds.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import pathlib
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-from ilbench import files, pack, store
-from ilbench.records import Record, canonical
-from ilbench.store import Problem, StoreError
+from ilbench.records import files, pack, store
+from ilbench.records.schema import Record, canonical
+from ilbench.records.store import Problem, StoreError
 
 
 class Done(NamedTuple):

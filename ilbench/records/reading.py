@@ -1,7 +1,7 @@
 """Reading the store: where records lie, which of them are believed, and what is wrong with everything else.
 
 Single files and packs are read alike, and the same rules hold for one record and for all of them, so that a run and a
-board never disagree about what is there. ilbench/store.py says how a store looks, and writes it.
+board never disagree about what is there. ilbench/records/store.py says how a store looks, and writes it.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ilbench import files, pack
-from ilbench.codec import MAX_SIDECAR, POLICY, decode, decode_arrays
-from ilbench.consistency import consistent
-from ilbench.records import MAX_BYTES, Record
+from ilbench.records import files, pack
+from ilbench.records.codec import MAX_SIDECAR, POLICY, decode, decode_arrays
+from ilbench.records.consistency import consistent
+from ilbench.records.schema import MAX_BYTES, Record
 
 _SUITE = re.compile(r"[a-z0-9][a-z0-9._+-]{0,63}@[0-9]{1,9}")
 _ID = re.compile(r"[0-9a-f]{32}")

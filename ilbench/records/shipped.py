@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import ilbench
-from ilbench import store
-from ilbench.records import Cell, Record, canonical
+from ilbench.records import store
+from ilbench.records.schema import Cell, Record, canonical
 
 
 def folders() -> tuple[pathlib.Path, ...]:

@@ -1,4 +1,4 @@
-"""The Record: what one Cell leaves behind. Schema, identity and provenance; ilbench/store.py puts it on disk.
+"""The Record: what one Cell leaves behind. Schema, identity and provenance; ilbench/records/store.py puts it on disk.
 
 A Cell's id is the sha256 of its canonical JSON and of nothing else: hardware, versions and times are stated, and are
 never part of which record it is. What changes results changes a cell: a task's version, an expert's digest, a setting.
@@ -175,7 +175,7 @@ class Provenance(_Model):
 
 
 class Record(_Model):
-    """What one Cell leaves behind. Build it with `make_record`; `ilbench.store.write` seals and stores it."""
+    """What one Cell leaves behind. Build it with `make_record`; `ilbench.records.store.write` seals and stores it."""
 
     schema_: Literal["ilbench.record/1"] = Field(default="ilbench.record/1", alias="schema")
     id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]

@@ -3,7 +3,7 @@ writer leaves either the whole record or none of it.
 
     <results>/<suite>/records/<id[:2]>/<id>.json                the record; the first writer wins
     <results>/<suite>/records/<id[:2]>/<id>.<sha>.safetensors   its arrays, named by their content
-    <results>/<suite>/records.jsonl.gz, arrays.zip              the same, packed: see ilbench/pack.py
+    <results>/<suite>/records.jsonl.gz, arrays.zip              the same, packed: see ilbench/records/pack.py
     <results>/<suite>/attempts/                                 what lost against a different first writer
 
 The sidecar's name holds its hash: two writers of one cell can never mix one's arrays with the other's JSON.
@@ -25,30 +25,30 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from ilbench import files, pack
-from ilbench.codec import decode as decode
-from ilbench.codec import encode as encode
-from ilbench.codec import encode_arrays
-from ilbench.reading import Problem as Problem
-from ilbench.reading import StoreError as StoreError
-from ilbench.reading import attempts as attempts
-from ilbench.reading import believed
-from ilbench.reading import exists as exists
-from ilbench.reading import find as find
-from ilbench.reading import get as get
-from ilbench.reading import packed as packed
-from ilbench.reading import read as read
-from ilbench.reading import read_all as read_all
-from ilbench.reading import read_file as read_file
-from ilbench.reading import read_sidecar as read_sidecar
-from ilbench.reading import record_path as record_path
-from ilbench.reading import sidecar_bytes as sidecar_bytes
-from ilbench.reading import sidecar_name as sidecar_name
-from ilbench.reading import sound as sound
-from ilbench.reading import suite_folder as suite_folder
-from ilbench.reading import suites as suites
-from ilbench.records import MAX_BYTES as MAX_BYTES
-from ilbench.records import Record, seal
+from ilbench.records import files, pack
+from ilbench.records.codec import decode as decode
+from ilbench.records.codec import encode as encode
+from ilbench.records.codec import encode_arrays
+from ilbench.records.reading import Problem as Problem
+from ilbench.records.reading import StoreError as StoreError
+from ilbench.records.reading import attempts as attempts
+from ilbench.records.reading import believed
+from ilbench.records.reading import exists as exists
+from ilbench.records.reading import find as find
+from ilbench.records.reading import get as get
+from ilbench.records.reading import packed as packed
+from ilbench.records.reading import read as read
+from ilbench.records.reading import read_all as read_all
+from ilbench.records.reading import read_file as read_file
+from ilbench.records.reading import read_sidecar as read_sidecar
+from ilbench.records.reading import record_path as record_path
+from ilbench.records.reading import sidecar_bytes as sidecar_bytes
+from ilbench.records.reading import sidecar_name as sidecar_name
+from ilbench.records.reading import sound as sound
+from ilbench.records.reading import suite_folder as suite_folder
+from ilbench.records.reading import suites as suites
+from ilbench.records.schema import MAX_BYTES as MAX_BYTES
+from ilbench.records.schema import Record, seal
 
 PROBE_BYTES = 2**20  # actually written by preflight; the rest is asked of the file system
 Outcome = Literal["written", "same", "conflict", "repaired", "replaced"]

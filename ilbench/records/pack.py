@@ -4,7 +4,7 @@
     <results>/<suite>/arrays.zip         each sidecar, byte for byte, as <id>.<sha>.safetensors
 
 DuckDB's read_json and pandas.read_json(lines=True) read the first as it is. Times are fixed, so that the same records
-give the same bytes. Here only bytes are told apart; ilbench/store.py decides what they are worth, ilbench/packing.py
+give the same bytes. Here only bytes are told apart; ilbench/records/store.py decides what they are worth, ilbench/records/packing.py
 makes and undoes packs. Any byte of either file may be wrong: sizes are bounded before anything is inflated, members
 are known by their exact names, and what is damaged is named.
 """
@@ -22,9 +22,9 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, NamedTuple
 
-from ilbench.codec import MAX_SIDECAR
-from ilbench.files import open_regular
-from ilbench.records import MAX_BYTES
+from ilbench.records.codec import MAX_SIDECAR
+from ilbench.records.files import open_regular
+from ilbench.records.schema import MAX_BYTES
 
 RECORDS, ARRAYS = "records.jsonl.gz", "arrays.zip"
 MAX_TEXT = 1 << 30  # bytes of all records of one pack: 130,000 of the largest

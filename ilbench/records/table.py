@@ -7,8 +7,8 @@ import pathlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ilbench import store
-from ilbench.records import Record
+from ilbench.records import store
+from ilbench.records.schema import Record
 
 if TYPE_CHECKING:
     import pandas as pd

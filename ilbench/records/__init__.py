@@ -1,0 +1,1 @@
+"""Records: what one Cell leaves behind, on disk and read back. No JAX."""
