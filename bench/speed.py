@@ -28,9 +28,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilbench import fit, registry
+from ilbench.compute.parallel import per_seed
 from ilbench.heads import mse
 from ilbench.lab import to_policy
-from ilbench.parallel import per_seed
 from ilbench.rollout import COLLECT, EVIDENCE, episode_keys, mixed, rollout, seed_keys
 from ilbench.types import Task
 

@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ilbench.lanes_last import last
+from ilbench.compute.lanes_last import last
 from ilbench.types import Array, Box, Env, PyTree, Step
 
 BACKENDS = ("spring", "positional", "generalized", "mjx")

@@ -1,7 +1,7 @@
 """ilbench: imitation learning, measured. `run`, `load_records` and `setup` are the whole front door.
 
 Importing this package imports neither JAX nor Brax and changes no device, cache or flag;
-`ilbench.setup()` and the command line do (see ilbench/parallel.py).
+`ilbench.setup()` and the command line do (see ilbench/compute/parallel.py).
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if (_root / "pyproject.toml").is_file() and (_root / "envs" / "__init__.py").is_
 _LAZY = {
     "run": "ilbench.runner",
     "load_records": "ilbench.records.table",
-    "setup": "ilbench.parallel",
+    "setup": "ilbench.compute.parallel",
 }
 
 if TYPE_CHECKING:
-    from ilbench.parallel import setup as setup
+    from ilbench.compute.parallel import setup as setup
     from ilbench.records.table import load_records as load_records
     from ilbench.runner import run as run
 
@@ -39,7 +39,7 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY:
         import importlib
 
-        from ilbench import caches
+        from ilbench.compute import caches
 
         caches.hush()
         value = getattr(importlib.import_module(_LAZY[name]), name)

@@ -22,7 +22,7 @@ import tyro
 from tyro.conf import OmitArgPrefixes, subcommand
 
 import ilbench
-from ilbench import caches, interrupt
+from ilbench import interrupt
 from ilbench.commands.bench import Bench
 from ilbench.commands.convergence import Convergence
 from ilbench.commands.doctor import Doctor
@@ -34,6 +34,7 @@ from ilbench.commands.pack import Pack
 from ilbench.commands.render import Render
 from ilbench.commands.run import Run
 from ilbench.commands.theory import Theory
+from ilbench.compute import caches
 
 COMMANDS: dict[str, Any] = {
     "run": Run,
@@ -176,7 +177,7 @@ def _version() -> str:
 
 def _told(error: Exception) -> int:
     """Says in one line what a user can mend, and returns the exit code; anything else is raised: it is a fault of ours."""
-    from ilbench.arithmetic import WrongArithmetic
+    from ilbench.compute.arithmetic import WrongArithmetic
     from ilbench.records.store import StoreError
 
     if isinstance(error, BrokenPipeError):  # whoever read stdout has read enough

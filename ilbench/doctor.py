@@ -9,7 +9,8 @@ import subprocess
 import sys
 from typing import Any
 
-from ilbench import arithmetic, registry
+from ilbench import registry
+from ilbench.compute import arithmetic
 from ilbench.records import store
 
 
@@ -97,7 +98,7 @@ def examine(results: str) -> list[dict[str, Any]]:
     """All checks as rows `{check, ok, found}`; raises ValueError, before any of them, for results that are a file."""
     if os.path.exists(results) and not os.path.isdir(results):
         raise ValueError(f"--results {results!r} is not a folder; give the folder of records, e.g. runs or results")
-    from ilbench.parallel import setup
+    from ilbench.compute.parallel import setup
 
     setup()
     return [

@@ -11,7 +11,8 @@ import jax
 import numpy as np
 
 from ilbench import fit as fitting
-from ilbench import parallel, references, validate
+from ilbench import references, validate
+from ilbench.compute import parallel
 from ilbench.coupling import random_expert
 from ilbench.evidence import held_out_errors, roll, split
 from ilbench.lab import SPENT, Lab, finite, rows, to_policy

@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from ilbench.compute.parallel import per_seed
 from ilbench.nets import fit_norm
-from ilbench.parallel import per_seed
 from ilbench.types import Array, Data, Head, PyTree, Space
 
 AHEAD = 8_000_000  # rows drawn ahead of a fit at most: 32 MB, and six times that while they are made

@@ -20,7 +20,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import ilbench
-from ilbench import caches, parallel, registry
+from ilbench import registry
+from ilbench.compute import caches, parallel
 from ilbench.evidence import roll
 from ilbench.exact import dp
 from ilbench.experts import weights

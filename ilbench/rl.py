@@ -21,7 +21,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from ilbench import nets, ppo
-from ilbench.parallel import mesh
+from ilbench.compute.parallel import mesh
 from ilbench.ppo import Config, Learner, Rows, Stats
 from ilbench.types import Array, Env, PyTree
 

@@ -15,9 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ilbench import memory, prng
-from ilbench.lanes import flat
-from ilbench.parallel import device_count, per_seed
+from ilbench.compute import foresight, prng
+from ilbench.compute.lanes import flat
+from ilbench.compute.parallel import device_count, per_seed
 from ilbench.types import Array, Behaviour, Box, Choice, Demos, Discrete, Env, Policy, Space, Step
 
 COLLECT = ("obs", "action", "label", "actor", "revealed", "alive", "final_obs")
@@ -217,7 +217,7 @@ def rollout(
     TooLarge, before anything is computed, for a record that will not fit into memory.
     """
     count, episodes = keys.shape
-    memory.foresee_rollout(env, count, episodes, horizon, record)
+    foresight.foresee_rollout(env, count, episodes, horizon, record)
     lanes, chunks = _chunks(episodes)
     raw, impl = _raw(keys)
     raw = raw[:, np.arange(chunks * lanes) % episodes]  # padded by repetition, cut off below

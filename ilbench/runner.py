@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ilbench import arithmetic, memory, registry
 from ilbench import plan as planning
+from ilbench import registry
+from ilbench.compute import arithmetic, foresight
 from ilbench.configs import stated
 from ilbench.plan import Block, Plan, Suite
 from ilbench.progress import reporter
@@ -268,7 +269,7 @@ def _foresee(work: _Work) -> None:
     made = getattr(plan.algorithm, "rows_per_label", lambda config: 1)(plan.config)
     episodes = b.protocol.episodes, b.protocol.held_out
     rows = work.seeds, b.labels, *episodes, plan.task.horizon, made
-    memory.foresee_block(plan.label, plan.task.env, *rows, noise=b.protocol.noise > 0, fit=plan.fit, head=plan.head)
+    foresight.foresee_block(plan.label, plan.task.env, *rows, noise=b.protocol.noise > 0, fit=plan.fit, head=plan.head)
 
 
 def _block(

@@ -16,7 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ilbench import densities, fit, parallel, prng, registry
+from ilbench import densities, fit, registry
+from ilbench.compute import parallel, prng
 from ilbench.evidence import Evidence
 from ilbench.lab import to_policy
 from ilbench.rollout import COLLECT, episode_keys, mixed, rollout

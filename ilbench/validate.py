@@ -9,7 +9,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from ilbench import prng, registry
+from ilbench import registry
+from ilbench.compute import prng
 from ilbench.types import Discrete, Policy, Task, Trained
 
 POLICIES = 16  # each is rolled out and stands in the record, which has 8 kB

@@ -1,6 +1,6 @@
 """Two CPU devices and JAX's strict modes, before anything runs; Brax's adapter lifts the rules for itself."""
 
-from ilbench import caches
+from ilbench.compute import caches
 
 caches.hush()
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ilbench import arithmetic, caches, parallel, prng
+from ilbench.compute import arithmetic, caches, parallel, prng
 
 ROOT = pathlib.Path(__file__).parent.parent
 

@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from ilbench import cli, parallel, rollout
+from ilbench import cli, rollout
+from ilbench.compute import parallel
 from ilbench.records.schema import Reference
 
 CASES = {  # what is typed: what is said; the exit code is 2

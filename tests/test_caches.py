@@ -11,7 +11,7 @@ import jax
 import platformdirs
 import pytest
 
-from ilbench import caches
+from ilbench.compute import caches
 
 SCRIPT = """
 import jax, numpy as np, ilbench

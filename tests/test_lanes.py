@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from jax import lax
 
-from ilbench.lanes import flat
-from ilbench.lanes_last import last
-from ilbench.lanes_rules import RULES
+from ilbench.compute.lanes import flat
+from ilbench.compute.lanes_last import last
+from ilbench.compute.lanes_rules import RULES
 
 CLOSE = {"rtol": 2e-5, "atol": 2e-6}
 ROWS = np.array([2, 0, 1, 3])

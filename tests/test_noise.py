@@ -6,7 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from ilbench import prng, registry
+from ilbench import registry
+from ilbench.compute import prng
 from ilbench.evidence import Protocol
 from ilbench.execute import Session, execute
 from ilbench.noise import noisy

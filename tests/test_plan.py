@@ -220,7 +220,7 @@ def test_a_dry_run_says_how_long_where_records_tell():
 
 
 def test_dry_run_prints_the_time(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr("ilbench.parallel.setup", lambda *args: None)
+    monkeypatch.setattr("ilbench.compute.parallel.setup", lambda *args: None)
     monkeypatch.setattr(shipped, "folders", lambda: ())
     store.write(tmp_path, _record(8), {})
     assert Run("smoke", tasks="scalar*,gridworld", algorithms="bc", out=str(tmp_path), dry_run=True).execute() == 0

@@ -10,7 +10,8 @@ import plugins
 import pytest
 from plugins import faulty
 
-from ilbench import cli, measuring, parallel, registry, testing, validate
+from ilbench import cli, measuring, registry, testing, validate
+from ilbench.compute import parallel
 from ilbench.execute import Session, execute
 from ilbench.plan import Block, resolve
 from ilbench.types import Policy, Trained

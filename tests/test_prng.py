@@ -1,11 +1,11 @@
-"""Keys made by ilbench.prng give the same numbers as JAX's own Threefry."""
+"""Keys made by ilbench.compute.prng give the same numbers as JAX's own Threefry."""
 
 import jax
 import numpy as np
 import pytest
 from scipy import stats
 
-from ilbench import prng
+from ilbench.compute import prng
 
 DRAWS = {
     "uniform": lambda k: jax.random.uniform(k, (3, 5)),

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ilbench import cli, evidence, parallel, references, registry
+from ilbench import cli, evidence, references, registry
+from ilbench.compute import parallel
 from ilbench.render import camera, episode, geometry, gif, html, show
 from ilbench.types import Policy
 

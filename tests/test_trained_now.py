@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from ilbench import certify, cli, parallel, plan, policies, registry, runner, trained_now
+from ilbench import certify, cli, plan, policies, registry, runner, trained_now
+from ilbench.compute import parallel
 from ilbench.records import shipped, store
 from ilbench.records.schema import schema
 

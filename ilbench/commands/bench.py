@@ -39,7 +39,7 @@ class Bench:
         """Runs the benchmark; every ratio comes from this one run."""
         from ilbench import registry
         from ilbench.bench import speed
-        from ilbench.parallel import setup
+        from ilbench.compute.parallel import setup
         from ilbench.records import store
         from ilbench.report import speed as report
 

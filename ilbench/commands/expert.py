@@ -39,8 +39,8 @@ class Expert:
         import pathlib
 
         from ilbench import plan
+        from ilbench.compute.parallel import setup
         from ilbench.experts import page
-        from ilbench.parallel import setup
 
         plan.check_seeds((self.seed,))
         setup()

@@ -44,7 +44,7 @@ class Render:
     def execute(self) -> int:
         """Plays, writes, prints the written paths."""
         from ilbench import plan
-        from ilbench.parallel import setup
+        from ilbench.compute.parallel import setup
         from ilbench.render import show
 
         plan.check_seeds((self.seed,))

@@ -49,7 +49,7 @@ class Run:
     def execute(self) -> int:
         """Runs; returns the exit code."""
         from ilbench import plan, runner
-        from ilbench.parallel import setup
+        from ilbench.compute.parallel import setup
 
         setup(self.devices, self.compile_cache)
         prepared = runner.prepare(

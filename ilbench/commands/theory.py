@@ -73,7 +73,7 @@ class Theory:
         import pathlib
 
         from ilbench import checks
-        from ilbench.parallel import setup
+        from ilbench.compute.parallel import setup
         from ilbench.records import store
         from ilbench.report import checks as report
         from ilbench.report import tables
@@ -96,7 +96,7 @@ class Theory:
 
     def _certify(self) -> int:
         from ilbench import certify, plan
-        from ilbench.parallel import setup
+        from ilbench.compute.parallel import setup
         from ilbench.report import tables
 
         if len(self.names) != 3:

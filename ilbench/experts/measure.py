@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ilbench.parallel import per_seed
+from ilbench.compute.parallel import per_seed
 from ilbench.references import random_policy
 from ilbench.rollout import episode, episode_keys, mixed
 from ilbench.types import Array, Policy, Task

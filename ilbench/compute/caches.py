@@ -2,7 +2,7 @@
 
     $ILBENCH_CACHE, else the user's cache folder, else one of our own in the system's temporary folder
       xla/jaxlib-VERSION-CPU/    programs: JAX's <key>-cache, and beside each <key>-sha256 of its key and content
-      arithmetic/                one empty file per JAX, processor and flags that passed ilbench/arithmetic.py
+      arithmetic/                one empty file per JAX, processor and flags that passed ilbench/compute/arithmetic.py
 
 JAX writes an entry in place and loads whatever it finds: a run killed at the wrong moment leaves half a program, which costs a
 warning and a compilation for ever, and a program under another's name ends the process. Here an entry that is not the one put there

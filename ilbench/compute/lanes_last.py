@@ -20,7 +20,7 @@ import numpy as np
 from jax import lax
 from jax.extend import core
 
-from ilbench.lanes_rules import ELEMENTWISE, RULES, Lanes, bind, by_vmap, elementwise, rule, shape_of, spread
+from ilbench.compute.lanes_rules import ELEMENTWISE, RULES, Lanes, bind, by_vmap, elementwise, rule, shape_of, spread
 
 
 def last(f: Callable[..., Any]) -> Callable[..., Any]:

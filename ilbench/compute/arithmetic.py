@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ilbench import caches
+from ilbench.compute import caches
 
 RANGE = ">=0.10.1,!=0.10.2,<0.13"  # of jax and jaxlib, as pyproject.toml has it
 TESTED = {(3, 11): "0.10.1", (3, 12): "0.12.0.1", (3, 13): "0.12.0.1"}  # by Python, as the lock has them
@@ -139,7 +139,7 @@ def _words() -> Answer:
     import jax
     import jax.numpy as jnp
 
-    from ilbench import prng
+    from ilbench.compute import prng
 
     keys, counters = (np.array([pair[i] for pair in _WORDS], np.uint32) for i in (0, 1))
     hashed = jnp.stack(jax.vmap(prng._hash)(keys, counters[:, 0], counters[:, 1]), -1)
@@ -154,7 +154,7 @@ def _streams() -> Answer:
     import jax
     import jax.numpy as jnp
 
-    from ilbench import prng
+    from ilbench.compute import prng
 
     def draw(key: Any) -> Any:
         one, two = jax.random.split(jax.random.fold_in(key, 7))

@@ -18,7 +18,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from ilbench import arithmetic, caches
+from ilbench.compute import arithmetic, caches
 from ilbench.types import Array
 
 MAPPINGS = 30_000  # memory mappings before programs are dropped; Linux allows 65,530, which ten robots' programs fill
