@@ -31,7 +31,7 @@ from ilbench import fit, registry
 from ilbench.compute.parallel import per_seed
 from ilbench.heads import mse
 from ilbench.lab import to_policy
-from ilbench.rollout import COLLECT, EVIDENCE, episode_keys, mixed, rollout, seed_keys
+from ilbench.rollouts.rollout import COLLECT, EVIDENCE, episode_keys, mixed, rollout, seed_keys
 from ilbench.types import Task
 
 Case = Callable[[], Any]

@@ -32,7 +32,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import erf
 
-from ilbench.rollout import episode_keys, mixed, replay, rollout
+from ilbench.rollouts.rollout import episode_keys, mixed, replay, rollout
 from ilbench.types import Discrete, Env, Policy, Task
 
 RECORD = ("obs", "action", "label", "reward", "alive")

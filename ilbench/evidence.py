@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ilbench.rollout import EVIDENCE, episode_keys, mixed, replay, rollout
+from ilbench.rollouts.rollout import EVIDENCE, episode_keys, mixed, replay, rollout
 from ilbench.types import Demos, Discrete, Policy, Space, Task
 
 CURVE_POINTS = 32  # curves over t are stored at no more than this many log-spaced steps

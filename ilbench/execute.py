@@ -20,7 +20,7 @@ from ilbench.measuring import measure_all
 from ilbench.noise import noisy
 from ilbench.plan import Plan
 from ilbench.records.schema import MAX_EPISODES
-from ilbench.rollout import seed_keys
+from ilbench.rollouts.rollout import seed_keys
 from ilbench.types import Demos, Policy, Task, Trained
 
 NOISY_EXPERT_EPISODES = 256  # of the expert under noise: what a noisy score of 1 is

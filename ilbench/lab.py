@@ -18,7 +18,7 @@ import numpy as np
 
 from ilbench import fit as fitting
 from ilbench.fit import FitConfig
-from ilbench.rollout import COLLECT, LANES, episode_keys, mixed, rollout, seed_keys
+from ilbench.rollouts.rollout import COLLECT, LANES, episode_keys, mixed, rollout, seed_keys
 from ilbench.types import Array, Behaviour, Data, Demos, Head, Policy, PyTree, Task
 
 EXPERT = 1  # Choice.actor

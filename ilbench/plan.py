@@ -20,7 +20,7 @@ from ilbench.configs import build_config, cast, read, spelled
 from ilbench.evidence import Protocol
 from ilbench.fit import FitConfig
 from ilbench.noise import unfit
-from ilbench.rollout import SEEDS
+from ilbench.rollouts.rollout import SEEDS
 from ilbench.types import Head, Task
 
 NUMBERS = 100_000  # of seeds or horizons in one run at most

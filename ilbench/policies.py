@@ -22,7 +22,7 @@ from ilbench.lab import to_policy
 from ilbench.plan import Block
 from ilbench.records import store
 from ilbench.records.schema import Record
-from ilbench.rollout import seed_keys
+from ilbench.rollouts.rollout import seed_keys
 from ilbench.types import Head, Policy, Task
 
 PREFIX = "policy/"

@@ -20,7 +20,7 @@ from ilbench import densities, fit, registry
 from ilbench.compute import parallel, prng
 from ilbench.evidence import Evidence
 from ilbench.lab import to_policy
-from ilbench.rollout import COLLECT, episode_keys, mixed, rollout
+from ilbench.rollouts.rollout import COLLECT, episode_keys, mixed, rollout
 from ilbench.types import Data, Demos, Discrete, Head, Policy, Space, Task
 
 FIELDS = (*COLLECT, "error", "reward")

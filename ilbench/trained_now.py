@@ -16,7 +16,7 @@ from ilbench import plan, registry
 from ilbench.coupling import smoothed_task
 from ilbench.lab import Lab, finite
 from ilbench.plan import Block, Plan, Suite
-from ilbench.rollout import seed_keys
+from ilbench.rollouts.rollout import seed_keys
 from ilbench.types import Discrete, Policy
 
 

@@ -4,9 +4,10 @@ import sys
 
 import pytest
 
-from ilbench import cli, rollout
+from ilbench import cli
 from ilbench.compute import parallel
 from ilbench.records.schema import Reference
+from ilbench.rollouts import rollout
 
 CASES = {  # what is typed: what is said; the exit code is 2
     "run quik": "quick",

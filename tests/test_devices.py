@@ -15,7 +15,7 @@ assert jax.device_count() == devices
 from ilbench import fit, registry
 from ilbench.heads import mse
 from ilbench.lab import to_policy
-from ilbench.rollout import COLLECT, episode_keys, mixed, rollout, seed_keys
+from ilbench.rollouts.rollout import COLLECT, episode_keys, mixed, rollout, seed_keys
 task = registry.task("hopper")
 head = mse.make(task, mse.Config())
 policy = to_policy(head, fit.init(head, seed_keys("devices", (0,))))

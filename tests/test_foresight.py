@@ -11,7 +11,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 import ilbench
 from ilbench import registry
 from ilbench.compute import foresight, parallel
-from ilbench.rollout import COLLECT, EVIDENCE, episode_keys, mixed, rollout
+from ilbench.rollouts.rollout import COLLECT, EVIDENCE, episode_keys, mixed, rollout
 
 FULL = (*COLLECT, "error", "reward")
 

@@ -14,7 +14,7 @@ from ilbench.evidence import roll
 from ilbench.exact import dp
 from ilbench.fit import FitConfig
 from ilbench.lab import Lab
-from ilbench.rollout import seed_keys
+from ilbench.rollouts.rollout import seed_keys
 from ilbench.types import Data
 
 

@@ -8,7 +8,7 @@ from scipy import stats as laws
 
 from ilbench import dynamics, fit, nets, registry
 from ilbench.fit import FitConfig
-from ilbench.rollout import seed_keys
+from ilbench.rollouts.rollout import seed_keys
 from ilbench.types import Box, Data, Discrete, Head
 
 

@@ -9,7 +9,7 @@ from toys import Spy
 from ilbench import fit, registry
 from ilbench.fit import FitConfig
 from ilbench.lab import choose, concatenate, finite, mixture, rows, to_policy
-from ilbench.rollout import mixed, seed_keys
+from ilbench.rollouts.rollout import mixed, seed_keys
 
 SEEDS = (0, 1, 2)
 

@@ -18,7 +18,7 @@ from ilbench.lab import Lab, to_policy
 from ilbench.measures import bounds, convergence, cost, eps, noise, returns, survival
 from ilbench.noise import noisy
 from ilbench.references import random_policy, references
-from ilbench.rollout import mixed, seed_keys
+from ilbench.rollouts.rollout import mixed, seed_keys
 from ilbench.types import Box, Demos, Discrete
 
 # Three rollouts of the learner, eight of the expert, four steps; at delta = .5 the mistakes are

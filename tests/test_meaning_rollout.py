@@ -10,7 +10,7 @@ import toys
 
 from ilbench import registry
 from ilbench.evidence import roll
-from ilbench.rollout import episode_keys, imitation_error, mixed, replay, seed_keys
+from ilbench.rollouts.rollout import episode_keys, imitation_error, mixed, replay, seed_keys
 from ilbench.types import Box, Discrete, Policy
 
 H, N, SEEDS = 8, 24, (0, 1)

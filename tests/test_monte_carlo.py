@@ -10,7 +10,7 @@ from ilbench.evidence import roll
 from ilbench.exact import dp
 from ilbench.fit import FitConfig
 from ilbench.lab import Lab
-from ilbench.rollout import mixed
+from ilbench.rollouts.rollout import mixed
 from ilbench.types import Policy
 
 TABULAR = [name for name, entry in registry.entries("tasks").items() if "tabular" in entry.tags]
@@ -35,7 +35,7 @@ def test_dialled_learner_costs_what_dynamic_programming_says(name):
 
 
 def test_beta_is_the_share_of_the_expert_and_reveal_of_labels():
-    from ilbench.rollout import COLLECT, episode_keys, rollout
+    from ilbench.rollouts.rollout import COLLECT, episode_keys, rollout
 
     task = registry.task("cliff", 50)
     policy = Policy(

@@ -14,7 +14,7 @@ from ilbench.execute import Session, execute
 from ilbench.fit import FitConfig
 from ilbench.lab import Lab
 from ilbench.plan import Block, resolve
-from ilbench.rollout import episode_keys, rollout
+from ilbench.rollouts.rollout import episode_keys, rollout
 from ilbench.types import Box, Data, Demos, Env, Policy, Step, Task
 
 EVERYTHING = ("obs", "action", "label", "actor", "revealed", "error", "reward", "alive", "final_obs")

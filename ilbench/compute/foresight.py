@@ -141,7 +141,7 @@ def block_bytes(
     `noise` the clean ones as well; the expert's evidence stays, and is copied where the policy is asked about it. What more an
     algorithm keeps is its own; every rollout is checked again when it comes.
     """
-    from ilbench.rollout import COLLECT, EVIDENCE
+    from ilbench.rollouts.rollout import COLLECT, EVIDENCE
 
     rows, evidence = labels * step_bytes(env, COLLECT), horizon * step_bytes(env, EVIDENCE)
     kept = (2 * held_out + (1 + PEAK + noise) * episodes) * evidence
@@ -156,7 +156,7 @@ def work_bytes(env: Env, episodes: int, held_out: int, horizon: int, fit: FitCon
     """
     from ilbench.fit import AHEAD
     from ilbench.references import EPISODES
-    from ilbench.rollout import COLLECT, EVIDENCE
+    from ilbench.rollouts.rollout import COLLECT, EVIDENCE
 
     drawn = fit.updates * fit.batch
     draws = DRAWS * 4 * drawn if drawn <= AHEAD else 0

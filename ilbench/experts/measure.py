@@ -13,7 +13,7 @@ import numpy as np
 
 from ilbench.compute.parallel import per_seed
 from ilbench.references import random_policy
-from ilbench.rollout import episode, episode_keys, mixed
+from ilbench.rollouts.rollout import episode, episode_keys, mixed
 from ilbench.types import Array, Policy, Task
 
 REPORT, REFERENCE = 256, 1024  # episodes

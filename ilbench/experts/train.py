@@ -28,7 +28,7 @@ from ilbench.experts.checkpoint import Training
 from ilbench.experts.measure import REPORT, measure, references_of, report
 from ilbench.experts.recipes import RECIPES, Recipe
 from ilbench.records import files, store
-from ilbench.rollout import episode_keys, seed_keys
+from ilbench.rollouts.rollout import episode_keys, seed_keys
 from ilbench.types import Policy, Task
 
 SURVIVE = (0.96, 0.9)  # fractions of validation episodes that must not end early, best tier first: the bar is 0.95

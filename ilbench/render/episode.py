@@ -2,7 +2,7 @@
 
 Beside them some more of the expert, poses unseen: the states that it visits, which say where the learner leaves them.
 
-The keys, their order and the absorbing fall are those of ilbench/rollout.py at the evaluation keys, so that what is
+The keys, their order and the absorbing fall are those of ilbench/rollouts/rollout.py at the evaluation keys, so that what is
 seen is what was scored: episode n of seed s is row `[s, n]` of the evaluation. State k is seen at time k dt, so H steps are
 H + 1 states, and a mistake at step k is an action chosen at time k dt.
 """
@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilbench.evidence import mistakes
-from ilbench.rollout import episode_keys, imitation_error
+from ilbench.rollouts.rollout import episode_keys, imitation_error
 from ilbench.types import Array, Env, Policy, PyTree, Task
 
 SEEN = 16  # episodes of the expert whose states count as its own, the shown one included
@@ -40,7 +40,7 @@ def episode(
     env: Env, expert: Policy, policy: Policy, expert_acts: Array, key: Array, *, horizon: int, pose: Callable
 ) -> tuple[PyTree, Array, Array, Array, Array]:
     """Pose, error, reward, alive and obs of Played for one actor; `expert_acts` is a bool `[]`, `pose(state)` any pytree."""
-    # As ilbench/rollout.py splits them; the keys of a behaviour have no use here.
+    # As ilbench/rollouts/rollout.py splits them; the keys of a behaviour have no use here.
     k_reset, k_policy, k_expert, _, k_steps = jax.random.split(key, 5)
     state, obs = env.reset(env.params, k_reset)
     memories = policy.init(policy.params, k_policy), expert.init(expert.params, k_expert)

@@ -13,7 +13,7 @@ from ilbench.exact import closed_forms as cf
 from ilbench.exact import dp
 from ilbench.fit import FitConfig
 from ilbench.lab import Lab
-from ilbench.rollout import episode_keys, replay
+from ilbench.rollouts.rollout import episode_keys, replay
 from ilbench.theory._tables import rolled
 from ilbench.types import Head, Policy, Task
 

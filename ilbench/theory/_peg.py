@@ -96,7 +96,7 @@ def factorial(seeds: int, stream: int, sides: tuple[int, ...] = (2, 1)) -> dict[
     off_axis and validation (squared error on held-out expert actions)."""
     from ilbench import fit
     from ilbench.compute.parallel import per_seed
-    from ilbench.rollout import seed_keys
+    from ilbench.rollouts.rollout import seed_keys
     from ilbench.types import Box, Data
 
     train, test = [], []

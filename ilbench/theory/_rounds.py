@@ -14,7 +14,7 @@ from ilbench.exact.mdp import Floats
 from ilbench.fit import FitConfig
 from ilbench.heads import table
 from ilbench.lab import Lab, concatenate, rows
-from ilbench.rollout import mixed, seed_keys
+from ilbench.rollouts.rollout import mixed, seed_keys
 from ilbench.theory import _renewal
 from ilbench.types import PyTree
 

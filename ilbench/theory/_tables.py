@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilbench.evidence import mistakes
-from ilbench.rollout import EVIDENCE, episode_keys, mixed, rollout
+from ilbench.rollouts.rollout import EVIDENCE, episode_keys, mixed, rollout
 from ilbench.types import Array, Policy, Task
 
 

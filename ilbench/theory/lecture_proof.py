@@ -142,7 +142,7 @@ def sampled() -> Steps:
     from ilbench.fit import FitConfig
     from ilbench.heads import table
     from ilbench.lab import Lab
-    from ilbench.rollout import episode_keys, replay
+    from ilbench.rollouts.rollout import episode_keys, replay
     from ilbench.theory._tables import rolled
 
     task = registry.task(TASK, H)

@@ -28,7 +28,7 @@ from ilbench.exact import bounds, dp
 from ilbench.exact import closed_forms as cf
 from ilbench.exact.mdp import MDP
 from ilbench.report.style import COLOURS, GREY, MARKS, legend_below
-from ilbench.rollout import episode_keys, replay
+from ilbench.rollouts.rollout import episode_keys, replay
 from ilbench.theory import _chains, _reset, _slopes
 from ilbench.theory._tables import rolled
 

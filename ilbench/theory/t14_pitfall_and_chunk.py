@@ -163,7 +163,7 @@ def _unstable_claims() -> list[Claim]:
 def _demonstrations(index: int, horizon: int) -> Any:
     import jax
 
-    from ilbench.rollout import COLLECT, episode_keys, mixed, rollout
+    from ilbench.rollouts.rollout import COLLECT, episode_keys, mixed, rollout
     from ilbench.theory._chunks import plant
     from ilbench.theory._nudge import repeated
 
@@ -181,7 +181,7 @@ def _network(demos: Any, length: int, decay: float) -> tuple[Any, float]:
     """Chunked policy of networks trained on windows of the demonstrations, and their final training loss."""
     from ilbench import fit
     from ilbench.heads._parametric import NetConfig, network, squared
-    from ilbench.rollout import seed_keys
+    from ilbench.rollouts.rollout import seed_keys
     from ilbench.theory._chunks import predicted, windows
     from ilbench.types import Box, Data
 

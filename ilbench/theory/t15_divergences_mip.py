@@ -142,7 +142,7 @@ def _head_claims() -> tuple[list[Claim], dict[str, Any]]:
     from ilbench import fit
     from ilbench.compute.parallel import per_seed
     from ilbench.heads import gaussian
-    from ilbench.rollout import seed_keys
+    from ilbench.rollouts.rollout import seed_keys
     from ilbench.theory._chunks import plant
     from ilbench.types import Data
 

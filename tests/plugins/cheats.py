@@ -12,7 +12,7 @@ import numpy as np
 
 from ilbench import fit as fitting
 from ilbench.lab import Lab, rows
-from ilbench.rollout import seed_keys
+from ilbench.rollouts.rollout import seed_keys
 from ilbench.types import Trained
 
 TRY = ("scalar_stable", "linear", 300)

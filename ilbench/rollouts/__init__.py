@@ -1,0 +1,1 @@
+"""Rollouts: physics is stepped here and nowhere else."""
