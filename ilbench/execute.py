@@ -17,11 +17,11 @@ from ilbench.coupling import random_expert
 from ilbench.evidence import held_out_errors, roll, split
 from ilbench.lab import SPENT, Lab, finite, rows, to_policy
 from ilbench.measuring import measure_all
-from ilbench.noise import noisy
 from ilbench.plan import Plan
 from ilbench.records.schema import MAX_EPISODES
 from ilbench.rollouts.rollout import seed_keys
 from ilbench.types import Demos, Policy, Task, Trained
+from ilbench.wrappers.noisy import noisy
 
 NOISY_EXPERT_EPISODES = 256  # of the expert under noise: what a noisy score of 1 is
 LOSS_ROWS = 2**16  # held-out rows that go through a network at once

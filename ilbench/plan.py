@@ -19,9 +19,9 @@ from ilbench import registry
 from ilbench.configs import build_config, cast, read, spelled
 from ilbench.evidence import Protocol
 from ilbench.fit import FitConfig
-from ilbench.noise import unfit
 from ilbench.rollouts.rollout import SEEDS
 from ilbench.types import Head, Task
+from ilbench.wrappers.noisy import unfit
 
 NUMBERS = 100_000  # of seeds or horizons in one run at most
 

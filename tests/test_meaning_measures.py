@@ -16,10 +16,10 @@ from ilbench.exact import dp
 from ilbench.fit import FitConfig
 from ilbench.lab import Lab, to_policy
 from ilbench.measures import bounds, convergence, cost, eps, noise, returns, survival
-from ilbench.noise import noisy
 from ilbench.references import random_policy, references
 from ilbench.rollouts.rollout import mixed, seed_keys
 from ilbench.types import Box, Demos, Discrete
+from ilbench.wrappers.noisy import noisy
 
 # Three rollouts of the learner, eight of the expert, four steps; at delta = .5 the mistakes are
 #   learner  0 0 1 0 | 1 0 x x | 0 0 0 0 (at .25: 0 1 0 0)      x: after a fall

@@ -8,7 +8,7 @@ import plugins
 import pytest
 
 from ilbench import references, registry
-from ilbench.noise import noisy
+from ilbench.wrappers.noisy import noisy
 
 N = 8
 

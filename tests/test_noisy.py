@@ -10,8 +10,8 @@ from ilbench import registry
 from ilbench.compute import prng
 from ilbench.evidence import Protocol
 from ilbench.execute import Session, execute
-from ilbench.noise import noisy
 from ilbench.plan import Block, resolve
+from ilbench.wrappers.noisy import noisy
 
 
 def test_noise_is_what_it_says():

@@ -1,0 +1,1 @@
+"""Wrappers: a task, a policy or a head in, the same out."""
