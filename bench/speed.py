@@ -27,11 +27,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ilbench import fit, registry
+from ilbench import registry
 from ilbench.compute.parallel import per_seed
 from ilbench.heads import mse
-from ilbench.lab import to_policy
 from ilbench.rollouts.rollout import COLLECT, EVIDENCE, episode_keys, mixed, rollout, seed_keys
+from ilbench.training import fit
+from ilbench.training.lab import to_policy
 from ilbench.types import Task
 
 Case = Callable[[], Any]
@@ -172,8 +173,8 @@ def _matmul_rate(rounds: int) -> float:
 
 def dagger(rounds: int, say: Callable[[str], None]) -> dict[str, float]:
     """DAgger on hopper (5 rounds of 5 episodes x 10 seeds, 5,000 updates of 256) against env steps and operations."""
-    from ilbench.lab import Lab
     from ilbench.plan import Block, resolve
+    from ilbench.training.lab import Lab
 
     config = {"dagger.rounds": 5, "dagger.validate": False, "fit.updates": 5000, "fit.batch": 256}
     plan = resolve(Block("hopper", "dagger", "mse", 25_000, horizon=1000, config=config))

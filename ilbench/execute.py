@@ -10,16 +10,16 @@ from typing import Any
 import jax
 import numpy as np
 
-from ilbench import fit as fitting
 from ilbench import references, validate
 from ilbench.compute import parallel
 from ilbench.coupling import random_expert
 from ilbench.evidence import held_out_errors, roll, split
-from ilbench.lab import SPENT, Lab, finite, rows, to_policy
 from ilbench.measuring import measure_all
 from ilbench.plan import Plan
 from ilbench.records.schema import MAX_EPISODES
 from ilbench.rollouts.rollout import seed_keys
+from ilbench.training import fit as fitting
+from ilbench.training.lab import SPENT, Lab, finite, rows, to_policy
 from ilbench.types import Demos, Policy, Task, Trained
 from ilbench.wrappers.noisy import noisy
 

@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ilbench import fit as fitting
 from ilbench import plan, registry, trained_now
-from ilbench.lab import to_policy
 from ilbench.plan import Block
 from ilbench.records import store
 from ilbench.records.schema import Record
 from ilbench.rollouts.rollout import seed_keys
+from ilbench.training import fit as fitting
+from ilbench.training.lab import to_policy
 from ilbench.types import Head, Policy, Task
 
 PREFIX = "policy/"

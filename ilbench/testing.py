@@ -16,11 +16,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ilbench import densities, fit, registry
+from ilbench import densities, registry
 from ilbench.compute import parallel, prng
 from ilbench.evidence import Evidence
-from ilbench.lab import to_policy
 from ilbench.rollouts.rollout import COLLECT, episode_keys, mixed, rollout
+from ilbench.training import fit
+from ilbench.training.lab import to_policy
 from ilbench.types import Data, Demos, Discrete, Head, Policy, Space, Task
 
 FIELDS = (*COLLECT, "error", "reward")

@@ -14,9 +14,9 @@ import numpy as np
 
 from ilbench import plan, registry
 from ilbench.coupling import smoothed_task
-from ilbench.lab import Lab, finite
 from ilbench.plan import Block, Plan, Suite
 from ilbench.rollouts.rollout import seed_keys
+from ilbench.training.lab import Lab, finite
 from ilbench.types import Discrete, Policy
 
 

@@ -14,7 +14,7 @@ ilbench.setup(devices=devices)
 assert jax.device_count() == devices
 from ilbench import fit, registry
 from ilbench.heads import mse
-from ilbench.lab import to_policy
+from ilbench.training.lab import to_policy
 from ilbench.rollouts.rollout import COLLECT, episode_keys, mixed, rollout, seed_keys
 task = registry.task("hopper")
 head = mse.make(task, mse.Config())

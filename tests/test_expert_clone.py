@@ -12,7 +12,7 @@ import pytest
 
 from ilbench import references, registry
 from ilbench.experts import clone, manifests, page
-from ilbench.fit import FitConfig
+from ilbench.training.fit import FitConfig
 from ilbench.types import Demos
 
 REFERENCES = {"random": {"mean": 10.0}, "expert": {"mean": 30.0}}

@@ -12,9 +12,9 @@ from ilbench import registry
 from ilbench.algorithms import ccil, dagger, dialled, noise_bc
 from ilbench.evidence import roll
 from ilbench.exact import dp
-from ilbench.fit import FitConfig
-from ilbench.lab import Lab
 from ilbench.rollouts.rollout import seed_keys
+from ilbench.training.fit import FitConfig
+from ilbench.training.lab import Lab
 from ilbench.types import Data
 
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats as laws
 
-from ilbench import dynamics, fit, nets, registry
-from ilbench.fit import FitConfig
+from ilbench import registry
 from ilbench.rollouts.rollout import seed_keys
+from ilbench.training import dynamics, fit, nets
+from ilbench.training.fit import FitConfig
 from ilbench.types import Box, Data, Discrete, Head
 
 

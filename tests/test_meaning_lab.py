@@ -6,10 +6,11 @@ import pytest
 import toys
 from toys import Spy
 
-from ilbench import fit, registry
-from ilbench.fit import FitConfig
-from ilbench.lab import choose, concatenate, finite, mixture, rows, to_policy
+from ilbench import registry
 from ilbench.rollouts.rollout import mixed, seed_keys
+from ilbench.training import fit
+from ilbench.training.fit import FitConfig
+from ilbench.training.lab import choose, concatenate, finite, mixture, rows, to_policy
 
 SEEDS = (0, 1, 2)
 

@@ -9,15 +9,16 @@ import toys
 from scipy import stats as laws
 
 from ilbench import evidence as ev
-from ilbench import fit, registry
+from ilbench import registry
 from ilbench.algorithms import dialled
 from ilbench.evidence import Evidence, Protocol
 from ilbench.exact import dp
-from ilbench.fit import FitConfig
-from ilbench.lab import Lab, to_policy
 from ilbench.measures import bounds, convergence, cost, eps, noise, returns, survival
 from ilbench.references import random_policy, references
 from ilbench.rollouts.rollout import mixed, seed_keys
+from ilbench.training import fit
+from ilbench.training.fit import FitConfig
+from ilbench.training.lab import Lab, to_policy
 from ilbench.types import Box, Demos, Discrete
 from ilbench.wrappers.noisy import noisy
 

@@ -11,10 +11,10 @@ import toys
 from ilbench import runner, stats
 from ilbench.evidence import Protocol
 from ilbench.execute import Session, execute
-from ilbench.lab import rows
 from ilbench.plan import Block, Suite, resolve
 from ilbench.records.schema import Cell, cell_id, make_record, summarise_episodes
 from ilbench.report import groups, leaderboard, overall
+from ilbench.training.lab import rows
 from ilbench.types import Trained
 
 RANDOM, EXPERT, H = -4.0, 16.0, 50

@@ -8,9 +8,9 @@ from ilbench import registry
 from ilbench.algorithms import ccil, dialled
 from ilbench.evidence import roll
 from ilbench.exact import dp
-from ilbench.fit import FitConfig
-from ilbench.lab import Lab
 from ilbench.rollouts.rollout import mixed
+from ilbench.training.fit import FitConfig
+from ilbench.training.lab import Lab
 from ilbench.types import Policy
 
 TABULAR = [name for name, entry in registry.entries("tasks").items() if "tabular" in entry.tags]

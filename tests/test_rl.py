@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ilbench import ppo, rl
+from ilbench.training import ppo, rl
 from ilbench.types import Box, Discrete, Env, Step
 
 SMALL = rl.Config(lanes=32, unroll=8, epochs=4, minibatches=4, hidden=(16,), value_hidden=(16,), gamma=0.9, lr=3e-3)
@@ -39,7 +39,7 @@ BANDIT = Env((), lambda params, key: (jnp.int32(0), jnp.int32(0)), _bandit_step,
 
 def _mode(env, learner, obs):
     sizes = [layer["bias"].shape[0] for layer in learner.params["policy"].values()]
-    from ilbench import nets
+    from ilbench.training import nets
 
     _, apply = nets.mlp(nets.width_of(env.obs), tuple(sizes))
     return apply(learner.params["policy"], nets.features(env.obs, ppo.norm_of(learner), obs))

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from ilbench import lab as labs
 from ilbench import runner
 from ilbench.evidence import Protocol
 from ilbench.plan import Block, Suite
 from ilbench.records import store
+from ilbench.training import lab as labs
 
 SEEDS = tuple(range(6))
 FIT = {"fit.updates": 40, "fit.batch": 16}

@@ -7,7 +7,7 @@ import pytest
 
 from ilbench.experts import checkpoint, train, weights
 from ilbench.experts.recipes import Recipe
-from ilbench.ppo import Config
+from ilbench.training.ppo import Config
 
 RECIPE = Recipe(
     4096, every=1024, ppo=Config(lanes=32, unroll=8, epochs=1, minibatches=4, hidden=(8,), value_hidden=(8,))

@@ -11,10 +11,10 @@ import numpy as np
 from ilbench import registry
 from ilbench.evidence import Protocol
 from ilbench.execute import Session, execute
-from ilbench.fit import FitConfig
-from ilbench.lab import Lab
 from ilbench.plan import Block, resolve
 from ilbench.rollouts.rollout import episode_keys, rollout
+from ilbench.training.fit import FitConfig
+from ilbench.training.lab import Lab
 from ilbench.types import Box, Data, Demos, Env, Policy, Step, Task
 
 EVERYTHING = ("obs", "action", "label", "actor", "revealed", "error", "reward", "alive", "final_obs")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ilbench.lab import Lab, rows
+from ilbench.training.lab import Lab, rows
 from ilbench.types import Array, Task, Trained
 
 RATE = "<= 2"  # upper rate of the cost in H at fixed eps: O(eps H^2); it trains on expert states only

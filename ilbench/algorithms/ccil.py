@@ -14,10 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ilbench import dynamics
 from ilbench.compute.parallel import per_seed
-from ilbench.lab import Lab, compact, rows
-from ilbench.nets import scale_of
+from ilbench.training import dynamics
+from ilbench.training.lab import Lab, compact, rows
+from ilbench.training.nets import scale_of
 from ilbench.types import Array, Box, Data, Discrete, Dynamics, Task, Trained
 
 NEWTON_STEPS, NEWTON_TOLERANCE = (

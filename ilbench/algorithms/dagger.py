@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ilbench.lab import Lab, choose, concatenate, rows
 from ilbench.rollouts.rollout import mixed
+from ilbench.training.lab import Lab, choose, concatenate, rows
 from ilbench.types import Array, Task, Trained
 
 RATE = "<= 1"  # upper rate of the cost in H at fixed eps: O(u eps H)

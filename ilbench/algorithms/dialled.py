@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilbench.exact import dp
-from ilbench.lab import Lab
+from ilbench.training.lab import Lab
 from ilbench.types import Array, Discrete, Policy, Task, Trained
 
 INSTRUMENT = True

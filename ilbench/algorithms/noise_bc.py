@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from ilbench.lab import Lab, rows
+from ilbench.training.lab import Lab, rows
 from ilbench.types import Array, Box, Data, Task, Trained
 
 RATE = "<= 2"  # upper rate of the cost in H at fixed eps: O(eps H^2); it trains on expert states only

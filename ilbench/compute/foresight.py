@@ -15,7 +15,7 @@ import jax
 from ilbench.types import Box, Env, Head, Space
 
 if TYPE_CHECKING:
-    from ilbench.fit import FitConfig
+    from ilbench.training.fit import FitConfig
 
 PEAK = 1.6  # peak of a rollout over the size of its record; hopper, 4,096 x 1,000 steps: 1.29 live, up to 1.55 with what malloc keeps
 ROWS = 4  # copies of its labelled rows that a training holds: demonstrations, the aggregate, its padding, the device's
@@ -154,9 +154,9 @@ def work_bytes(env: Env, episodes: int, held_out: int, horizon: int, fit: FitCon
     The batch of a fit and its draws, the head's loss on all of the held-out steps, what measures make of one seed's episodes,
     and the episodes of the references.
     """
-    from ilbench.fit import AHEAD
     from ilbench.references import EPISODES
     from ilbench.rollouts.rollout import COLLECT, EVIDENCE
+    from ilbench.training.fit import AHEAD
 
     drawn = fit.updates * fit.batch
     draws = DRAWS * 4 * drawn if drawn <= AHEAD else 0

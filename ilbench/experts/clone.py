@@ -17,10 +17,10 @@ from ilbench import registry, stats
 from ilbench.evidence import roll
 from ilbench.experts import manifests
 from ilbench.experts.train import to_stderr, untrained
-from ilbench.fit import FitConfig
 from ilbench.heads import mse
-from ilbench.lab import Lab, rows
 from ilbench.records import files
+from ilbench.training.fit import FitConfig
+from ilbench.training.lab import Lab, rows
 from ilbench.types import Demos, Task
 
 TRAJECTORIES, SEEDS, EPISODES = 200, 3, 32  # demonstrations and evaluation episodes are per seed

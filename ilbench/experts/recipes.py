@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import jax.numpy as jnp
 
-from ilbench import ppo, rl
+from ilbench.training import ppo, rl
 from ilbench.types import Array, PyTree
 
 

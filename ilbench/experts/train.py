@@ -22,13 +22,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from ilbench import ppo, registry, rl
+from ilbench import registry
 from ilbench.experts import checkpoint, manifests, weights
 from ilbench.experts.checkpoint import Training
 from ilbench.experts.measure import REPORT, measure, references_of, report
 from ilbench.experts.recipes import RECIPES, Recipe
 from ilbench.records import files, store
 from ilbench.rollouts.rollout import episode_keys, seed_keys
+from ilbench.training import ppo, rl
 from ilbench.types import Policy, Task
 
 SURVIVE = (0.96, 0.9)  # fractions of validation episodes that must not end early, best tier first: the bar is 0.95
@@ -143,7 +144,7 @@ def _manifest(task: Task, recipe: Recipe, seed: int, training: Training, policy:
         "task": task.name,
         "digest": weights.digest(training.best),
         "absorbing_reward": float(task.env.absorbing_reward),
-        "method": "PPO (ilbench/rl.py), deterministic mode",
+        "method": "PPO (ilbench/training/rl.py), deterministic mode",
         "recipe": _spelled(recipe, seed),
         "seed": seed,
         "env_steps": training.curve[-1][0],

@@ -23,9 +23,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as safetensors_load
 from safetensors.numpy import save as safetensors_save
 
-from ilbench import nets
 from ilbench.experts.manifests import FORMAT, find, known_name, manifest, refuse
 from ilbench.records.files import write_atomic
+from ilbench.training import nets
 from ilbench.types import Array, Box, Policy, PyTree, Task
 
 HIDDEN = (64, 64)

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ilbench.nets import ACTIVATIONS, features, identity_norm, mlp, width_of
+from ilbench.training.nets import ACTIVATIONS, features, identity_norm, mlp, width_of
 from ilbench.types import Array, Box, Discrete, Head, Space
 
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from ilbench.heads._parametric import actions_of, categorical, outputs, squared, units
-from ilbench.nets import features, fit_norm, mlp, width_of
+from ilbench.training.nets import features, fit_norm, mlp, width_of
 from ilbench.types import Array, Box, Data, Discrete, Head, Space, Task
 
 TRY = ("scalar_stable", "cartpole")  # what the contract test fits

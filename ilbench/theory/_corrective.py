@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ilbench import dynamics
 from ilbench.algorithms import ccil
 from ilbench.envs import pendulum
 from ilbench.exact.mdp import Floats
-from ilbench.fit import FitConfig
 from ilbench.heads import mse
-from ilbench.lab import Lab, rows
+from ilbench.training import dynamics
+from ilbench.training.fit import FitConfig
+from ilbench.training.lab import Lab, rows
 
 SEEDS, EPISODES = 10, 4
 

@@ -11,8 +11,8 @@ import numpy as np
 from ilbench import coupling, plan, registry
 from ilbench.exact import bounds, dp
 from ilbench.exact.mdp import MDP
-from ilbench.lab import Lab, rows
 from ilbench.policies import untrained
+from ilbench.training.lab import Lab, rows
 from ilbench.types import Demos, Policy, Task
 
 NAMES = ("b3", "b2", "b1", "b0")

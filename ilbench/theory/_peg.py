@@ -60,7 +60,7 @@ def judged(pose: Any, action: Any) -> tuple[np.ndarray, np.ndarray]:
 @lru_cache
 def head(width: int = WIDTH) -> Head:
     """The shared net as a head; an observation row is (pose, z1, z2, five numbers), `[3 + 4 + 4 + 5]`."""
-    from ilbench.nets import mlp
+    from ilbench.training.nets import mlp
 
     init, apply = mlp(POSE + ACTION + 1, (width, width, ACTION))
 
@@ -94,9 +94,9 @@ def _acted(shared: Any, item: Any, *, head: Head) -> Array:
 def factorial(seeds: int, stream: int, sides: tuple[int, ...] = (2, 1)) -> dict[int, dict[str, dict[str, np.ndarray]]]:
     """Trains every method on every variant with every seed in one call; per sides and method `[seeds]` of success,
     off_axis and validation (squared error on held-out expert actions)."""
-    from ilbench import fit
     from ilbench.compute.parallel import per_seed
     from ilbench.rollouts.rollout import seed_keys
+    from ilbench.training import fit
     from ilbench.types import Box, Data
 
     train, test = [], []

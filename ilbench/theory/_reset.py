@@ -19,9 +19,9 @@ from ilbench import registry
 from ilbench.exact import closed_forms as cf
 from ilbench.exact import dp
 from ilbench.exact.mdp import MDP
-from ilbench.fit import FitConfig
 from ilbench.heads import table
-from ilbench.lab import Lab, rows
+from ilbench.training.fit import FitConfig
+from ilbench.training.lab import Lab, rows
 from ilbench.types import Policy, Task
 
 STATES, N, HORIZONS = 12, 100, (5, 14, 40)

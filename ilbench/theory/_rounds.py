@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from ilbench import fit as fitting
 from ilbench import registry
 from ilbench.algorithms import bc
 from ilbench.exact.mdp import Floats
-from ilbench.fit import FitConfig
 from ilbench.heads import table
-from ilbench.lab import Lab, concatenate, rows
 from ilbench.rollouts.rollout import mixed, seed_keys
 from ilbench.theory import _renewal
+from ilbench.training import fit as fitting
+from ilbench.training.fit import FitConfig
+from ilbench.training.lab import Lab, concatenate, rows
 from ilbench.types import PyTree
 
 

@@ -139,11 +139,11 @@ def _exact(say: Callable[[str], None]) -> Result:
 def sampled() -> Steps:
     """Per episode `[S, N, H]`: behaviour cloning from DEMOS demonstrations, its own rollouts and held-out expert ones."""
     from ilbench.algorithms import bc
-    from ilbench.fit import FitConfig
     from ilbench.heads import table
-    from ilbench.lab import Lab
     from ilbench.rollouts.rollout import episode_keys, replay
     from ilbench.theory._tables import rolled
+    from ilbench.training.fit import FitConfig
+    from ilbench.training.lab import Lab
 
     task = registry.task(TASK, H)
     head = table.make(task, table.Config(unseen="wrong"))

@@ -124,10 +124,10 @@ def _trained(n: int, first: int, rule: str = "wrong", fixed: int | None = None) 
     """Costs `[seeds, prefixes]` of tables that the product's behaviour cloning trained on n demonstrations; rho as in `gap`."""
     from ilbench.algorithms import bc
     from ilbench.envs import reset_cliff
-    from ilbench.fit import FitConfig
     from ilbench.heads import table
-    from ilbench.lab import Lab
     from ilbench.theory._tables import rolled
+    from ilbench.training.fit import FitConfig
+    from ilbench.training.lab import Lab
 
     task = reset_cliff.make("reset_cliff", H, n=fixed or n, states=S)
     head = table.make(task, table.Config(per_step=True, unseen=rule))

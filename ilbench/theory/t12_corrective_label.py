@@ -149,10 +149,10 @@ def learned(task_id: str) -> Learned:
     import jax
     import jax.numpy as jnp
 
-    from ilbench import dynamics
-    from ilbench.fit import FitConfig
     from ilbench.heads import mse
-    from ilbench.lab import Lab
+    from ilbench.training import dynamics
+    from ilbench.training.fit import FitConfig
+    from ilbench.training.lab import Lab
 
     task = pendulum.make(task_id)
     true, k = _true(task_id)

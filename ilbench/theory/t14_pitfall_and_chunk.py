@@ -179,10 +179,10 @@ def _demonstrations(index: int, horizon: int) -> Any:
 
 def _network(demos: Any, length: int, decay: float) -> tuple[Any, float]:
     """Chunked policy of networks trained on windows of the demonstrations, and their final training loss."""
-    from ilbench import fit
     from ilbench.heads._parametric import NetConfig, network, squared
     from ilbench.rollouts.rollout import seed_keys
     from ilbench.theory._chunks import predicted, windows
+    from ilbench.training import fit
     from ilbench.types import Box, Data
 
     head = dataclasses.replace(squared(*network(Box(2), NetConfig(), 2 * length), Box(2 * length)), normalise=False)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from ilbench import fit as fitting
-from ilbench.lab import Lab, rows
 from ilbench.rollouts.rollout import seed_keys
+from ilbench.training import fit as fitting
+from ilbench.training.lab import Lab, rows
 from ilbench.types import Trained
 
 TRY = ("scalar_stable", "linear", 300)

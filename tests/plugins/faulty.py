@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from ilbench.lab import Lab, rows
+from ilbench.training.lab import Lab, rows
 from ilbench.types import Policy, Trained
 
 

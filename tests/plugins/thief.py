@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ilbench import lab as labs
-from ilbench.lab import Lab, rows
+from ilbench.training import lab as labs
+from ilbench.training.lab import Lab, rows
 from ilbench.types import Trained
 
 

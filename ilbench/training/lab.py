@@ -16,9 +16,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from ilbench import fit as fitting
-from ilbench.fit import FitConfig
 from ilbench.rollouts.rollout import COLLECT, LANES, episode_keys, mixed, rollout, seed_keys
+from ilbench.training import fit as fitting
+from ilbench.training.fit import FitConfig
 from ilbench.types import Array, Behaviour, Data, Demos, Head, Policy, PyTree, Task
 
 EXPERT = 1  # Choice.actor

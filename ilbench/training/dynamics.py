@@ -16,7 +16,7 @@ import numpy as np
 import optax
 
 from ilbench.compute.parallel import per_seed
-from ilbench.nets import mlp
+from ilbench.training.nets import mlp
 from ilbench.types import Array, Demos, PyTree
 
 STILL = 1e-4  # mean absolute deviation below which a feature does not move: its scale is 1, lest it be blown up

@@ -20,9 +20,9 @@ import numpy as np
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from ilbench import nets, ppo
 from ilbench.compute.parallel import mesh
-from ilbench.ppo import Config, Learner, Rows, Stats
+from ilbench.training import nets, ppo
+from ilbench.training.ppo import Config, Learner, Rows, Stats
 from ilbench.types import Array, Env, PyTree
 
 Reward = Callable[[PyTree, Array, Array, Array, Array], Array]  # (params, obs, action, next_obs, env reward) -> []

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import optax
 
 from ilbench.compute.parallel import per_seed
-from ilbench.nets import fit_norm
+from ilbench.training.nets import fit_norm
 from ilbench.types import Array, Data, Head, PyTree, Space
 
 AHEAD = 8_000_000  # rows drawn ahead of a fit at most: 32 MB, and six times that while they are made

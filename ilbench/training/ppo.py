@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from ilbench import nets
+from ilbench.training import nets
 from ilbench.types import Array, Discrete, Env, PyTree, Space
 
 

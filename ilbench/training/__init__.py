@@ -1,0 +1,1 @@
+"""Training: gradients are taken here and nowhere else."""
