@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import Any
 
 from ilbench import registry
-from ilbench.evidence import Protocol
+from ilbench.evaluation.evidence import Protocol
 from ilbench.plan import Block, Suite
 
 FIT: dict[str, Any] = {"fit.updates": 20_000, "fit.batch": 64, "fit.learning_rate": 1e-2}  # hopper's in the suite quick

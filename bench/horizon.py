@@ -7,7 +7,7 @@ a board then shows is optimisation. About an hour on two cores.
 from __future__ import annotations
 
 from ilbench.bench.quick import BATCH, BC, CCIL, CCIL_TRUE, EPS, dagger, reset_cliff, trained
-from ilbench.evidence import Protocol
+from ilbench.evaluation.evidence import Protocol
 from ilbench.plan import Block, Suite
 
 HORIZONS = (16, 32, 64, 128, 256, 512)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ilbench.evidence import Protocol
+from ilbench.evaluation.evidence import Protocol
 from ilbench.plan import Block, Suite
 
 EPS = 1e-4  # the dialled error; eps H stays small, so the exponents are those of the theory

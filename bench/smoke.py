@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ilbench.evidence import Protocol
+from ilbench.evaluation.evidence import Protocol
 from ilbench.plan import Block, Suite
 
 

@@ -10,11 +10,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from ilbench import references, validate
+from ilbench import validate
 from ilbench.compute import parallel
-from ilbench.coupling import random_expert
-from ilbench.evidence import held_out_errors, roll, split
-from ilbench.measuring import measure_all
+from ilbench.evaluation import references
+from ilbench.evaluation.coupling import random_expert
+from ilbench.evaluation.evidence import held_out_errors, roll, split
+from ilbench.evaluation.measuring import measure_all
 from ilbench.plan import Plan
 from ilbench.records.schema import MAX_EPISODES
 from ilbench.rollouts.rollout import seed_keys
@@ -154,7 +155,7 @@ def _measure(
 
 
 def _costs(learner: Demos, delta: float) -> np.ndarray:
-    from ilbench.evidence import mistakes
+    from ilbench.evaluation.evidence import mistakes
 
     assert learner.error is not None
     assert learner.alive is not None

@@ -18,7 +18,7 @@ import numpy as np
 
 from ilbench import densities, registry
 from ilbench.compute import parallel, prng
-from ilbench.evidence import Evidence
+from ilbench.evaluation.evidence import Evidence
 from ilbench.rollouts.rollout import COLLECT, episode_keys, mixed, rollout
 from ilbench.training import fit
 from ilbench.training.lab import to_policy
@@ -210,7 +210,7 @@ def _check_alone(name: str, whole: Any, other: Any, pairs: list[tuple[int, int]]
 def check_algorithm(name: str, task_id: str, head: str, labels: int, **config: Any) -> None:
     """Runs through the planner: what is returned is sound, labels are bought within the budget and most of it is spent
     (an INSTRUMENT buys none), a seed's result is its own whichever others run with it, repeatable, no retrace."""
-    from ilbench.evidence import Protocol
+    from ilbench.evaluation.evidence import Protocol
     from ilbench.execute import Session, execute
     from ilbench.plan import Block, resolve
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ilbench import plan, registry
-from ilbench.coupling import smoothed_task
+from ilbench.evaluation.coupling import smoothed_task
 from ilbench.plan import Block, Plan, Suite
 from ilbench.rollouts.rollout import seed_keys
 from ilbench.training.lab import Lab, finite

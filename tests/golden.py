@@ -108,7 +108,7 @@ def run(name: str) -> dict[str, Any]:
     """What a cell gives, per seed: scores, labels, steps, returns and costs of its episodes; a digest of its policy."""
     import jax
 
-    from ilbench.evidence import Protocol
+    from ilbench.evaluation.evidence import Protocol
     from ilbench.execute import Session, execute
     from ilbench.plan import Block, resolve
 

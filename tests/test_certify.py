@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ilbench import bounded, certify, coupling, policies, registry, runner
-from ilbench.evidence import Protocol
+from ilbench import bounded, policies, registry, runner
+from ilbench.evaluation import certify, coupling
+from ilbench.evaluation.evidence import Protocol
 from ilbench.exact import closed_forms
 from ilbench.plan import Block, Suite
 from ilbench.records import packing, store

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ilbench import plan, registry, runner
-from ilbench.evidence import Protocol
+from ilbench.evaluation.evidence import Protocol
 from ilbench.measures import convergence as measure
 from ilbench.plan import Block, Suite
 from ilbench.records import store

@@ -10,7 +10,8 @@ import sys
 import numpy as np
 import pytest
 
-from ilbench import references, registry
+from ilbench import registry
+from ilbench.evaluation import references
 from ilbench.experts import clone, manifests, page
 from ilbench.training.fit import FitConfig
 from ilbench.types import Demos

@@ -8,7 +8,7 @@ import pytest
 from plugins import broken_tasks, thief
 
 from ilbench import registry, runner
-from ilbench.evidence import Protocol
+from ilbench.evaluation.evidence import Protocol
 from ilbench.execute import Session, execute
 from ilbench.plan import Block, Suite, resolve
 from ilbench.records import store

@@ -10,7 +10,7 @@ from scipy import stats as laws
 
 from ilbench import registry
 from ilbench.algorithms import ccil, dagger, dialled, noise_bc
-from ilbench.evidence import roll
+from ilbench.evaluation.evidence import roll
 from ilbench.exact import dp
 from ilbench.rollouts.rollout import seed_keys
 from ilbench.training.fit import FitConfig

@@ -8,13 +8,13 @@ import pytest
 import toys
 from scipy import stats as laws
 
-from ilbench import evidence as ev
 from ilbench import registry
 from ilbench.algorithms import dialled
-from ilbench.evidence import Evidence, Protocol
+from ilbench.evaluation import evidence as ev
+from ilbench.evaluation.evidence import Evidence, Protocol
+from ilbench.evaluation.references import random_policy, references
 from ilbench.exact import dp
 from ilbench.measures import bounds, convergence, cost, eps, noise, returns, survival
-from ilbench.references import random_policy, references
 from ilbench.rollouts.rollout import mixed, seed_keys
 from ilbench.training import fit
 from ilbench.training.fit import FitConfig

@@ -9,7 +9,7 @@ import pytest
 import toys
 
 from ilbench import runner, stats
-from ilbench.evidence import Protocol
+from ilbench.evaluation.evidence import Protocol
 from ilbench.execute import Session, execute
 from ilbench.plan import Block, Suite, resolve
 from ilbench.records.schema import Cell, cell_id, make_record, summarise_episodes

@@ -9,7 +9,7 @@ import pytest
 import toys
 
 from ilbench import registry
-from ilbench.evidence import roll
+from ilbench.evaluation.evidence import roll
 from ilbench.rollouts.rollout import episode_keys, imitation_error, mixed, replay, seed_keys
 from ilbench.types import Box, Discrete, Policy
 

@@ -6,7 +6,7 @@ import pytest
 
 from ilbench import registry
 from ilbench.algorithms import ccil, dialled
-from ilbench.evidence import roll
+from ilbench.evaluation.evidence import roll
 from ilbench.exact import dp
 from ilbench.rollouts.rollout import mixed
 from ilbench.training.fit import FitConfig

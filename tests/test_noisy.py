@@ -8,7 +8,7 @@ import pytest
 
 from ilbench import registry
 from ilbench.compute import prng
-from ilbench.evidence import Protocol
+from ilbench.evaluation.evidence import Protocol
 from ilbench.execute import Session, execute
 from ilbench.plan import Block, resolve
 from ilbench.wrappers.noisy import noisy

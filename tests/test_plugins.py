@@ -10,8 +10,9 @@ import plugins
 import pytest
 from plugins import faulty
 
-from ilbench import cli, measuring, registry, testing, validate
+from ilbench import cli, registry, testing, validate
 from ilbench.compute import parallel
+from ilbench.evaluation import measuring
 from ilbench.execute import Session, execute
 from ilbench.plan import Block, resolve
 from ilbench.types import Policy, Trained

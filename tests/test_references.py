@@ -7,7 +7,8 @@ import numpy as np
 import plugins
 import pytest
 
-from ilbench import references, registry
+from ilbench import registry
+from ilbench.evaluation import references
 from ilbench.wrappers.noisy import noisy
 
 N = 8

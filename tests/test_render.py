@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ilbench import cli, evidence, references, registry
+from ilbench import cli, registry
 from ilbench.compute import parallel
+from ilbench.evaluation import evidence, references
 from ilbench.render import camera, episode, geometry, gif, html, show
 from ilbench.types import Policy
 

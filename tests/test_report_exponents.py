@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ilbench import exponents
-from ilbench.evidence import log_spaced
+from ilbench.evaluation.evidence import log_spaced
 from ilbench.report import exponents as report
 from ilbench.report import source, theory
 

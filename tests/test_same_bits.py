@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ilbench import runner
-from ilbench.evidence import Protocol
+from ilbench.evaluation.evidence import Protocol
 from ilbench.plan import Block, Suite
 from ilbench.records import store
 from ilbench.training import lab as labs

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from ilbench import claims, coupling, registry
+from ilbench import claims, registry
+from ilbench.evaluation import coupling
 from ilbench.exact import closed_forms, dp
 from ilbench.report import style
 from ilbench.theory import _ladder

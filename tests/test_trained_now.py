@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
-from ilbench import certify, cli, plan, policies, registry, runner, trained_now
+from ilbench import cli, plan, policies, registry, runner, trained_now
 from ilbench.compute import parallel
+from ilbench.evaluation import certify
 from ilbench.records import shipped, store
 from ilbench.records.schema import schema
 

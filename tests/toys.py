@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilbench import registry
-from ilbench.evidence import Protocol
+from ilbench.evaluation.evidence import Protocol
 from ilbench.execute import Session, execute
 from ilbench.plan import Block, resolve
 from ilbench.rollouts.rollout import episode_keys, rollout

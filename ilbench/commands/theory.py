@@ -95,8 +95,9 @@ class Theory:
         return checks.worst(ran)
 
     def _certify(self) -> int:
-        from ilbench import certify, plan
+        from ilbench import plan
         from ilbench.compute.parallel import setup
+        from ilbench.evaluation import certify
         from ilbench.report import tables
 
         if len(self.names) != 3:

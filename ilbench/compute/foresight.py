@@ -154,7 +154,7 @@ def work_bytes(env: Env, episodes: int, held_out: int, horizon: int, fit: FitCon
     The batch of a fit and its draws, the head's loss on all of the held-out steps, what measures make of one seed's episodes,
     and the episodes of the references.
     """
-    from ilbench.references import EPISODES
+    from ilbench.evaluation.references import EPISODES
     from ilbench.rollouts.rollout import COLLECT, EVIDENCE
     from ilbench.training.fit import AHEAD
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ilbench import registry, stats
-from ilbench.evidence import roll
+from ilbench.evaluation.evidence import roll
 from ilbench.experts import manifests
 from ilbench.experts.train import to_stderr, untrained
 from ilbench.heads import mse

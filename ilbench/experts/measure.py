@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilbench.compute.parallel import per_seed
-from ilbench.references import random_policy
+from ilbench.evaluation.references import random_policy
 from ilbench.rollouts.rollout import episode, episode_keys, mixed
 from ilbench.types import Array, Policy, Task
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ilbench.evidence import Evidence, mistakes
+from ilbench.evaluation.evidence import Evidence, mistakes
 from ilbench.exact import bounds
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ilbench.evidence import Evidence
+from ilbench.evaluation.evidence import Evidence
 
 TOLERANCE = 0.05  # of the loss half way: what may still be gained in the last half of a fit that counts as converged
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ilbench.evidence import Evidence, log_spaced, mistakes
+from ilbench.evaluation.evidence import Evidence, log_spaced, mistakes
 
 
 def measure(evidence: Evidence) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ilbench.evidence import Evidence
+from ilbench.evaluation.evidence import Evidence
 from ilbench.measures.returns import normalised
 
 

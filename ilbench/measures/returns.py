@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ilbench.evidence import Evidence
+from ilbench.evaluation.evidence import Evidence
 
 
 def normalised(total: float, random: float, expert: float) -> float | None:

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ilbench.evidence import mistakes
+from ilbench.evaluation.evidence import mistakes
 from ilbench.rollouts.rollout import episode_keys, imitation_error
 from ilbench.types import Array, Env, Policy, PyTree, Task
 

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from ilbench import policies, references, registry, trained_now
+from ilbench import policies, registry, trained_now
+from ilbench.evaluation import references
 from ilbench.records import files
 from ilbench.render import episode, geometry, gif, html
 from ilbench.render.film import Film, film

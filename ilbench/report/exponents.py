@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ilbench import exponents, stats
-from ilbench.evidence import log_spaced
+from ilbench.evaluation.evidence import log_spaced
 from ilbench.records.schema import Record
 from ilbench.report.groups import Group, distinct, group
 from ilbench.report.predictions import TASK, ZERO_ONE

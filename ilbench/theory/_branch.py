@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ilbench.evidence import mistakes
+from ilbench.evaluation.evidence import mistakes
 from ilbench.rollouts.rollout import EVIDENCE, episode_keys, mixed, rollout
 from ilbench.types import Array, Policy, Task
 

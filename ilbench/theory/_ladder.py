@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ilbench import coupling, plan, registry
+from ilbench import plan, registry
+from ilbench.evaluation import coupling
 from ilbench.exact import bounds, dp
 from ilbench.exact.mdp import MDP
 from ilbench.policies import untrained

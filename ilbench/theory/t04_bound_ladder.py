@@ -15,7 +15,7 @@ Equality gap = B3 where every first mistake is followed by mistakes only (cliff,
 Continuous actions: exact agreement has probability 0, and a tolerance in its place makes the statement false (below:
 eps_t = 0 at every t, cost 199 of 200). The statement is true of the smoothed pair, which executes N(., sigma^2 I) on
 both sides, in the rollouts too: l(s) = TV = 2 Phi(|da| / (2 sigma)) - 1. Its gap is sum_t E_{learner's states} TV, the
-0-1 cost under the maximal coupling; its return gap obeys the sharper sum_t TV(first t steps) too: ilbench/coupling.py.
+0-1 cost under the maximal coupling; its return gap obeys the sharper sum_t TV(first t steps) too: ilbench/evaluation/coupling.py.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ Bonferroni. Discrete actions as they are; continuous ones for the sigma-smoothed
 both execute N(., sigma^2 I): the certificate is about that pair, and about nothing else.
 `deploy=True` then rolls the learner out on fresh episodes and says whether the limit held and how tight it was.
 
-Source: B0 is Ross & Bagnell 2010, https://proceedings.mlr.press/v9/ross10a.html; B2, B3 and the pair: ilbench/coupling.py.
+Source: B0 is Ross & Bagnell 2010, https://proceedings.mlr.press/v9/ross10a.html; B2, B3 and the pair: ilbench/evaluation/coupling.py.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from ilbench import bounded, coupling
-from ilbench.evidence import log_spaced
+from ilbench import bounded
+from ilbench.evaluation import coupling
+from ilbench.evaluation.evidence import log_spaced
 from ilbench.exact import bounds
 from ilbench.policies import Loaded
 from ilbench.report.tables import Table, number

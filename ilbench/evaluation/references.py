@@ -22,7 +22,7 @@ import numpy as np
 import ilbench
 from ilbench import registry
 from ilbench.compute import caches, parallel
-from ilbench.evidence import roll
+from ilbench.evaluation.evidence import roll
 from ilbench.exact import dp
 from ilbench.experts import weights
 from ilbench.records.files import write_atomic

@@ -11,7 +11,7 @@ import numpy as np
 from ilbench import registry
 
 if TYPE_CHECKING:
-    from ilbench.evidence import Evidence
+    from ilbench.evaluation.evidence import Evidence
 
 LONGEST = 80  # characters of a key: what a record takes
 

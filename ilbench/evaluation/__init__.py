@@ -1,0 +1,1 @@
+"""Evaluation: how a policy is judged."""
