@@ -17,7 +17,7 @@ from typing import Any
 
 from ilbench import registry
 from ilbench.evaluation.evidence import Protocol
-from ilbench.plan import Block, Suite
+from ilbench.running.plan import Block, Suite
 
 FIT: dict[str, Any] = {"fit.updates": 20_000, "fit.batch": 64, "fit.learning_rate": 1e-2}  # hopper's in the suite quick
 TRAJECTORIES = (1, 2, 5, 10, 25)

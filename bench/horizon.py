@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ilbench.bench.quick import BATCH, BC, CCIL, CCIL_TRUE, EPS, dagger, reset_cliff, trained
 from ilbench.evaluation.evidence import Protocol
-from ilbench.plan import Block, Suite
+from ilbench.running.plan import Block, Suite
 
 HORIZONS = (16, 32, 64, 128, 256, 512)
 STEPS = 1_000_000  # env steps per seed and horizon

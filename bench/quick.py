@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from ilbench.evaluation.evidence import Protocol
-from ilbench.plan import Block, Suite
+from ilbench.running.plan import Block, Suite
 
 EPS = 1e-4  # the dialled error; eps H stays small, so the exponents are those of the theory
 STEPS = 400_000  # env steps per seed and horizon: an equal step budget per horizon, so all points are equally sharp

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ilbench.evaluation.evidence import Protocol
-from ilbench.plan import Block, Suite
+from ilbench.running.plan import Block, Suite
 
 
 def suite() -> Suite:

@@ -173,7 +173,7 @@ def _matmul_rate(rounds: int) -> float:
 
 def dagger(rounds: int, say: Callable[[str], None]) -> dict[str, float]:
     """DAgger on hopper (5 rounds of 5 episodes x 10 seeds, 5,000 updates of 256) against env steps and operations."""
-    from ilbench.plan import Block, resolve
+    from ilbench.running.plan import Block, resolve
     from ilbench.training.lab import Lab
 
     config = {"dagger.rounds": 5, "dagger.validate": False, "fit.updates": 5000, "fit.batch": 256}
@@ -196,8 +196,8 @@ def dagger(rounds: int, say: Callable[[str], None]) -> dict[str, float]:
 
 def cartpole(rounds: int, say: Callable[[str], None]) -> dict[str, float]:
     """Seconds for bc with ten seeds: 20 demonstrations of 500 steps, 2000 updates of 32, 64 evaluation episodes a seed."""
-    from ilbench.execute import Session, execute
-    from ilbench.plan import Block, resolve
+    from ilbench.running.execute import Session, execute
+    from ilbench.running.plan import Block, resolve
 
     plan = resolve(Block("cartpole", "bc", "mlp", 20 * 500, config={"fit.updates": 2000, "fit.batch": 32}))
     session = Session()

@@ -18,7 +18,7 @@ if (_root / "pyproject.toml").is_file() and (_root / "envs" / "__init__.py").is_
     __path__.append(str(_root))
 
 _LAZY = {
-    "run": "ilbench.runner",
+    "run": "ilbench.running.runner",
     "load_records": "ilbench.records.table",
     "setup": "ilbench.compute.parallel",
 }
@@ -26,7 +26,7 @@ _LAZY = {
 if TYPE_CHECKING:
     from ilbench.compute.parallel import setup as setup
     from ilbench.records.table import load_records as load_records
-    from ilbench.runner import run as run
+    from ilbench.running.runner import run as run
 
 __all__ = ["__version__", "load_records", "run", "setup"]
 

@@ -3,7 +3,7 @@
 
 def main() -> None:
     """Entry point of the command."""
-    from ilbench import interrupt
+    from ilbench.running import interrupt
 
     interrupt.early()
     from ilbench import cli

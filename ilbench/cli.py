@@ -22,7 +22,6 @@ import tyro
 from tyro.conf import OmitArgPrefixes, subcommand
 
 import ilbench
-from ilbench import interrupt
 from ilbench.commands.bench import Bench
 from ilbench.commands.convergence import Convergence
 from ilbench.commands.doctor import Doctor
@@ -35,6 +34,7 @@ from ilbench.commands.render import Render
 from ilbench.commands.run import Run
 from ilbench.commands.theory import Theory
 from ilbench.compute import caches
+from ilbench.running import interrupt
 
 COMMANDS: dict[str, Any] = {
     "run": Run,

@@ -211,8 +211,8 @@ def check_algorithm(name: str, task_id: str, head: str, labels: int, **config: A
     """Runs through the planner: what is returned is sound, labels are bought within the budget and most of it is spent
     (an INSTRUMENT buys none), a seed's result is its own whichever others run with it, repeatable, no retrace."""
     from ilbench.evaluation.evidence import Protocol
-    from ilbench.execute import Session, execute
-    from ilbench.plan import Block, resolve
+    from ilbench.running.execute import Session, execute
+    from ilbench.running.plan import Block, resolve
 
     block = Block(task_id, name, head, labels, seeds=(0, 1), protocol=Protocol(episodes=8, held_out=8), config=config)
     plan = resolve(block)
@@ -266,9 +266,9 @@ def check_check(name: str) -> None:
     """A check of the theory in exact mode: closed verdicts, expectations met, plain JSON, a picture that JSON alone redraws."""
     import json
 
-    from ilbench import checks
     from ilbench.claims import VERDICTS, failed
     from ilbench.report import style
+    from ilbench.running import checks
 
     entry = registry.entry("checks", name)
     modes = dict(entry.literals).get("MODES")

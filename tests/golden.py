@@ -109,8 +109,8 @@ def run(name: str) -> dict[str, Any]:
     import jax
 
     from ilbench.evaluation.evidence import Protocol
-    from ilbench.execute import Session, execute
-    from ilbench.plan import Block, resolve
+    from ilbench.running.execute import Session, execute
+    from ilbench.running.plan import Block, resolve
 
     fields, _ = (CELLS | SLOW)[name]
     protocol = Protocol(episodes=8, held_out=8, prefixes=(10,))

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ilbench import bounded, policies, registry, runner
+from ilbench import bounded, registry
 from ilbench.evaluation import certify, coupling
 from ilbench.evaluation.evidence import Protocol
 from ilbench.exact import closed_forms
-from ilbench.plan import Block, Suite
 from ilbench.records import packing, store
 from ilbench.records.schema import schema
 from ilbench.render import show
+from ilbench.running import policies, runner
+from ilbench.running.plan import Block, Suite
 from ilbench.types import Policy
 
 R, N, H = 2000, 64, 50

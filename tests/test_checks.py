@@ -4,10 +4,11 @@ import types
 
 import pytest
 
-from ilbench import checks, cli, registry
+from ilbench import cli, registry
 from ilbench.claims import Result, at_most, equal
 from ilbench.registry import Entry, UnknownName
 from ilbench.report import checks as report
+from ilbench.running import checks
 
 
 def _plot(result, figure):

@@ -39,7 +39,7 @@ def test_checks(name):
 
 @pytest.mark.parametrize("name", registry.entries("suites"))
 def test_suites_resolve(name):
-    from ilbench import runner
+    from ilbench.running import runner
 
     prepared = runner.prepare(name)
     ids = [id for plan in prepared.plans for id in map(repr, runner.cells(plan).values())]

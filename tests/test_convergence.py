@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from ilbench import plan, registry, runner
+from ilbench import registry
 from ilbench.evaluation.evidence import Protocol
 from ilbench.measures import convergence as measure
-from ilbench.plan import Block, Suite
 from ilbench.records import store
 from ilbench.report import convergence
+from ilbench.running import plan, runner
+from ilbench.running.plan import Block, Suite
 
 PROTOCOL = Protocol(episodes=6, held_out=6)
 SUITE = Suite(

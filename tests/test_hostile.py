@@ -7,11 +7,12 @@ import plugins
 import pytest
 from plugins import broken_tasks, thief
 
-from ilbench import registry, runner
+from ilbench import registry
 from ilbench.evaluation.evidence import Protocol
-from ilbench.execute import Session, execute
-from ilbench.plan import Block, Suite, resolve
 from ilbench.records import store
+from ilbench.running import runner
+from ilbench.running.execute import Session, execute
+from ilbench.running.plan import Block, Suite, resolve
 from ilbench.types import Policy
 
 PROTOCOL = Protocol(episodes=2, held_out=2)

@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from ilbench import interrupt
-from ilbench.progress import reporter
 from ilbench.records import store
+from ilbench.running import interrupt
+from ilbench.running.progress import reporter
 
 # Blocks of a second or more, so that the signal lands in the middle of one.
 COMMAND = [sys.executable, "-m", "ilbench", "run", "quick", "--tasks", "pendulum", "--seeds", "0-2", "--json", "--out"]
@@ -53,7 +53,7 @@ def test_an_interrupted_run_goes_on(how, tmp_path):
 
 # Where the signal lands in a command's process, and what else goes wrong there: exit 130 and one line, once.
 MOMENTS = {
-    "while modules load": "import ilbench.interrupt as i; i.early(); press(); press()",
+    "while modules load": "import ilbench.running.interrupt as i; i.early(); press(); press()",
     "in a command": "during(press)",
     "twice": "def f():\n try: press()\n finally: press()\nduring(f)",
     "where it becomes another error": "def f():\n try: press()\n except BaseException: raise ValueError('odd')\nduring(f)",

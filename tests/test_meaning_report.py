@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import toys
 
-from ilbench import runner, stats
+from ilbench import stats
 from ilbench.evaluation.evidence import Protocol
-from ilbench.execute import Session, execute
-from ilbench.plan import Block, Suite, resolve
 from ilbench.records.schema import Cell, cell_id, make_record, summarise_episodes
 from ilbench.report import groups, leaderboard, overall
+from ilbench.running import runner
+from ilbench.running.execute import Session, execute
+from ilbench.running.plan import Block, Suite, resolve
 from ilbench.training.lab import rows
 from ilbench.types import Trained
 

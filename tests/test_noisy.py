@@ -9,8 +9,8 @@ import pytest
 from ilbench import registry
 from ilbench.compute import prng
 from ilbench.evaluation.evidence import Protocol
-from ilbench.execute import Session, execute
-from ilbench.plan import Block, resolve
+from ilbench.running.execute import Session, execute
+from ilbench.running.plan import Block, resolve
 from ilbench.wrappers.noisy import noisy
 
 

@@ -21,10 +21,10 @@ import pandas as pd
 import pytest
 from test_records import SUITE, record
 
-from ilbench import policies
 from ilbench.records import files, pack, packing, store, table
 from ilbench.records.schema import canonical
 from ilbench.report import source
+from ilbench.running import policies
 
 N = 6
 

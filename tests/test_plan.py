@@ -9,10 +9,11 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from ilbench import configs, plan, registry, runner
+from ilbench import configs, registry
 from ilbench.commands.run import Run
 from ilbench.records import shipped, store
 from ilbench.records.schema import schema
+from ilbench.running import plan, runner
 
 STEPS = (10, 20)
 

@@ -10,11 +10,12 @@ import plugins
 import pytest
 from plugins import faulty
 
-from ilbench import cli, registry, testing, validate
+from ilbench import cli, registry, testing
 from ilbench.compute import parallel
 from ilbench.evaluation import measuring
-from ilbench.execute import Session, execute
-from ilbench.plan import Block, resolve
+from ilbench.running import validate
+from ilbench.running.execute import Session, execute
+from ilbench.running.plan import Block, resolve
 from ilbench.types import Policy, Trained
 
 SOUND = '"""A sound one.\n\nPaper: somebody 2026\n"""\ndef train(lab, keys, task, config): ...\n'

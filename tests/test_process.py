@@ -11,8 +11,9 @@ import sys
 import pytest
 
 import ilbench
-from ilbench import cli, progress
+from ilbench import cli
 from ilbench.commands import output
+from ilbench.running import progress
 
 ENV = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "NO_COLOR")}
 COMMAND = [sys.executable, "-m", "ilbench"]

@@ -10,9 +10,10 @@ import types
 import pytest
 import tyro
 
-from ilbench import cli, plan, registry
-from ilbench.execute import Session, execute
+from ilbench import cli, registry
 from ilbench.report import pages, source
+from ilbench.running import plan
+from ilbench.running.execute import Session, execute
 
 ROOT = pathlib.Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")

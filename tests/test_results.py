@@ -4,10 +4,11 @@ import pathlib
 
 import pytest
 
-from ilbench import registry, runner
+from ilbench import registry
 from ilbench.records import store
 from ilbench.records.schema import cell_id
 from ilbench.report import checks, pages, source, speed
+from ilbench.running import runner
 
 RESULTS = pathlib.Path(__file__).parent.parent / "results"
 SUITES = store.suites(RESULTS)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ilbench import runner
 from ilbench.records import store
+from ilbench.running import runner
 
 CELLS = {"tasks": "gridworld", "algorithms": "bc"}
 

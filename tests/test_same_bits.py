@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from ilbench import runner
 from ilbench.evaluation.evidence import Protocol
-from ilbench.plan import Block, Suite
 from ilbench.records import store
+from ilbench.running import runner
+from ilbench.running.plan import Block, Suite
 from ilbench.training import lab as labs
 
 SEEDS = tuple(range(6))

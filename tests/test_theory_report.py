@@ -6,12 +6,13 @@ import sys
 
 import pytest
 
-from ilbench import checks, cli, registry
-from ilbench.checks import Ran
+from ilbench import cli, registry
 from ilbench.claims import Claim
 from ilbench.records import store
 from ilbench.report import checks as page
 from ilbench.report import exponents, source, theory
+from ilbench.running import checks
+from ilbench.running.checks import Ran
 
 
 @pytest.fixture(scope="module")

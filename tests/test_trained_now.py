@@ -6,11 +6,12 @@ import sys
 
 import pytest
 
-from ilbench import cli, plan, policies, registry, runner, trained_now
+from ilbench import cli, registry
 from ilbench.compute import parallel
 from ilbench.evaluation import certify
 from ilbench.records import shipped, store
 from ilbench.records.schema import schema
+from ilbench.running import plan, policies, runner, trained_now
 
 FOUND = [  # task, policy, options: suite, updates, horizon, what is said
     ("cartpole", "bc:2", {}, "quick", 2500, 500, "settings of quick@"),

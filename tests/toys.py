@@ -10,9 +10,9 @@ import numpy as np
 
 from ilbench import registry
 from ilbench.evaluation.evidence import Protocol
-from ilbench.execute import Session, execute
-from ilbench.plan import Block, resolve
 from ilbench.rollouts.rollout import episode_keys, rollout
+from ilbench.running.execute import Session, execute
+from ilbench.running.plan import Block, resolve
 from ilbench.training.fit import FitConfig
 from ilbench.training.lab import Lab
 from ilbench.types import Box, Data, Demos, Env, Policy, Step, Task

@@ -38,9 +38,9 @@ class Expert:
         """Trains, clones or reads a manifest."""
         import pathlib
 
-        from ilbench import plan
         from ilbench.compute.parallel import setup
         from ilbench.experts import page
+        from ilbench.running import plan
 
         plan.check_seeds((self.seed,))
         setup()

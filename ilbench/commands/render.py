@@ -43,9 +43,9 @@ class Render:
 
     def execute(self) -> int:
         """Plays, writes, prints the written paths."""
-        from ilbench import plan
         from ilbench.compute.parallel import setup
         from ilbench.render import show
+        from ilbench.running import plan
 
         plan.check_seeds((self.seed,))
         setup()

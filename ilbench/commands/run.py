@@ -48,8 +48,8 @@ class Run:
 
     def execute(self) -> int:
         """Runs; returns the exit code."""
-        from ilbench import plan, runner
         from ilbench.compute.parallel import setup
+        from ilbench.running import plan, runner
 
         setup(self.devices, self.compile_cache)
         prepared = runner.prepare(
@@ -74,8 +74,8 @@ class Run:
 
 def _estimate(prepared: Any, rows: list[dict[str, Any]], out: str) -> str:
     """Adds `run_s`, `compile_s` and `estimated_from` (records) to every row, None where no record tells; says the sum."""
-    from ilbench import runner
     from ilbench.records import shipped
+    from ilbench.running import runner
 
     declared = prepared.suite.replace("+custom@", "@")
     known = [r for suite in dict.fromkeys((prepared.suite, declared)) for r in shipped.records(suite, out)]

@@ -56,7 +56,8 @@ class Theory:
 
     def execute(self) -> int:
         """Runs checks, or reads records; exit code 3 where something came out against what is expected."""
-        from ilbench import checks, registry
+        from ilbench import registry
+        from ilbench.running import checks
 
         if self.names[:1] == ("certify",):
             return self._certify()
@@ -72,11 +73,11 @@ class Theory:
     def _checks(self) -> int:
         import pathlib
 
-        from ilbench import checks
         from ilbench.compute.parallel import setup
         from ilbench.records import store
         from ilbench.report import checks as report
         from ilbench.report import tables
+        from ilbench.running import checks
 
         checks.select(self.names)
         for folder in (self.plots, self.out and pathlib.Path(self.out, report.FOLDER)):
@@ -95,10 +96,10 @@ class Theory:
         return checks.worst(ran)
 
     def _certify(self) -> int:
-        from ilbench import plan
         from ilbench.compute.parallel import setup
         from ilbench.evaluation import certify
         from ilbench.report import tables
+        from ilbench.running import plan
 
         if len(self.names) != 3:
             raise ValueError(
@@ -152,7 +153,8 @@ def _unknown(name: str, suites: set[str]) -> ValueError:
     """The error for a name that is neither a check nor a suite, with the closest of both."""
     import difflib
 
-    from ilbench import checks, registry
+    from ilbench import registry
+    from ilbench.running import checks
 
     # Without numbers a check's name reads like a suite's; `select` takes it, but the hint names what `list` shows.
     shown = sorted({n for e in registry.entries("checks").values() for n in (e.id, checks.short(e.id))})

@@ -25,9 +25,9 @@ from ilbench import bounded
 from ilbench.evaluation import coupling
 from ilbench.evaluation.evidence import log_spaced
 from ilbench.exact import bounds
-from ilbench.policies import Loaded
 from ilbench.report.tables import Table, number
 from ilbench.report.tables import text as render
+from ilbench.running.policies import Loaded
 from ilbench.types import Discrete, Policy, Task
 
 GRID = 16  # steps at which B2's cumulative errors are limited at once; the steps between take the next one's
@@ -230,7 +230,7 @@ def main_rows(
     ({"fit.updates": 5000}), where sigma is given on demonstrations of the smoothed expert; a saved policy is taken as it is.
     Raises ValueError (UnknownName with the closest match) or StoreError, before any compute where that is possible.
     """
-    from ilbench import plan, policies
+    from ilbench.running import plan, policies
 
     plan.check_seeds((seed,))
     found = policies.find(policy, task, results=results, seed=seed, horizon=horizon, changes=changes, suite=suite)

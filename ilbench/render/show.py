@@ -7,11 +7,12 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from ilbench import policies, registry, trained_now
+from ilbench import registry
 from ilbench.evaluation import references
 from ilbench.records import files
 from ilbench.render import episode, geometry, gif, html
 from ilbench.render.film import Film, film
+from ilbench.running import policies, trained_now
 from ilbench.types import Policy, Task
 
 BUILTIN = ("expert", "random")

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ilbench import plan, registry
+from ilbench import registry
 from ilbench.evaluation import coupling
 from ilbench.exact import bounds, dp
 from ilbench.exact.mdp import MDP
-from ilbench.policies import untrained
+from ilbench.running import plan
+from ilbench.running.policies import untrained
 from ilbench.training.lab import Lab, rows
 from ilbench.types import Demos, Policy, Task
 

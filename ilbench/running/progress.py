@@ -1,6 +1,6 @@
 """Progress on stderr: a bar on a terminal, plain lines elsewhere; silence on request. stdout stays clean.
 
-Between two units of work is also where a Ctrl-C that was swallowed is raised again (ilbench/interrupt.py).
+Between two units of work is also where a Ctrl-C that was swallowed is raised again (ilbench/running/interrupt.py).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from ilbench import interrupt
+from ilbench.running import interrupt
 
 EVERY = 10.0  # seconds between plain lines
 BAR = 16  # columns of the bar; the rest of the line says what it means

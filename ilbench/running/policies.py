@@ -16,11 +16,12 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ilbench import plan, registry, trained_now
-from ilbench.plan import Block
+from ilbench import registry
 from ilbench.records import store
 from ilbench.records.schema import Record
 from ilbench.rollouts.rollout import seed_keys
+from ilbench.running import plan, trained_now
+from ilbench.running.plan import Block
 from ilbench.training import fit as fitting
 from ilbench.training.lab import to_policy
 from ilbench.types import Head, Policy, Task

@@ -13,14 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ilbench import plan as planning
 from ilbench import registry
 from ilbench.compute import arithmetic, foresight
 from ilbench.configs import stated
-from ilbench.plan import Block, Plan, Suite
-from ilbench.progress import reporter
 from ilbench.records import store
 from ilbench.records.schema import Cell, Record, cell_id, check_cell, make_record, provenance, summarise_episodes
+from ilbench.running import plan as planning
+from ilbench.running.plan import Block, Plan, Suite
+from ilbench.running.progress import reporter
 
 BYTES_PER_CELL = 16_000  # what a record and its sidecar take on disk at most, for the check of free space
 
@@ -221,7 +221,7 @@ def execute_plans(
     quiet: bool = False,
 ) -> Summary:
     """Executes resolved blocks; see `run`."""
-    from ilbench.execute import Session
+    from ilbench.running.execute import Session
 
     by_plan = [(plan, cells(plan)) for plan in prepared.plans]
     work = [_Work(p, c, _missing(out, prepared.suite, c, save_policies, rerun)) for p, c in by_plan]
@@ -282,7 +282,7 @@ def _block(
     replace: bool,
 ) -> list[str]:
     """Trains, evaluates and stores one block; the ids of its records."""
-    from ilbench.execute import execute
+    from ilbench.running.execute import execute
 
     executed = execute(work.plan, work.seeds, session)
     summary.compile_s += executed.compile_s

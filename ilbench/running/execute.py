@@ -10,15 +10,15 @@ from typing import Any
 import jax
 import numpy as np
 
-from ilbench import validate
 from ilbench.compute import parallel
 from ilbench.evaluation import references
 from ilbench.evaluation.coupling import random_expert
 from ilbench.evaluation.evidence import held_out_errors, roll, split
 from ilbench.evaluation.measuring import measure_all
-from ilbench.plan import Plan
 from ilbench.records.schema import MAX_EPISODES
 from ilbench.rollouts.rollout import seed_keys
+from ilbench.running import validate
+from ilbench.running.plan import Plan
 from ilbench.training import fit as fitting
 from ilbench.training.lab import SPENT, Lab, finite, rows, to_policy
 from ilbench.types import Demos, Policy, Task, Trained

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ilbench import plan, registry
+from ilbench import registry
 from ilbench.evaluation.coupling import smoothed_task
-from ilbench.plan import Block, Plan, Suite
 from ilbench.rollouts.rollout import seed_keys
+from ilbench.running import plan
+from ilbench.running.plan import Block, Plan, Suite
 from ilbench.training.lab import Lab, finite
 from ilbench.types import Discrete, Policy
 
@@ -120,10 +121,10 @@ def _of_suite(
 
 def board(of: Training) -> str | None:
     """What the records that come with ilbench say of such policies, the same in all but the seed; None where there are none."""
-    from ilbench import runner
     from ilbench.records import shipped
     from ilbench.report import leaderboard
     from ilbench.report.tables import interval, number
+    from ilbench.running import runner
 
     if of.suite is None:
         return None

@@ -9,8 +9,8 @@ from typing import Any
 
 from ilbench import registry
 from ilbench.claims import Claim, Mode, Result, failed, judge
-from ilbench.progress import reporter
 from ilbench.registry import Entry
+from ilbench.running.progress import reporter
 
 MODES: tuple[Mode, ...] = ("exact", "monte-carlo")
 

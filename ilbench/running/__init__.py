@@ -1,0 +1,1 @@
+"""Running: a suite becomes cells, cells become records."""
