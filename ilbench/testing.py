@@ -266,9 +266,9 @@ def check_check(name: str) -> None:
     """A check of the theory in exact mode: closed verdicts, expectations met, plain JSON, a picture that JSON alone redraws."""
     import json
 
-    from ilbench.claims import VERDICTS, failed
     from ilbench.report import style
     from ilbench.running import checks
+    from ilbench.stats.claims import VERDICTS, failed
 
     entry = registry.entry("checks", name)
     modes = dict(entry.literals).get("MODES")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ilbench import bounded, registry
+from ilbench import registry
 from ilbench.evaluation import certify, coupling
 from ilbench.evaluation.evidence import Protocol
 from ilbench.exact import closed_forms
@@ -18,6 +18,7 @@ from ilbench.records.schema import schema
 from ilbench.render import show
 from ilbench.running import policies, runner
 from ilbench.running.plan import Block, Suite
+from ilbench.stats import bounded
 from ilbench.types import Policy
 
 R, N, H = 2000, 64, 50

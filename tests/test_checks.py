@@ -5,10 +5,10 @@ import types
 import pytest
 
 from ilbench import cli, registry
-from ilbench.claims import Result, at_most, equal
 from ilbench.registry import Entry, UnknownName
 from ilbench.report import checks as report
 from ilbench.running import checks
+from ilbench.stats.claims import Result, at_most, equal
 
 
 def _plot(result, figure):

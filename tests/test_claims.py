@@ -6,7 +6,8 @@ import re
 import numpy as np
 import pytest
 
-from ilbench import claims, stats
+from ilbench import stats
+from ilbench.stats import claims
 
 G = np.random.default_rng(0)
 NOISE = G.normal(size=10)

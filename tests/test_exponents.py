@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from ilbench import exponents, stats
+from ilbench import stats
+from ilbench.stats import exponents
 
 H = np.array([16.0, 32, 64, 128])
 

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from ilbench import exponents
 from ilbench.evaluation.evidence import log_spaced
 from ilbench.report import exponents as report
 from ilbench.report import source, theory
+from ilbench.stats import exponents
 
 H = [16, 32, 64, 128]
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import stats as reference
 
-from ilbench import bounded, intervals, stats
+from ilbench import stats
+from ilbench.stats import bounded, intervals
 
 scores = hnp.arrays(float, hnp.array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=6), elements=st.floats(-9, 9))
 
@@ -316,7 +317,7 @@ SEEDS = {  # what a seed's value may look like: a draw of shape `s`, its mean, i
 
 @pytest.mark.parametrize("law", SEEDS)
 def test_coverage_of_what_boards_print(law):
-    """The table in the docstring of ilbench/intervals.py, ten seeds: 93 % at least, less two standard errors."""
+    """The table in the docstring of ilbench/stats/intervals.py, ten seeds: 93 % at least, less two standard errors."""
     draw, truth, limits = SEEDS[law]
     n = 1500
     lo, hi = intervals.seed_means(draw(np.random.default_rng(5), (n, 10)), *limits)

@@ -7,12 +7,12 @@ import sys
 import pytest
 
 from ilbench import cli, registry
-from ilbench.claims import Claim
 from ilbench.records import store
 from ilbench.report import checks as page
 from ilbench.report import exponents, source, theory
 from ilbench.running import checks
 from ilbench.running.checks import Ran
+from ilbench.stats.claims import Claim
 
 
 @pytest.fixture(scope="module")

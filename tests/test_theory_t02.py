@@ -5,8 +5,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from ilbench.claims_along import along
 from ilbench.exact import closed_forms as cf
+from ilbench.stats.curves import along
 from ilbench.theory import t02_bc_closed_form as t02
 
 

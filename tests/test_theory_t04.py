@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from ilbench import claims, registry
+from ilbench import registry
 from ilbench.evaluation import coupling
 from ilbench.exact import closed_forms, dp
 from ilbench.report import style
+from ilbench.stats import claims
 from ilbench.theory import _ladder
 from ilbench.theory import t04_bound_ladder as t04
 from ilbench.theory._tables import table_policy

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ilbench import exponents
 from ilbench.exact import closed_forms as cf
+from ilbench.stats import exponents
 from ilbench.theory import _chains, _reset, t05_exponent_budget
 
 # regime, coverage -> gap, eps, kappa, ubar at eps = 1e-4, H = 16 ... 512

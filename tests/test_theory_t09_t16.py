@@ -4,9 +4,9 @@ import jax
 import numpy as np
 import pytest
 
-from ilbench.claims import failed
 from ilbench.envs import pendulum
 from ilbench.exact import closed_forms as cf
+from ilbench.stats.claims import failed
 from ilbench.theory import _corrective, _pendulum, _renewal
 from ilbench.theory import t09_sample_rates as t09
 from ilbench.theory import t10_interaction_value as t10
@@ -109,7 +109,7 @@ def test_the_bound_on_products_labels_needs_its_terms():
 @pytest.mark.slow
 @pytest.mark.parametrize("check", [t09, t10, t12])
 def test_monte_carlo_modes_come_out_as_expected(check):
-    from ilbench.claims import judge
+    from ilbench.stats.claims import judge
 
     claims = judge(check.measure("monte-carlo", lambda text: None).claims)
     assert not failed(claims)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from ilbench import claims
-from ilbench.claims import failed, judge
 from ilbench.exact import closed_forms
 from ilbench.exact import linear_errors as exact
+from ilbench.stats import claims
+from ilbench.stats.claims import failed, judge
 from ilbench.theory import t13_stability_regimes as check
 
 GRID = (16, 32, 64, 128, 256, 512)

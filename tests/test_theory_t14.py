@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ilbench.claims import failed, judge
 from ilbench.exact import linear_errors as exact
+from ilbench.stats.claims import failed, judge
 from ilbench.theory import t14_pitfall_and_chunk as check
 
 (A1, A2), (K1, K2) = exact.PAIR_A, exact.PAIR_K

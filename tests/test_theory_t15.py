@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ilbench.claims import failed, judge
 from ilbench.exact import divergences as div
+from ilbench.stats.claims import failed, judge
 from ilbench.theory import _factorial, _peg
 from ilbench.theory import t15_divergences_mip as check
 

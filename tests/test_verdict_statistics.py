@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats as reference
 
-from ilbench import claims, gap, stats
+from ilbench import stats
+from ilbench.stats import claims, gap
 
 pytestmark = pytest.mark.slow
 R = 2000

@@ -3,7 +3,7 @@
     gap <= B3 <= B2 <= {B1, B0}, for the 0-1 cost, and for the return where the task declares a reward range.
 
 Every limit is one-sided at the level asked for and holds at every n, for any law of the demonstrations: the unit is the
-trajectory, and ilbench/bounded.py bets on bounded means. For B3 the statistic is one number per trajectory,
+trajectory, and ilbench/stats/bounded.py bets on bounded means. For B3 the statistic is one number per trajectory,
 sum_t (1 - w_t); B2 limits the cumulative errors at 16 steps at once and B1 the error of all H steps at once, both by
 Bonferroni. Discrete actions as they are; continuous ones for the sigma-smoothed pair, in which expert and learner
 both execute N(., sigma^2 I): the certificate is about that pair, and about nothing else.
@@ -21,13 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from ilbench import bounded
 from ilbench.evaluation import coupling
 from ilbench.evaluation.evidence import log_spaced
 from ilbench.exact import bounds
 from ilbench.report.tables import Table, number
 from ilbench.report.tables import text as render
 from ilbench.running.policies import Loaded
+from ilbench.stats import bounded
 from ilbench.types import Discrete, Policy, Task
 
 GRID = 16  # steps at which B2's cumulative errors are limited at once; the steps between take the next one's

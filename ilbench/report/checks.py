@@ -8,13 +8,13 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from ilbench.claims import VERDICTS, Claim
 from ilbench.records.files import write_atomic
 from ilbench.report import style
 from ilbench.report.tables import Table, markdown, number, shown
 from ilbench.report.tables import text as render
 from ilbench.running import checks
 from ilbench.running.checks import Ran
+from ilbench.stats.claims import VERDICTS, Claim
 
 FOLDER = "theory@1"  # where the records of checks lie, beside the suites'
 NOTES = (

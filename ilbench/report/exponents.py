@@ -5,7 +5,7 @@ expert's (covariate shift). ubar: what a mistake costs (no recovery). Two costs:
 and p_ubar = 0 by construction, and the return gap to the expert on the same episodes, where it is positive (at a prefix
 the expert is that of the full horizon, which matters to experts that know how many steps are left).
 
-Source: ilbench/exponents.py.
+Source: ilbench/stats/exponents.py.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from ilbench import exponents, stats
+from ilbench import stats
 from ilbench.evaluation.evidence import log_spaced
 from ilbench.records.schema import Record
 from ilbench.report.groups import Group, distinct, group
 from ilbench.report.predictions import TASK, ZERO_ONE
 from ilbench.report.tables import Table, fixed
+from ilbench.stats import exponents
 
 Arrays = Mapping[str, Mapping[str, np.ndarray]]
 CAUSES = {"p_kappa": "covariate shift", "p_ubar": "no recovery", "p_eps": "eps moves with H"}

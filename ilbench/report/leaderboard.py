@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ilbench import stats
-from ilbench.intervals import seed_means
 from ilbench.measures.convergence import TOLERANCE
 from ilbench.records.schema import Record
 from ilbench.report import overall, settings
@@ -26,6 +25,7 @@ from ilbench.report.groups import BASELINE, Group, also, baseline, group, instru
 from ilbench.report.overall import FEW
 from ilbench.report.tables import READABLE, Table, fixed, inert, interval, markdown, number, plain, wrapped
 from ilbench.report.tables import text as render
+from ilbench.stats.intervals import seed_means
 
 CONTROL = ("takeovers", "takeover_steps", "switches")  # what the ledger says of who acted
 FALLING = TOLERANCE  # a held-out loss that fell by more over the last half of the fit has not converged

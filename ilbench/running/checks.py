@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ilbench import registry
-from ilbench.claims import Claim, Mode, Result, failed, judge
 from ilbench.registry import Entry
 from ilbench.running.progress import reporter
+from ilbench.stats.claims import Claim, Mode, Result, failed, judge
 
 MODES: tuple[Mode, ...] = ("exact", "monte-carlo")
 

@@ -6,8 +6,8 @@ import dataclasses
 
 import numpy as np
 
-from ilbench import claims
-from ilbench.claims import Claim
+from ilbench.stats import claims
+from ilbench.stats.claims import Claim
 
 Factorial = dict[int, dict[str, dict[str, np.ndarray]]]  # sides -> method -> success, off_axis, validation `[S]`
 

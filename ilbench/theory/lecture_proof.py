@@ -28,11 +28,11 @@ import numpy as np
 from scipy import special
 
 from ilbench import registry
-from ilbench.claims import Claim, Result, at_most, equal
-from ilbench.claims_along import along
 from ilbench.envs import disjoint
 from ilbench.exact import dp
 from ilbench.report.style import COLOURS, GREY, legend_below
+from ilbench.stats.claims import Claim, Result, at_most, equal
+from ilbench.stats.curves import along
 from ilbench.theory._proof import HORIZON, Steps, random_instances, steps, timed
 
 MODES = ("exact", "monte-carlo")

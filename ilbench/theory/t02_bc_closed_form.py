@@ -24,13 +24,13 @@ from typing import Any
 import numpy as np
 
 from ilbench import registry, stats
-from ilbench.claims import Claim, Kind, Result, equal
-from ilbench.claims_along import along
 from ilbench.envs import copy_chain
 from ilbench.exact import bounds, dp
 from ilbench.exact import closed_forms as cf
 from ilbench.report.style import COLOURS, GREY, MARKS, legend_below
-from ilbench.theory import _slopes
+from ilbench.stats import slope_claims
+from ilbench.stats.claims import Claim, Kind, Result, equal
+from ilbench.stats.curves import along
 
 MODES = ("exact", "monte-carlo")
 FORMS = {"cliff": cf.cliff, "copy_chain": cf.copy_chain}
@@ -187,7 +187,7 @@ def _slope(name: str, samples: list[np.ndarray]) -> Claim:
     predicted = float(cf.exponent(name, MC_H, eps))
     half = (s.hi90 - s.lo90) / 2 if s.lo90 is not None and s.hi90 is not None else np.inf
     note = f"within +-.1 of the form's slope on this grid; half width {half:.3f}; 2 is its limit"
-    return _slopes.equivalent(text, predicted, s, sum(map(len, samples)), note)
+    return slope_claims.equivalent(text, predicted, s, sum(map(len, samples)), note)
 
 
 def measure(mode: str, say: Callable[[str], None]) -> Result:

@@ -22,10 +22,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ilbench import registry
-from ilbench.claims import Claim, Result, at_most, equal
 from ilbench.envs import disjoint
 from ilbench.exact import bounds, dp
 from ilbench.report.style import COLOURS, GREY
+from ilbench.stats.claims import Claim, Result, at_most, equal
 
 MODES = ("exact",)
 CELLS = ((0.1, 30), (0.01, 300), (1 / 400, 400))  # (eps, longest horizon); K = 1/eps start states

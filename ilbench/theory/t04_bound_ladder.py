@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 
 from ilbench import stats
-from ilbench.claims import Claim, Result, at_most, at_most_estimated, equal, equivalent
 from ilbench.exact import closed_forms
+from ilbench.stats.claims import Claim, Result, at_most, at_most_estimated, equal, equivalent
 from ilbench.theory import _ladder
 from ilbench.theory._ladder import Instance, Measured, Rungs
 

@@ -25,11 +25,12 @@ from typing import Any
 
 import numpy as np
 
-from ilbench import claims, exponents, registry
+from ilbench import registry
 from ilbench.exact import closed_forms as cf
 from ilbench.exact import dp
 from ilbench.report.style import COLOURS, GREY
-from ilbench.theory import _chains, _reset, _slopes
+from ilbench.stats import claims, exponents, slope_claims
+from ilbench.theory import _chains, _reset
 
 MODES = ("exact", "monte-carlo")
 RESET_H, RESET_N = (4, 8, 16, 32, 64), 10_000
@@ -104,7 +105,7 @@ def _monte_carlo(say: Callable[[str], None]) -> claims.Result:
             b, p = exponents.budget(h, *c), exponents.exponents(h, *_chains.exact(regime, coverage, eps, h))
             where = f"{name} coverage, dialled eps = {eps:g}, H = {h[0]} ... {h[-1]}"
             for term in filter(None, ("gap", CARRIERS.get((regime, coverage)))):
-                out.append(_slopes.claim(f"p_{term}, {where}", p[term], getattr(b, f"p_{term}"), _chains.SEEDS))
+                out.append(slope_claims.claim(f"p_{term}, {where}", p[term], getattr(b, f"p_{term}"), _chains.SEEDS))
             measured[name], points[name] = list(b.p_gap[:3]), c.gap.mean(0).tolist()
             say(name)
     for shared, what in SHARING.items():
@@ -114,7 +115,7 @@ def _monte_carlo(say: Callable[[str], None]) -> claims.Result:
         p = exponents.exponents(_reset.HORIZONS, e.dense, e.eps, e.own)
         where = f"Reset Cliff, BC {what} trained on N = {_reset.N}, H = {_reset.HORIZONS[0]} ... {_reset.HORIZONS[-1]}"
         for term in ("gap", "eps"):
-            out.append(_slopes.claim(f"p_{term}, {where}", p[term], getattr(b, f"p_{term}"), len(TRAINED)))
+            out.append(slope_claims.claim(f"p_{term}, {where}", p[term], getattr(b, f"p_{term}"), len(TRAINED)))
         measured[f"Reset Cliff, {what}"] = list(b.p_gap[:3])
         say(f"Reset Cliff, {what}")
     return claims.Result(tuple(out), {"measured": measured, "mc_horizons": list(h), "mc_gaps": points})

@@ -24,13 +24,14 @@ from typing import Any
 
 import numpy as np
 
-from ilbench import claims, exponents, registry, stats
+from ilbench import registry, stats
 from ilbench.exact import closed_forms as cf
 from ilbench.exact import dp
 from ilbench.exact.mdp import MDP
-from ilbench.intervals import t_test
 from ilbench.report.style import COLOURS, MARKS, legend_below
-from ilbench.theory import _branch, _chains, _slopes
+from ilbench.stats import claims, exponents, slope_claims
+from ilbench.stats.intervals import t_test
+from ilbench.theory import _branch, _chains
 
 MODES = ("exact", "monte-carlo")
 ZERO_ONE = (
@@ -132,7 +133,7 @@ def _sampled(say: Callable[[str], None]) -> tuple[list[claims.Claim], dict[str, 
         target = float(cf.slope(h, _chains.closed_form(regime, "own", eps, h))) - 1
         where = f"{regime}, dialled DAgger coverage, eps = {eps:g}"
         text = f"slope of ubar(H), {where}, H = {h[0]} ... {h[-1]}"
-        out.append(_slopes.claim(text, target, p, len(c.gap)))
+        out.append(slope_claims.claim(text, target, p, len(c.gap)))
         T, mistakes = h[-1], h[-1] * c.eps_own[:, -1]
         if regime == "cliff":
             out.append(

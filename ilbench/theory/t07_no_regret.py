@@ -30,11 +30,11 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from ilbench import claims
 from ilbench.exact import closed_forms as cf
 from ilbench.exact import dp, interactive
 from ilbench.exact.mdp import MDP
 from ilbench.report.style import COLOURS, GREY, MARKS, legend_below
+from ilbench.stats import claims
 
 MODES = ("exact",)
 RUNS, ROUNDS, T = 60, 40, 12

@@ -23,13 +23,14 @@ from typing import Any
 
 import numpy as np
 
-from ilbench import claims, stats
+from ilbench import stats
 from ilbench.exact import bounds, dp
 from ilbench.exact import closed_forms as cf
 from ilbench.exact.mdp import MDP
 from ilbench.report.style import COLOURS, GREY, MARKS, legend_below
 from ilbench.rollouts.rollout import episode_keys, replay
-from ilbench.theory import _chains, _reset, _slopes
+from ilbench.stats import claims, slope_claims
+from ilbench.theory import _chains, _reset
 from ilbench.theory._tables import rolled
 
 MODES = ("exact", "monte-carlo")
@@ -163,7 +164,7 @@ def _monte_carlo(say: Callable[[str], None]) -> claims.Result:
             s = stats.slope_ci(curve[:, None], h)
             where = f"{reward} reward, {SHARING[shared]}, Reset Cliff, BC on N = {_reset.N}"
             text = f"slope of gap in H, {where}, H = {h[0]} ... {h[-1]}"
-            out.append(_slopes.claim(text, predicted, s, len(SEEDS), f"limit {LIMITS[shared, reward]}; "))
+            out.append(slope_claims.claim(text, predicted, s, len(SEEDS), f"limit {LIMITS[shared, reward]}; "))
             for k in (0, -1) if not shared else (-1,):  # without sharing the bound is vacuous at long horizons
                 width = h[k] if reward == "dense" else 1
                 text, bound = f"gap <= R D_H^2, {where}, H = {h[k]}", 2 * width * runs[k, 2]

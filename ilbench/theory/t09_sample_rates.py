@@ -24,11 +24,11 @@ from typing import Any
 import numpy as np
 
 from ilbench import stats
-from ilbench.claims import Result, at_most, at_most_estimated, equal
-from ilbench.claims_along import along
 from ilbench.exact import closed_forms as cf
 from ilbench.exact import dp
-from ilbench.theory import _slopes
+from ilbench.stats import slope_claims
+from ilbench.stats.claims import Result, at_most, at_most_estimated, equal
+from ilbench.stats.curves import along
 from ilbench.theory._axes import log_ticks
 
 MODES = ("exact", "monte-carlo")
@@ -161,9 +161,9 @@ def _monte_carlo(say: Any) -> Result:
         along("trained tables: E gap = closed form at N = 50, 100, 400 x H = 5, 10, 20, 40, at once", mean,
               lambda level: stats.simultaneous_band(mean, sd, SEEDS, level=level), expected, expected, 0.2 * expected,
               n, kind="R", note=f"margin 20 %; {SEEDS} training seeds per N, {EPISODES} episodes each"),
-        _slopes.equivalent("trained tables, N = 100: slope in H = the closed form's (1.74)", slope_h, in_h, SEEDS,
+        slope_claims.equivalent("trained tables, N = 100: slope in H = the closed form's (1.74)", slope_h, in_h, SEEDS,
                            "within +-.1, H = 5..40; 2 for e H -> 0"),
-        _slopes.equivalent(
+        slope_claims.equivalent(
             f"trained tables, rho moves with N = 50..400, H = 20: slope in N = closed form's ({slope_n:.3f})", slope_n, in_n, n,
             "within +-.1; -1 for e H -> 0"),
         along("trained tables, uniform rule, A = 3: E gap = closed form with m = 2/3, N = 100, H = 5..40, at once",

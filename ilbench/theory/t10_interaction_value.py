@@ -21,12 +21,13 @@ from typing import Any
 import numpy as np
 
 from ilbench import stats
-from ilbench.claims import Claim, Result, at_most, at_most_estimated, equal, equivalent
-from ilbench.claims_along import along
 from ilbench.exact import closed_forms as cf
 from ilbench.exact import dp
 from ilbench.exact.reset_cliff import Interaction, interaction
-from ilbench.theory import _renewal, _rounds, _slopes
+from ilbench.stats import slope_claims
+from ilbench.stats.claims import Claim, Result, at_most, at_most_estimated, equal, equivalent
+from ilbench.stats.curves import along
+from ilbench.theory import _renewal, _rounds
 from ilbench.theory._axes import log_ticks
 
 MODES = ("exact", "monte-carlo")
@@ -154,7 +155,7 @@ def _drawn_claims(sim: dict[str, Any]) -> tuple[Claim, ...]:
     for key in ("bc", "up"):
         s, form = stats.slope_ci(sim[key][:, None, AT], HORIZONS), float(cf.slope(HORIZONS, exact[key]))
         text = f"{names[key]}, drawn: slope in H = the exact law's ({form:.3f}), H = 5..40"
-        out.append(_slopes.equivalent(text, form, s, REPS))
+        out.append(slope_claims.equivalent(text, form, s, REPS))
     out += [
         at_most_estimated("recoverable, H = 20, equal labels: Stagger's gap <= 1/3 of BC's", stagger,
                           sim["bc_cost"][-1][:STAGGER_REPS] / 3, SHORT, kind="R",

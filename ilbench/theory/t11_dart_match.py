@@ -20,10 +20,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ilbench.claims import Result, at_most, equal
 from ilbench.envs import recoverable
 from ilbench.exact import dp
 from ilbench.exact.mdp import Floats
+from ilbench.stats.claims import Result, at_most, equal
 
 MODES = ("exact",)
 H, ERRORS = 40, (0.05, 0.5)

@@ -22,9 +22,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ilbench.claims import Claim, Result, at_most, equal
 from ilbench.envs import pendulum
 from ilbench.exact.mdp import Floats
+from ilbench.stats.claims import Claim, Result, at_most, equal
 from ilbench.theory import _corrective
 from ilbench.theory._pendulum import Plant, before, lipschitz, plant, residual
 

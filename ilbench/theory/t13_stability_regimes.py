@@ -25,10 +25,10 @@ from typing import Any
 
 import numpy as np
 
-from ilbench import claims
-from ilbench.claims import Claim, Mode, Result
 from ilbench.exact import closed_forms, linear_errors
 from ilbench.report.style import COLOURS, GREY, MARKS
+from ilbench.stats import claims
+from ilbench.stats.claims import Claim, Mode, Result
 
 MODES = ("exact", "monte-carlo")
 LAMS = (0.9, 1.0, 1.1)

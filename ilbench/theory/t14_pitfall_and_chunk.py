@@ -33,10 +33,10 @@ from typing import Any
 
 import numpy as np
 
-from ilbench import claims
-from ilbench.claims import Claim, Mode, Result
 from ilbench.exact import linear_errors as exact
 from ilbench.report.style import COLOURS, GREY, MARKS, legend_below
+from ilbench.stats import claims
+from ilbench.stats.claims import Claim, Mode, Result
 
 MODES = ("exact", "monte-carlo")
 SEEDS, EPISODES = 10, 4

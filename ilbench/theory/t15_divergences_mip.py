@@ -26,12 +26,13 @@ from typing import Any
 
 import numpy as np
 
-from ilbench import claims, stats
-from ilbench.claims import Claim, Mode, Result
+from ilbench import stats
 from ilbench.exact import divergences as div
 from ilbench.exact import dp
 from ilbench.exact.mdp import MDP
 from ilbench.report.style import COLOURS, GREY, MARKS
+from ilbench.stats import claims
+from ilbench.stats.claims import Claim, Mode, Result
 
 MODES = ("exact", "monte-carlo")
 WIDE, CLOSE = div.TwoModes(1.0, 0.1, 0.3), div.TwoModes(0.15, 0.1, 0.15)

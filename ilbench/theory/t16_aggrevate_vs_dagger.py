@@ -21,9 +21,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ilbench.claims import Result, at_most, equal
 from ilbench.exact import closed_forms, dp
 from ilbench.exact.mdp import MDP, Floats, check
+from ilbench.stats.claims import Result, at_most, equal
 
 MODES = ("exact",)
 H, EDGE, ROUNDS = 100, 0.4, 200

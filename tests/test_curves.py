@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ilbench.claims_along import along
+from ilbench.stats.curves import along
 
 UP, DOWN = np.inf, -np.inf
 

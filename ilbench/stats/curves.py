@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ilbench.claims import Claim, Expected, Kind, not_finite, settled
+from ilbench.stats.claims import Claim, Expected, Kind, not_finite, settled
 
 Band = Callable[[float], tuple[Any, Any]]  # level -> limits [K], [K] that hold at all K points at once
 

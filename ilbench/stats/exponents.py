@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ilbench.exact.closed_forms import slope
-from ilbench.intervals import finite, t_quantile
-from ilbench.stats import Slope
+from ilbench.stats.intervals import finite, t_quantile
+from ilbench.stats.slopes import Slope
 
 TERMS = ("gap", "eps", "kappa", "ubar")
 

@@ -144,7 +144,7 @@ def at_most_estimated(
 ) -> Claim:
     """G <= B with both estimated, `[S]` paired by training seed, or `[S, N]` episodes where it is true of every policy.
 
-    Judged with the whole report (ilbench/gap.py). Given episodes, n counts episodes and rare events keep their power.
+    Judged with the whole report (ilbench/stats/gap.py). Given episodes, n counts episodes and rare events keep their power.
     """
     g, b = (np.asarray(x, np.float64) for x in (gap, bound))
     whole = len(g)

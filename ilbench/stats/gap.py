@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from ilbench.intervals import finite, t_quantile, t_test
+from ilbench.stats.intervals import finite, t_quantile, t_test
 
 UNITS = 100  # means of batches; more would add nothing to the power and time to the table
 MIN_UNITS = 5  # fewer have no verdict

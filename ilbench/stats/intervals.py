@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from ilbench import bounded
+from ilbench.stats import bounded
 
 # What is printed as 95 % is nominally 1 - .5 x .05 = 97.5 %: with ten seeds the studentised bootstrap of a log-normal covers
 # 91 % at its nominal level, and seeds are as skewed as that.

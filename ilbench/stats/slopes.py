@@ -1,38 +1,18 @@
-"""Numbers with their uncertainty: IQM, intervals, paired comparisons, bands, slopes, verdicts, ranks. NumPy float64.
+"""Log-log slopes of a cost against the horizon, and equivalence: of a slope to a target, of a ratio to 1. NumPy float64.
 
-Letters in shapes: S seeds (runs), T tasks, N episodes, K horizons. Seeds are the units of resampling and of every
-standard error; randomness is an explicit `rng` (Generator or seed). Non-finite input raises ValueError:
-`score_diverged` says what a diverged seed scores. Intervals of means live in ilbench/intervals.py, G <= B in gap.py.
+Letters in shapes: S seeds (runs), N episodes, K horizons. Seeds are the units of resampling and of every standard error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ilbench.gap import GapBound as GapBound
-from ilbench.gap import gap_bound as gap_bound
-from ilbench.gap import holm as holm
-from ilbench.gap import verdicts as verdicts
-from ilbench.intervals import Interval as Interval
-from ilbench.intervals import bootstrap_ci as bootstrap_ci
-from ilbench.intervals import bootstrap_difference as bootstrap_difference
-from ilbench.intervals import clopper_pearson as clopper_pearson
-from ilbench.intervals import finite, t_quantile
-from ilbench.intervals import iqm as iqm
-from ilbench.intervals import mean_ci as mean_ci
-from ilbench.intervals import paired_difference as paired_difference
-from ilbench.intervals import score_diverged as score_diverged
-from ilbench.intervals import score_range as score_range
-from ilbench.intervals import seed_difference as seed_difference
-from ilbench.intervals import seed_mean as seed_mean
-from ilbench.intervals import simultaneous_band as simultaneous_band
+from ilbench.stats.intervals import Interval, finite, t_quantile
 
 
-# ------------------------------------------------------------------------------------------ slopes
 class Slope(NamedTuple):
     """Log-log slope with 95 % (lo, hi) and 90 % limits, or None everywhere and the reason."""
 
@@ -108,35 +88,3 @@ def ratio_equivalent(gap: ArrayLike, bound: ArrayLike, margin: float = 0.02) -> 
     half = t_quantile(0.95, len(g) - 1) * float((g - ratio * b).std(ddof=1)) / np.sqrt(len(g)) / b.mean()
     interval = Interval(float(ratio), float(ratio - half), float(ratio + half))
     return interval, tost(interval.lo, interval.hi, 1.0, margin)
-
-
-# ------------------------------------------------------------------------------------------- ranks
-class Rank(NamedTuple):
-    """Places that the data cannot rule out, 1 the best."""
-
-    lo: int
-    hi: int
-
-    @property
-    def label(self) -> str:
-        """`2`, or `1-3` when places are shared."""
-        return str(self.lo) if self.lo == self.hi else f"{self.lo}-{self.hi}"
-
-
-def rank_intervals(scores: Mapping[str, ArrayLike], *, level: float = 0.95) -> dict[str, Rank]:
-    """Rank intervals of algorithms by mean score, from `[S]` or `[S, T]` paired by seed, higher is better.
-
-    A place is lost only to whom the interval of the mean paired difference (Bonferroni over the rivals) puts ahead, so
-    algorithms that cannot be told apart share it. Tasks are averaged within a seed first: the seeds are the units, so
-    nothing is assumed of what the tasks of a seed share.
-    """
-    means = {name: finite(name, x, 1, 2) for name, x in scores.items()}
-    means = {name: x.mean(1) if x.ndim == 2 else x for name, x in means.items()}
-    names, each = list(means), 1 - (1 - level) / max(1, len(means) - 1)
-    lo, hi = score_range(*means.values())
-    better = np.zeros((len(names), len(names)), bool)
-    for i, a in enumerate(names):
-        for j, b in enumerate(names[:i]):
-            _, low, high, _ = seed_difference(means[a], means[b], lo, hi, level=each)
-            better[i, j], better[j, i] = low > 0, high < 0
-    return {name: Rank(1 + int(better[:, i].sum()), len(names) - int(better[i].sum())) for i, name in enumerate(names)}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ilbench import claims, stats
+from ilbench import stats
+from ilbench.stats import claims
 
 MARGIN = 0.1
 
