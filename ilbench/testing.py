@@ -266,7 +266,7 @@ def check_check(name: str) -> None:
     """A check of the theory in exact mode: closed verdicts, expectations met, plain JSON, a picture that JSON alone redraws."""
     import json
 
-    from ilbench.report import style
+    from ilbench.display import style
     from ilbench.running import checks
     from ilbench.stats.claims import VERDICTS, failed
 

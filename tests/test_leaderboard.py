@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from ilbench import cli
+from ilbench.display import tables
 from ilbench.records import store
 from ilbench.records.schema import make_record
-from ilbench.report import groups, leaderboard, overall, settings, source, tables
+from ilbench.report import groups, leaderboard, overall, settings, source
 
 
 @pytest.fixture(scope="module")

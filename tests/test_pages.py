@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import ilbench
-from ilbench.report import figures, pages, source, style, tables
+from ilbench.display import style, tables
+from ilbench.report import figures, pages, source
 
 ROOT = pathlib.Path(ilbench.__file__).resolve().parent.parent
 

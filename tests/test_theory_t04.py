@@ -7,9 +7,9 @@ import pytest
 from scipy import integrate, stats
 
 from ilbench import registry
+from ilbench.display import style
 from ilbench.evaluation import coupling
 from ilbench.exact import closed_forms, dp
-from ilbench.report import style
 from ilbench.stats import claims
 from ilbench.theory import _ladder
 from ilbench.theory import t04_bound_ladder as t04

@@ -27,7 +27,8 @@ class Leaderboard:
 
     def execute(self) -> int:
         """Reads records; computes nothing on a device."""
-        from ilbench.report import leaderboard, source, tables
+        from ilbench.display import tables
+        from ilbench.report import leaderboard, source
 
         found = source.load(self.suite, self.results)
         board, first = leaderboard.build(found.records), source.first_line(found, source.where(found))

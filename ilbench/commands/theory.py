@@ -74,9 +74,9 @@ class Theory:
         import pathlib
 
         from ilbench.compute.parallel import setup
+        from ilbench.display import tables
         from ilbench.records import store
         from ilbench.report import checks as report
-        from ilbench.report import tables
         from ilbench.running import checks
 
         checks.select(self.names)
@@ -97,8 +97,8 @@ class Theory:
 
     def _certify(self) -> int:
         from ilbench.compute.parallel import setup
+        from ilbench.display import tables
         from ilbench.evaluation import certify
-        from ilbench.report import tables
         from ilbench.running import plan
 
         if len(self.names) != 3:
@@ -123,7 +123,8 @@ class Theory:
         return 3 if certificate.exceeded else 0
 
     def _sweep(self, suite: str) -> int:
-        from ilbench.report import source, tables, theory
+        from ilbench.display import tables
+        from ilbench.report import source, theory
 
         found = source.load(suite, self.results)
         rows, first = theory.build(found.records, found.arrays), source.first_line(found, source.where(found))

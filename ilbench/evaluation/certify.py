@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 
+from ilbench.display.tables import Table, number
+from ilbench.display.tables import text as render
 from ilbench.evaluation import coupling
 from ilbench.evaluation.evidence import log_spaced
 from ilbench.exact import bounds
-from ilbench.report.tables import Table, number
-from ilbench.report.tables import text as render
 from ilbench.running.policies import Loaded
 from ilbench.stats import bounded
 from ilbench.types import Discrete, Policy, Task

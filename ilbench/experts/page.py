@@ -7,9 +7,9 @@ import pathlib
 from typing import Any
 
 from ilbench import registry
+from ilbench.display.tables import Table, interval, number
+from ilbench.display.tables import text as render
 from ilbench.experts import manifests
-from ilbench.report.tables import Table, interval, number
-from ilbench.report.tables import text as render
 
 BARS = 28  # characters of the widest bar of the learning curve
 

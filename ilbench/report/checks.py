@@ -8,10 +8,10 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+from ilbench.display import style
+from ilbench.display.tables import Table, markdown, number, shown
+from ilbench.display.tables import text as render
 from ilbench.records.files import write_atomic
-from ilbench.report import style
-from ilbench.report.tables import Table, markdown, number, shown
-from ilbench.report.tables import text as render
 from ilbench.running import checks
 from ilbench.running.checks import Ran
 from ilbench.stats.claims import VERDICTS, Claim

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from ilbench import stats
+from ilbench.display.tables import Table, interval, markdown, number
+from ilbench.display.tables import text as render
 from ilbench.measures.convergence import TOLERANCE
 from ilbench.records.schema import Record, canonical
 from ilbench.report.groups import Group, group, instrument
-from ilbench.report.tables import Table, interval, markdown, number
-from ilbench.report.tables import text as render
 
 DOUBLED = "+doubled"  # in the name of the suite whose fits have twice the updates
 MARGIN = 0.02  # of a score: what a doubling may move and the fit still counts as converged

@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 
 from ilbench import stats
+from ilbench.display.tables import Table, fixed
 from ilbench.evaluation.evidence import log_spaced
 from ilbench.records.schema import Record
 from ilbench.report.groups import Group, distinct, group
 from ilbench.report.predictions import TASK, ZERO_ONE
-from ilbench.report.tables import Table, fixed
 from ilbench.stats import exponents
 
 Arrays = Mapping[str, Mapping[str, np.ndarray]]

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from ilbench import stats
+from ilbench.display.style import GREY, figure, legend_below, looks, svg
 from ilbench.records.schema import Record
 from ilbench.report import leaderboard, theory
 from ilbench.report.exponents import prefixes
 from ilbench.report.groups import Group, group, instrument
 from ilbench.report.overall import FEW
-from ilbench.report.style import GREY, figure, legend_below, looks, svg
 
 Looks = Mapping[str, tuple[str, str]]  # colour and mark by label
 

@@ -18,13 +18,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ilbench import stats
+from ilbench.display.tables import READABLE, Table, fixed, inert, interval, markdown, number, plain, wrapped
+from ilbench.display.tables import text as render
 from ilbench.measures.convergence import TOLERANCE
 from ilbench.records.schema import Record
 from ilbench.report import overall, settings
 from ilbench.report.groups import BASELINE, Group, also, baseline, group, instrument
 from ilbench.report.overall import FEW
-from ilbench.report.tables import READABLE, Table, fixed, inert, interval, markdown, number, plain, wrapped
-from ilbench.report.tables import text as render
 from ilbench.stats.intervals import seed_means
 
 CONTROL = ("takeovers", "takeover_steps", "switches")  # what the ledger says of who acted

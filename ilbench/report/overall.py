@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from ilbench import stats
+from ilbench.display.tables import Table, fixed
 from ilbench.report.groups import Group
-from ilbench.report.tables import Table, fixed
 
 LEAST = 2  # settings to rank over, and rows to rank
 FEW = 5  # seeds below which there are points and no intervals

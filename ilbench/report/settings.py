@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ilbench import stats
+from ilbench.display.tables import Table
 from ilbench.report.groups import BASELINE, Group, baseline
-from ilbench.report.tables import Table
 
 MANY = 6  # settings from which on an algorithm is counted
 

@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ilbench import registry
+from ilbench.display.tables import shown
 from ilbench.records import places, store
 from ilbench.records.consistency import fits_arrays
 from ilbench.records.files import write_atomic
 from ilbench.records.schema import Record
-from ilbench.report.tables import shown
 
 FOLDERS = places.DEFAULT
 NAMED = 5  # problems that are named; the rest are counted

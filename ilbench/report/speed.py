@@ -6,9 +6,9 @@ import json
 import pathlib
 from typing import Any
 
+from ilbench.display.tables import Table, markdown
+from ilbench.display.tables import text as render
 from ilbench.records.files import write_atomic
-from ilbench.report.tables import Table, markdown
-from ilbench.report.tables import text as render
 
 FOLDER = "speed@1"  # where the figures lie, beside the suites' records
 RATES = {  # what a column shows, and its key in the figures

@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 
 from ilbench import registry, stats
+from ilbench.display.tables import Table, fixed, inert, interval, markdown, wrapped
+from ilbench.display.tables import text as render
 from ilbench.exact import closed_forms
 from ilbench.records.schema import Record
 from ilbench.report import exponents
 from ilbench.report.groups import Group, distinct, group, label
 from ilbench.report.predictions import TASK, ZERO_ONE, predict
-from ilbench.report.tables import Table, fixed, inert, interval, markdown, wrapped
-from ilbench.report.tables import text as render
 
 DIVERGED = "A seed that diverged is in no number of its row, and such a row has no verdict."
 

@@ -130,7 +130,7 @@ def run(names: Sequence[str] = (), modes: Sequence[Mode] = MODES, *, quiet: bool
 
 def figure(ran: Ran) -> Any:
     """The check's picture as a Matplotlib figure, or None where it has no numbers to show."""
-    from ilbench.report import style
+    from ilbench.display import style
 
     if not ran.data:
         return None

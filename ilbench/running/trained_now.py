@@ -121,9 +121,9 @@ def _of_suite(
 
 def board(of: Training) -> str | None:
     """What the records that come with ilbench say of such policies, the same in all but the seed; None where there are none."""
+    from ilbench.display.tables import interval, number
     from ilbench.records import shipped
     from ilbench.report import leaderboard
-    from ilbench.report.tables import interval, number
     from ilbench.running import runner
 
     if of.suite is None:

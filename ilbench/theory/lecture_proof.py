@@ -28,9 +28,9 @@ import numpy as np
 from scipy import special
 
 from ilbench import registry
+from ilbench.display.style import COLOURS, GREY, legend_below
 from ilbench.envs import disjoint
 from ilbench.exact import dp
-from ilbench.report.style import COLOURS, GREY, legend_below
 from ilbench.stats.claims import Claim, Result, at_most, equal
 from ilbench.stats.curves import along
 from ilbench.theory._proof import HORIZON, Steps, random_instances, steps, timed

@@ -24,9 +24,9 @@ import numpy as np
 from scipy import special
 
 from ilbench import registry
+from ilbench.display.style import COLOURS, GREY, MARKS, legend_below
 from ilbench.exact import dp
 from ilbench.exact.mdp import MDP
-from ilbench.report.style import COLOURS, GREY, MARKS, legend_below
 from ilbench.stats.claims import Claim, Result, equal, equivalent
 from ilbench.types import Policy, Task
 

@@ -24,10 +24,10 @@ from typing import Any
 import numpy as np
 
 from ilbench import registry, stats
+from ilbench.display.style import COLOURS, GREY, MARKS, legend_below
 from ilbench.envs import copy_chain
 from ilbench.exact import bounds, dp
 from ilbench.exact import closed_forms as cf
-from ilbench.report.style import COLOURS, GREY, MARKS, legend_below
 from ilbench.stats import slope_claims
 from ilbench.stats.claims import Claim, Kind, Result, equal
 from ilbench.stats.curves import along

@@ -22,9 +22,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ilbench import registry
+from ilbench.display.style import COLOURS, GREY
 from ilbench.envs import disjoint
 from ilbench.exact import bounds, dp
-from ilbench.report.style import COLOURS, GREY
 from ilbench.stats.claims import Claim, Result, at_most, equal
 
 MODES = ("exact",)

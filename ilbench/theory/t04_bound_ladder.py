@@ -194,7 +194,7 @@ def _cliff_ratio(eps: float = 0.05, H: int = 50, episodes: int = 4000) -> Claim:
 # ---------------------------------------------------------------------------------------------- plot
 def plot(result: Result, figure: Any) -> None:
     """The ladder of each instance over H: gap, B3, B2, B0, B1 from the bottom up, and the line above which it says nothing."""
-    from ilbench.report.style import COLOURS, GREY, MARKS
+    from ilbench.display.style import COLOURS, GREY, MARKS
 
     rows = {**result.data.get("trained", {}), **result.data.get("exact", {})}
     figure.set_size_inches(7.6, 0.55 * len(rows) + 1.8)

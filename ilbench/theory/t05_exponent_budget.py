@@ -26,9 +26,9 @@ from typing import Any
 import numpy as np
 
 from ilbench import registry
+from ilbench.display.style import COLOURS, GREY
 from ilbench.exact import closed_forms as cf
 from ilbench.exact import dp
-from ilbench.report.style import COLOURS, GREY
 from ilbench.stats import claims, exponents, slope_claims
 from ilbench.theory import _chains, _reset
 

@@ -25,10 +25,10 @@ from typing import Any
 import numpy as np
 
 from ilbench import registry, stats
+from ilbench.display.style import COLOURS, MARKS, legend_below
 from ilbench.exact import closed_forms as cf
 from ilbench.exact import dp
 from ilbench.exact.mdp import MDP
-from ilbench.report.style import COLOURS, MARKS, legend_below
 from ilbench.stats import claims, exponents, slope_claims
 from ilbench.stats.intervals import t_test
 from ilbench.theory import _branch, _chains

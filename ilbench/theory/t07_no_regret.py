@@ -30,10 +30,10 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from ilbench.display.style import COLOURS, GREY, MARKS, legend_below
 from ilbench.exact import closed_forms as cf
 from ilbench.exact import dp, interactive
 from ilbench.exact.mdp import MDP
-from ilbench.report.style import COLOURS, GREY, MARKS, legend_below
 from ilbench.stats import claims
 
 MODES = ("exact",)

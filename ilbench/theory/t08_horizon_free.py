@@ -24,10 +24,10 @@ from typing import Any
 import numpy as np
 
 from ilbench import stats
+from ilbench.display.style import COLOURS, GREY, MARKS, legend_below
 from ilbench.exact import bounds, dp
 from ilbench.exact import closed_forms as cf
 from ilbench.exact.mdp import MDP
-from ilbench.report.style import COLOURS, GREY, MARKS, legend_below
 from ilbench.rollouts.rollout import episode_keys, replay
 from ilbench.stats import claims, slope_claims
 from ilbench.theory import _chains, _reset

@@ -24,12 +24,12 @@ from typing import Any
 import numpy as np
 
 from ilbench import stats
+from ilbench.display.axes import log_ticks
 from ilbench.exact import closed_forms as cf
 from ilbench.exact import dp
 from ilbench.stats import slope_claims
 from ilbench.stats.claims import Result, at_most, at_most_estimated, equal
 from ilbench.stats.curves import along
-from ilbench.theory._axes import log_ticks
 
 MODES = ("exact", "monte-carlo")
 S, UNIFORM = 12, 0.75  # states; the uniform rule with 4 actions errs with probability 3/4
@@ -190,7 +190,7 @@ def measure(mode: str, say: Any) -> Result:
 
 def plot(result: Result, figure: Any) -> None:
     """Heat map of gap N/(S H^2), and the gap against H: with and without a table per step, trained tables beside it."""
-    from ilbench.report.style import COLOURS, MARKS, legend_below
+    from ilbench.display.style import COLOURS, MARKS, legend_below
 
     d = result.data
     trained = "trained" in d
@@ -226,7 +226,7 @@ def plot(result: Result, figure: Any) -> None:
 
 
 def _plot_trained(axis: Any, d: dict[str, Any]) -> None:
-    from ilbench.report.style import COLOURS, MARKS, legend_below
+    from ilbench.display.style import COLOURS, MARKS, legend_below
 
     shape = len(d["trained_n"]), len(d["prefixes"])
     mean, lo, hi, closed = (np.reshape(d[k], shape) for k in ("trained", "trained_lo", "trained_hi", "closed"))

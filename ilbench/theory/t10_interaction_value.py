@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from ilbench import stats
+from ilbench.display.axes import log_ticks
 from ilbench.exact import closed_forms as cf
 from ilbench.exact import dp
 from ilbench.exact.reset_cliff import Interaction, interaction
@@ -28,7 +29,6 @@ from ilbench.stats import slope_claims
 from ilbench.stats.claims import Claim, Result, at_most, at_most_estimated, equal, equivalent
 from ilbench.stats.curves import along
 from ilbench.theory import _renewal, _rounds
-from ilbench.theory._axes import log_ticks
 
 MODES = ("exact", "monte-carlo")
 S, A, N, H = 12, 3, 100, 40
@@ -216,7 +216,7 @@ def measure(mode: str, say: Any) -> Result:
 
 def plot(result: Result, figure: Any) -> None:
     """Gap against H on both instances; gap at H = 20 against trajectories and against labels."""
-    from ilbench.report.style import COLOURS, MARKS, legend_below
+    from ilbench.display.style import COLOURS, MARKS, legend_below
 
     d = result.data
     if "dagger" in d:

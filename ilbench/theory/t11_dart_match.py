@@ -124,7 +124,7 @@ def measure(mode: str, say: Any) -> Result:
 
 def plot(result: Result, figure: Any) -> None:
     """The U-curve of the shift, the demonstrator's price, and the Pinsker bound with the line above which it is vacuous."""
-    from ilbench.report.style import COLOURS, GREY, legend_below
+    from ilbench.display.style import COLOURS, GREY, legend_below
 
     d = result.data
     left, right = figure.subplots(1, 2)

@@ -225,7 +225,7 @@ def measure(mode: str, say: Any) -> Result:
 
 def plot(result: Result, figure: Any) -> None:
     """miss - eps_fit against d of BackTrack labels, and the cone K_f d: random models, and learned ones."""
-    from ilbench.report.style import COLOURS, GREY, legend_below
+    from ilbench.display.style import COLOURS, GREY, legend_below
 
     d = result.data
     panels = [("random models of the plant", "smooth", "wall")]

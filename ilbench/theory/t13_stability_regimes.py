@@ -25,8 +25,8 @@ from typing import Any
 
 import numpy as np
 
+from ilbench.display.style import COLOURS, GREY, MARKS
 from ilbench.exact import closed_forms, linear_errors
-from ilbench.report.style import COLOURS, GREY, MARKS
 from ilbench.stats import claims
 from ilbench.stats.claims import Claim, Mode, Result
 

@@ -33,8 +33,8 @@ from typing import Any
 
 import numpy as np
 
+from ilbench.display.style import COLOURS, GREY, MARKS, legend_below
 from ilbench.exact import linear_errors as exact
-from ilbench.report.style import COLOURS, GREY, MARKS, legend_below
 from ilbench.stats import claims
 from ilbench.stats.claims import Claim, Mode, Result
 

@@ -27,10 +27,10 @@ from typing import Any
 import numpy as np
 
 from ilbench import stats
+from ilbench.display.style import COLOURS, GREY, MARKS
 from ilbench.exact import divergences as div
 from ilbench.exact import dp
 from ilbench.exact.mdp import MDP
-from ilbench.report.style import COLOURS, GREY, MARKS
 from ilbench.stats import claims
 from ilbench.stats.claims import Claim, Mode, Result
 

@@ -120,7 +120,7 @@ def measure(mode: str, say: Any) -> Result:
 
 def plot(result: Result, figure: Any) -> None:
     """Mistakes and cost against the share of edges."""
-    from ilbench.report.style import COLOURS, MARKS, legend_below
+    from ilbench.display.style import COLOURS, MARKS, legend_below
 
     d = result.data
     left, right = figure.subplots(1, 2)

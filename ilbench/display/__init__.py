@@ -1,0 +1,1 @@
+"""Display: how numbers, tables and lines look; knows no records."""
