@@ -7,7 +7,7 @@ from ilbench import registry
 from ilbench.exact import closed_forms as cf
 from ilbench.exact import dp
 from ilbench.exact.reset_cliff import interaction, missing_law
-from ilbench.theory import _rounds
+from ilbench.theory.instances import rounds
 
 AT = np.array([5, 10, 20, 40]) - 1
 # n = 100, ten rare states of mass 1/101: gap at H = 5, 10, 20, 40, and how many of 100 H labels are of good states
@@ -75,7 +75,7 @@ def test_bad_input(bad):
 @pytest.mark.slow
 @pytest.mark.parametrize("recoverable", [True, False])
 def test_tables_of_the_product(recoverable):
-    gaps, lab = _rounds.interactive(20, 8, 6, range(64), lambda text: None, recoverable=recoverable)
+    gaps, lab = rounds.interactive(20, 8, 6, range(64), lambda text: None, recoverable=recoverable)
     exact = interaction(20, 8, 6, 1 / 21, recoverable=recoverable).gap
     assert (np.abs(gaps.mean(0) - exact) < 4 * gaps.std(0) / np.sqrt(len(gaps))).all()
     assert (lab.ledger.labels == 20 * 8).all()

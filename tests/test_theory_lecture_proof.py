@@ -7,8 +7,8 @@ import pytest
 
 from ilbench.exact import dp
 from ilbench.exact.mdp import MDP
-from ilbench.theory import _proof
 from ilbench.theory import lecture_proof as lp
+from ilbench.theory.instances import proof
 
 
 def test_quantities_are_those_of_all_trajectories():
@@ -23,17 +23,17 @@ def test_quantities_are_those_of_all_trajectories():
             wrong = a != expert[range(H), s]
             before = np.cumsum(wrong) - wrong > 0
             sums += weight * np.array([before, wrong & ~before, wrong])
-    np.testing.assert_allclose(_proof.steps(mdp, learner, expert, H)[:3], sums, atol=1e-14)
+    np.testing.assert_allclose(proof.steps(mdp, learner, expert, H)[:3], sums, atol=1e-14)
 
 
 def test_masses_with_and_without_mistakes_are_the_occupancy():
-    for mdp, learner, expert in _proof.random_instances(6):
+    for mdp, learner, expert in proof.random_instances(6):
         stochastic = dp.erring_policy(expert, 0.2, 3)
         for q in (expert, stochastic):
-            agreeing, erred = dp.split_by_mistakes(mdp, learner, q, _proof.HORIZON)
-            np.testing.assert_allclose(agreeing + erred, dp.occupancy(mdp, learner, _proof.HORIZON), atol=1e-14)
+            agreeing, erred = dp.split_by_mistakes(mdp, learner, q, proof.HORIZON)
+            np.testing.assert_allclose(agreeing + erred, dp.occupancy(mdp, learner, proof.HORIZON), atol=1e-14)
             np.testing.assert_allclose(
-                1 - agreeing[1:].sum(1), 1 - dp.survival(mdp, learner, q, _proof.HORIZON)[:-1], atol=1e-13
+                1 - agreeing[1:].sum(1), 1 - dp.survival(mdp, learner, q, proof.HORIZON)[:-1], atol=1e-13
             )
 
 
@@ -45,7 +45,7 @@ def test_the_slide_is_wrong_by_one_half_where_the_theorem_is_tight():
 
 @pytest.mark.parametrize(("factor", "verdict"), [(1.0, "HOLDS"), (0.9, "VIOLATED")])
 def test_a_wrong_eps_is_found_out(factor, verdict):
-    rows = [_proof.steps(*instance, _proof.HORIZON) for instance in _proof.random_instances(40)]
+    rows = [proof.steps(*instance, proof.HORIZON) for instance in proof.random_instances(40)]
     rows = [r._replace(eps=factor * r.eps) for r in rows]
     assert {c.verdict for c in lp._inequalities("x", rows, "")[:3]} == {verdict}
 

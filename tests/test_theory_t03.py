@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ilbench.exact import bounds, dp
-from ilbench.theory import _proof
 from ilbench.theory import t03_bc_bound_attained as t03
+from ilbench.theory.instances import proof
 
 
 @pytest.mark.parametrize(("eps", "H"), t03.CELLS)
@@ -25,7 +25,7 @@ def test_prefixes_are_the_instances_of_their_own_horizon():
 def test_the_mean_is_exceeded_by_as_much_as_can_be():
     r = t03.ratios(t03.run("first_step", 1e-3, 100))
     np.testing.assert_allclose([r["mean"][99], r["b0"][99]], [1.9802, 1], atol=5e-5)
-    for mdp, learner, expert in _proof.random_instances(60):
-        H = _proof.HORIZON
+    for mdp, learner, expert in proof.random_instances(60):
+        H = proof.HORIZON
         cost, eps = (f(mdp, learner, expert, H) for f in (dp.expected_mistakes, dp.expert_errors))
         assert cost.sum() <= 2 * H / (H + 1) * bounds.b1_of_mean(eps) * (1 + 1e-12)

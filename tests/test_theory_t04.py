@@ -11,9 +11,9 @@ from ilbench.display import style
 from ilbench.evaluation import coupling
 from ilbench.exact import closed_forms, dp
 from ilbench.stats import claims
-from ilbench.theory import _ladder
 from ilbench.theory import t04_bound_ladder as t04
-from ilbench.theory._tables import table_policy
+from ilbench.theory.instances import ladder
+from ilbench.theory.instances.tables import table_policy
 
 
 def quiet(text):
@@ -22,7 +22,7 @@ def quiet(text):
 
 def cliff(eps, H):
     task = registry.task("cliff", H)
-    return _ladder.rungs(task.mdp(), _ladder.erring(task, eps), task.expert.params, H)
+    return ladder.rungs(task.mdp(), ladder.erring(task, eps), task.expert.params, H)
 
 
 @pytest.mark.parametrize(
@@ -47,15 +47,15 @@ def test_exact_claims_hold_and_the_tolerance_fails():
 
 
 def test_no_violation_in_400_random_mdps():
-    rows = _ladder.random_instances(400)
+    rows = ladder.random_instances(400)
     assert all(max(r.cost, r.gap) <= r.b3 + 1e-12 <= r.b2 + 2e-12 <= min(r.b1, r.b0) + 3e-12 for r in rows)
     assert np.std([r.cost / r.b3 for r in rows if r.b3 > 0]) > 0.1  # the instances differ
 
 
 def test_a_false_bound_is_found_out():
     cost, bound = (np.linspace(a, b, 40).reshape(10, 4) for a, b in ((1.0, 1.2), (0.5, 0.6)))
-    m = _ladder.Measured(cost, cost, bound, bound.mean(1), bound.mean(1), bound, np.full((10, 4), 2.0), 10.0)
-    verdicts = [c.verdict for c in claims.judge(t04._claims(_ladder.Instance("cliff", 10, "table", 1), m))]
+    m = ladder.Measured(cost, cost, bound, bound.mean(1), bound.mean(1), bound, np.full((10, 4), 2.0), 10.0)
+    verdicts = [c.verdict for c in claims.judge(t04._claims(ladder.Instance("cliff", 10, "table", 1), m))]
     assert set(verdicts) == {"VIOLATED"}
 
 
@@ -101,9 +101,9 @@ def test_rollouts_estimate_the_exact_ladder():
     task = registry.task("random_mdp", 12, states=6, actions=3)
     expert = np.asarray(task.expert.params)
     learner = 0.95 * np.eye(3)[expert] + 0.05 / 3
-    exact = _ladder.rungs(task.mdp(), learner, expert, 12)
-    instance = _ladder.Instance("random_mdp", 12, "table", 0, episodes=2000)
-    m = _ladder.measured(task, table_policy(learner, 12, 3, 10), tuple(range(10)), instance, "theory/T04/test")
+    exact = ladder.rungs(task.mdp(), learner, expert, 12)
+    instance = ladder.Instance("random_mdp", 12, "table", 0, episodes=2000)
+    m = ladder.measured(task, table_policy(learner, 12, 3, 10), tuple(range(10)), instance, "theory/T04/test")
     for name in ("cost", "gap", "b3", "b0"):
         x = getattr(m, name)
         assert abs(x.mean() - getattr(exact, name)) < 5 * x.std(ddof=1) / np.sqrt(10)

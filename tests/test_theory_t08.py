@@ -6,8 +6,9 @@ import pytest
 from ilbench.exact import closed_forms as cf
 from ilbench.exact import dp
 from ilbench.exact.mdp import MDP, check
-from ilbench.theory import _reset, t07_no_regret
+from ilbench.theory import t07_no_regret
 from ilbench.theory import t08_horizon_free as t08
+from ilbench.theory.instances import reset
 
 
 @pytest.mark.parametrize(("eps", "horizon", "ratio"), [(0.01, 10, 0.9755), (1e-4, 100, 0.9975)])
@@ -42,7 +43,7 @@ def test_terminal_reward_and_width():
     [(True, "sparse", 0), (True, "dense", 0.928), (False, "sparse", 0.997), (False, "dense", 1.926)],
 )
 def test_slopes(shared, reward, slope):
-    curves = _reset.expected_curves(t08.H, t08.N, shared=shared, wrong=0.75)
+    curves = reset.expected_curves(t08.H, t08.N, shared=shared, wrong=0.75)
     assert cf.slope(t08.H, getattr(curves, reward)) == pytest.approx(slope, abs=5e-4)
 
 
@@ -53,7 +54,7 @@ def test_exact_claims_hold():
 @pytest.mark.slow
 def test_trained_tables_cost_what_their_own_dynamic_programming_says():
     dense, sparse, lost = t08.sampled(5, shared=True)
-    exact = _reset.evaluated(*_reset.trained(5, t08.SEEDS, shared=True))
+    exact = reset.evaluated(*reset.trained(5, t08.SEEDS, shared=True))
     for sample, value in ((dense, exact.dense), (sparse, exact.sparse), (lost, exact.sparse)):
         d = sample - value
         assert abs(d.mean()) < 4 * d.std(ddof=1) / np.sqrt(len(d))

@@ -7,12 +7,12 @@ import pytest
 from ilbench.envs import pendulum
 from ilbench.exact import closed_forms as cf
 from ilbench.stats.claims import failed
-from ilbench.theory import _corrective, _pendulum, _renewal
 from ilbench.theory import t09_sample_rates as t09
 from ilbench.theory import t10_interaction_value as t10
 from ilbench.theory import t11_dart_match as t11
 from ilbench.theory import t12_corrective_label as t12
 from ilbench.theory import t16_aggrevate_vs_dagger as t16
+from ilbench.theory.instances import corrective, numpy_pendulum, renewal
 
 STAR = t11.at(t11.fixed_point())
 NUMBERS = {  # name: (printed, computed); half a unit of the last printed digit is allowed
@@ -54,37 +54,37 @@ def test_shared_table_on_the_same_law_is_exponentially_good():
 
 def test_drawn_training_is_the_closed_form_and_labels_count():
     rng, few = np.random.default_rng(0), (5, 20)
-    seen = _renewal.behaviour_cloning(rng, 2000, 20, 8, 6, 20)
-    cost = _renewal.gaps(seen, 20, recoverable=False)
+    seen = renewal.behaviour_cloning(rng, 2000, 20, 8, 6, 20)
+    cost = renewal.gaps(seen, 20, recoverable=False)
     expected = cf.reset_cliff(np.arange(1, 9), cf.reset_cliff_rho(6, 20), 20)
     assert (np.abs(cost.mean(0) - expected) <= 4.5 * cost.std(0) / np.sqrt(2000)).all()
-    rounds = _renewal.interactive(rng, 50, few, 8, 6, 20, recoverable=True, one_label=True)
+    rounds = renewal.interactive(rng, 50, few, 8, 6, 20, recoverable=True, one_label=True)
     assert all((s.sum((1, 2)) <= n).all() for s, n in zip(rounds, few, strict=True))
 
 
 def test_dagger_numbers():
-    seen = _renewal.interactive(np.random.default_rng(1), 400, (100,), 40, 12, 100, recoverable=True)[0]
-    np.testing.assert_allclose(_renewal.gaps(seen, 100, recoverable=True).mean(0)[t10.AT], t10.PRINTED, rtol=0.04)
-    seen = _renewal.interactive(np.random.default_rng(2), 400, (100,), 40, 12, 100, recoverable=False)[0]
-    np.testing.assert_allclose(_renewal.gaps(seen, 100, recoverable=False).mean(0)[-1], 27.0, atol=0.1)
+    seen = renewal.interactive(np.random.default_rng(1), 400, (100,), 40, 12, 100, recoverable=True)[0]
+    np.testing.assert_allclose(renewal.gaps(seen, 100, recoverable=True).mean(0)[t10.AT], t10.PRINTED, rtol=0.04)
+    seen = renewal.interactive(np.random.default_rng(2), 400, (100,), 40, 12, 100, recoverable=False)[0]
+    np.testing.assert_allclose(renewal.gaps(seen, 100, recoverable=False).mean(0)[-1], 27.0, atol=0.1)
 
 
 @pytest.mark.parametrize("task_id", pendulum.TASKS)
 def test_the_numpy_pendulum_is_the_env_and_its_constant_holds(task_id):
     rng, params = np.random.default_rng(3), pendulum.make(task_id).env.params
-    p = _pendulum.plant(params)
+    p = numpy_pendulum.plant(params)
     x, y = rng.uniform(-1, 1, (2, 500, 2)) * [np.pi, 8]
     u = rng.uniform(-5, 5, 500)
     step = jax.vmap(lambda x, u: pendulum.step_vec(params, x, u))
-    ours = x + _pendulum.residual(p, x, u)
+    ours = x + numpy_pendulum.residual(p, x, u)
     np.testing.assert_allclose(step(x.astype(np.float32), u.astype(np.float32)[:, None]), ours, atol=1e-5)
     smooth = p._replace(wall=None)
-    np.testing.assert_allclose(_pendulum.before(smooth, x + _pendulum.residual(smooth, x, u), u), x, atol=1e-12)
-    change = np.linalg.norm(_pendulum.residual(smooth, x, u) - _pendulum.residual(smooth, y, u), axis=-1)
+    np.testing.assert_allclose(numpy_pendulum.before(smooth, x + numpy_pendulum.residual(smooth, x, u), u), x, atol=1e-12)
+    change = np.linalg.norm(numpy_pendulum.residual(smooth, x, u) - numpy_pendulum.residual(smooth, y, u), axis=-1)
     near = x + 1e-6 * (y - x)
-    slope = np.linalg.norm(_pendulum.residual(smooth, x, u) - _pendulum.residual(smooth, near, u), axis=-1)
+    slope = np.linalg.norm(numpy_pendulum.residual(smooth, x, u) - numpy_pendulum.residual(smooth, near, u), axis=-1)
     slope /= np.linalg.norm(x - near, axis=-1)
-    k = _pendulum.lipschitz(smooth)
+    k = numpy_pendulum.lipschitz(smooth)
     assert (change <= k * np.linalg.norm(x - y, axis=-1)).all()
     assert 0.9 * k < slope.max() <= k + 1e-6  # and it is not much too large
 
@@ -100,7 +100,7 @@ def test_a_bound_with_too_small_a_constant_is_caught():
 
 @pytest.mark.slow
 def test_the_bound_on_products_labels_needs_its_terms():
-    x = _corrective.observed("pendulum")
+    x = corrective.observed("pendulum")
     assert (x.miss <= x.bound + 1e-5).all()
     assert (x.miss > x.fit + 1e-3).any()
     assert x.d.max() > 0.5

@@ -47,7 +47,7 @@ def test_exact_mode_has_no_failures_and_one_counterexample():
 
 def test_a_constant_offset_drives_a_rollout_as_the_recursion_says():
     from ilbench.envs import integrator
-    from ilbench.theory._nudge import nudged, observations, repeated
+    from ilbench.theory.instances.nudge import nudged, observations, repeated
 
     task = integrator.make("scalar_marginal", 33, gain=0.0)
     learners = [nudged(repeated(task.expert, 2), 2, np.full((33, 1), size)) for size in (0.01, 0.0)]
@@ -59,8 +59,8 @@ def test_a_constant_offset_drives_a_rollout_as_the_recursion_says():
 
 def test_replaying_the_recorded_actions_is_the_same_rollout():
     from ilbench.envs import integrator
-    from ilbench.theory._nudge import kick, log_rate, nudged, observations, repeated
-    from ilbench.theory._tables import rolled
+    from ilbench.theory.instances.nudge import kick, log_rate, nudged, observations, repeated
+    from ilbench.theory.instances.tables import rolled
 
     task = integrator.make("scalar_unstable", 33, start=0.5)
     expert = repeated(task.expert, 2)

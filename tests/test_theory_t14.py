@@ -57,8 +57,8 @@ def test_exact_mode_has_no_failures():
 
 
 def test_planned_chunks_in_a_rollout_are_the_exact_map():
-    from ilbench.theory._chunks import planned, plant
-    from ilbench.theory._nudge import observations
+    from ilbench.theory.instances.chunks import planned, plant
+    from ilbench.theory.instances.nudge import observations
 
     task = plant("test", A1, K1, 11, start=[1.0, 1.0])
     x = observations(task, planned(A2, K2, 5, 2), 2, 3, "test")
@@ -68,8 +68,8 @@ def test_planned_chunks_in_a_rollout_are_the_exact_map():
 def test_predicted_chunks_execute_every_action_of_a_prediction():
     import jax.numpy as jnp
 
-    from ilbench.theory._chunks import plant, predicted
-    from ilbench.theory._nudge import observations
+    from ilbench.theory.instances.chunks import plant, predicted
+    from ilbench.theory.instances.nudge import observations
     from ilbench.types import Head
 
     head = Head(
@@ -84,7 +84,7 @@ def test_predicted_chunks_execute_every_action_of_a_prediction():
 
 
 def test_windows_are_the_labels_that_follow():
-    from ilbench.theory._chunks import windows
+    from ilbench.theory.instances.chunks import windows
     from ilbench.types import Demos
 
     t = np.arange(6.0)[None, None, :, None]

@@ -5,8 +5,8 @@ import pytest
 
 from ilbench.exact import divergences as div
 from ilbench.stats.claims import failed, judge
-from ilbench.theory import _factorial, _peg
 from ilbench.theory import t15_divergences_mip as check
+from ilbench.theory.instances import factorial, peg
 
 
 @pytest.mark.parametrize(
@@ -69,32 +69,32 @@ def test_exact_mode_has_no_failures():
 
 @pytest.mark.parametrize("sides", [1, 2])
 def test_the_expert_of_the_slot_always_succeeds_and_the_mean_of_its_sides_never(sides):
-    pose, action = _peg.poses(np.random.default_rng(0), 500, sides)
-    success, off = _peg.judged(pose, action)
+    pose, action = peg.poses(np.random.default_rng(0), 500, sides)
+    success, off = peg.judged(pose, action)
     assert success.all()
     assert off.max() < 1e-12
     centre = np.tile(pose[:, :2], 2)
-    assert not _peg.judged(pose, centre)[0].any()
-    assert _peg.judged(pose, centre)[1].max() < 1e-12
-    moved, away = _peg.judged(pose, action + 0.06)  # .06 sqrt 2 off, mostly across the axis or not at all
+    assert not peg.judged(pose, centre)[0].any()
+    assert peg.judged(pose, centre)[1].max() < 1e-12
+    moved, away = peg.judged(pose, action + 0.06)  # .06 sqrt 2 off, mostly across the axis or not at all
     assert 0 < moved.mean() < 1
-    assert away.max() > 2 * _peg.TOLERANCE
+    assert away.max() > 2 * peg.TOLERANCE
 
 
 def test_losses_are_the_five_formulas():
     import jax
     import jax.numpy as jnp
 
-    head = _peg.head()
+    head = peg.head()
     params = head.init(jax.random.key(0))
     rng = np.random.default_rng(0)
     pose, z1, z2, a = (rng.standard_normal(n).astype(np.float32) for n in (3, 4, 4, 4))
     key, zero = jax.random.key(0), np.zeros(4, np.float32)
 
     def row(name, z1=z1, z2=z2):
-        return jnp.concatenate([pose, z1, z2, np.array(_peg.METHODS[name], np.float32)])
+        return jnp.concatenate([pose, z1, z2, np.array(peg.METHODS[name], np.float32)])
 
-    loss = {name: float(head.loss(params, jnp.int32(0), row(name), a)) for name in _peg.METHODS}
+    loss = {name: float(head.loss(params, jnp.int32(0), row(name), a)) for name in peg.METHODS}
     plain = head.act(params, key, jnp.int32(0), row("regression"))
     assert loss["regression"] == pytest.approx(float(jnp.square(plain - a).sum()), rel=1e-5)
     quiet = float(head.loss(params, jnp.int32(0), row("straight flow (C2)", z1=zero), a))
@@ -102,14 +102,14 @@ def test_losses_are_the_five_formulas():
     assert loss["straight flow (C2)"] != pytest.approx(quiet)
     still = float(head.loss(params, jnp.int32(0), row("MIP, paper (C2+C3)", z2=zero), a))
     assert still == pytest.approx(loss["residual regression (C3)"], rel=1e-5)
-    w1, w2, _, scale, noise = _peg.METHODS["MIP, released (C2+C3)"]
+    w1, w2, _, scale, noise = peg.METHODS["MIP, released (C2+C3)"]
     assert (round(w1, 2), round(w2), scale, round(noise, 1)) == (1.23, 100, 1.0, 0.1)
 
 
 def factorial_of(**success):
     """Both variants of the factorial with the given mean success per method, and a little noise that all share."""
     noise = np.random.default_rng(0).normal(size=check.SEEDS) * 1e-3
-    names = dict(zip(("regression", "c2", "c3", "paper", "released"), _peg.METHODS, strict=True))
+    names = dict(zip(("regression", "c2", "c3", "paper", "released"), peg.METHODS, strict=True))
     one = {
         method: {
             "success": np.clip(success[short] + noise * k, 0, 1) if success[short] else np.zeros(check.SEEDS),
@@ -122,7 +122,7 @@ def factorial_of(**success):
 
 
 def verdicts_of(results, which):
-    return [c.verdict for c in _factorial.claims_of(results) if f"one-sided: MIP ({which}) succeeds" in c.statement]
+    return [c.verdict for c in factorial.claims_of(results) if f"one-sided: MIP ({which}) succeeds" in c.statement]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_a_broken_run_of_the_factorial_fails():
 
 
 def test_where_nothing_succeeds_the_claims_on_success_say_so():
-    floored = _factorial.claims_of(factorial_of(regression=0.0, c2=0.0, c3=0.0, paper=0.0, released=0.0))
+    floored = factorial.claims_of(factorial_of(regression=0.0, c2=0.0, c3=0.0, paper=0.0, released=0.0))
     said = [c for c in floored if c.verdict == "VACUOUS"]
     assert len(said) == 9  # 4 per variant and the ranking; distances from the slot's axis still speak
     assert all("success 0 on every seed" in c.note for c in said)

@@ -33,7 +33,7 @@ from ilbench.envs import disjoint
 from ilbench.exact import dp
 from ilbench.stats.claims import Claim, Result, at_most, equal
 from ilbench.stats.curves import along
-from ilbench.theory._proof import HORIZON, Steps, random_instances, steps, timed
+from ilbench.theory.instances.proof import HORIZON, Steps, random_instances, steps, timed
 
 MODES = ("exact", "monte-carlo")
 COUNT, EPS = 400, 0.001  # random MDPs; error rate of the learners on tabular tasks
@@ -141,7 +141,7 @@ def sampled() -> Steps:
     from ilbench.algorithms import bc
     from ilbench.heads import table
     from ilbench.rollouts.rollout import episode_keys, replay
-    from ilbench.theory._tables import rolled
+    from ilbench.theory.instances.tables import rolled
     from ilbench.training.fit import FitConfig
     from ilbench.training.lab import Lab
 

@@ -132,7 +132,7 @@ def branches(first: np.ndarray, then: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 def _returns(task: Task, tables: np.ndarray, stream: str) -> tuple[np.ndarray, np.ndarray]:
     """Returns `[H, N]` and observations `[H, N, H]` of one table `[H, S, A]` per row of the seed axis."""
-    from ilbench.theory._tables import rolled, table_policy
+    from ilbench.theory.instances.tables import rolled, table_policy
 
     rows, actions = len(tables), tables.shape[-1]
     policies = [table_policy(table, task.horizon, actions) for table in tables]

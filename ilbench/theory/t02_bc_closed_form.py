@@ -133,7 +133,7 @@ def _exact(say: Callable[[str], None]) -> Result:
 def costs(name: str, eps: float, H: int) -> np.ndarray:
     """Total cost of each episode `[N]` of the dialled learner; N = STEPS / H, a stream of its own."""
     from ilbench.algorithms import dialled
-    from ilbench.theory._tables import rolled
+    from ilbench.theory.instances.tables import rolled
     from ilbench.training.fit import FitConfig
     from ilbench.training.lab import Lab
 

@@ -28,8 +28,8 @@ import numpy as np
 from ilbench import stats
 from ilbench.exact import closed_forms
 from ilbench.stats.claims import Claim, Result, at_most, at_most_estimated, equal, equivalent
-from ilbench.theory import _ladder
-from ilbench.theory._ladder import Instance, Measured, Rungs
+from ilbench.theory.instances import ladder
+from ilbench.theory.instances.ladder import Instance, Measured, Rungs
 
 MODES = ("exact", "monte-carlo")
 
@@ -53,9 +53,9 @@ def measure(mode: str, say: Callable[[str], None]) -> Result:
 def exact(say: Callable[[str], None], count: int = 400) -> Result:
     """All claims in float64."""
     say(f"{count} random MDPs")
-    drawn = _ladder.random_instances(count)
+    drawn = ladder.random_instances(count)
     say("tabular tasks")
-    tabular = _ladder.tabular_instances(EPS)
+    tabular = ladder.tabular_instances(EPS)
     claims = [*_random_claims(drawn), *_tabular_claims(tabular), *_equality(), _counterexample()]
     chosen = {name: r for name, r in tabular.items() if name in ("cliff", "stable", "disjoint", "gridworld")}
     data = {f"{name} (exact)": [[v / r.horizon] for v in r[:6]] for name, r in chosen.items()}
@@ -92,7 +92,7 @@ def _random_claims(rows: list[Rungs]) -> list[Claim]:
 def _tabular_claims(rows: dict[str, Rungs]) -> list[Claim]:
     out = []
     for name, r in rows.items():
-        v = ", ".join(f"{name.upper()} {getattr(r, name) / r.horizon:.3g}" for name in _ladder.NAMES)
+        v = ", ".join(f"{name.upper()} {getattr(r, name) / r.horizon:.3g}" for name in ladder.NAMES)
         note = f"tau = cost/B3 = {r.cost / r.b3:.3f}; bound/H: {v}"
         out.append(at_most(f"{name}, H = {r.horizon}: 0-1 cost <= B3", r.cost, r.b3, trivial=r.horizon, note=note))
     note = "return gap over the range's width; gap/B3: " + ", ".join(
@@ -108,7 +108,7 @@ def _equality() -> list[Claim]:
     out = []
     for eps, H in ((0.01, 100), (1e-4, 512)):
         task = registry.task("cliff", H)
-        r = _ladder.rungs(task.mdp(), _ladder.erring(task, eps), task.expert.params, H)
+        r = ladder.rungs(task.mdp(), ladder.erring(task, eps), task.expert.params, H)
         form = float(closed_forms.cliff(eps, H))
         out += [
             equal(f"cliff, eps = {eps:g}, H = {H}: B3 = 0-1 cost", r.b3, r.cost, tolerance=1e-12 * r.b3),
@@ -118,7 +118,7 @@ def _equality() -> list[Claim]:
 
 
 def _counterexample(H: int = 200) -> Claim:
-    cost, bound = _ladder.tolerance_counterexample(H)
+    cost, bound = ladder.tolerance_counterexample(H)
     return at_most(
         "tolerance .01 for equality, x' = x + u, expert -x/2, learner .009: cost <= B1, B0",
         cost,
@@ -135,8 +135,8 @@ def monte_carlo(say: Callable[[str], None], instances: tuple[Instance, ...] = IN
     for instance in instances:
         say(instance.label)
         stream = f"theory/T04/{instance.task}"
-        task, policy = _ladder.trained(instance, SEEDS, f"{stream}/demos")
-        m = _ladder.measured(task, policy, SEEDS, instance, stream)
+        task, policy = ladder.trained(instance, SEEDS, f"{stream}/demos")
+        m = ladder.measured(task, policy, SEEDS, instance, stream)
         claims += _claims(instance, m)
         data[instance.label] = [
             [float(np.mean(x)) / m.trivial for x in values]
@@ -148,7 +148,7 @@ def monte_carlo(say: Callable[[str], None], instances: tuple[Instance, ...] = IN
 def _claims(instance: Instance, m: Measured) -> list[Claim]:
     n = f"{len(m.cost)} seeds x {instance.episodes} held-out"
     out = []
-    for name in _ladder.NAMES:
+    for name in ladder.NAMES:
         bound = getattr(m, name)
         biased = "; a maximum of noisy steps, biased upward: earns no HOLDS" if name == "b1" else ""
         out.append(
@@ -171,11 +171,11 @@ def _claims(instance: Instance, m: Measured) -> list[Claim]:
 def _cliff_ratio(eps: float = 0.05, H: int = 50, episodes: int = 4000) -> Claim:
     """Both sides of the equality in rollouts: w_t on the expert's, the cost on the learner's."""
     from ilbench import registry
-    from ilbench.theory._tables import table_policy
+    from ilbench.theory.instances.tables import table_policy
 
     task, seeds = registry.task("cliff", H), tuple(range(10))
-    policy = table_policy(_ladder.erring(task, eps), H, 2, len(seeds))
-    m = _ladder.measured(
+    policy = table_policy(ladder.erring(task, eps), H, 2, len(seeds))
+    m = ladder.measured(
         task, policy, seeds, Instance("cliff", H, "table", 0, episodes=episodes), "theory/T04/equality"
     )
     ratio, _ = stats.ratio_equivalent(m.cost.mean(1), m.b3.mean(1))

@@ -30,7 +30,7 @@ from ilbench.display.style import COLOURS, GREY
 from ilbench.exact import closed_forms as cf
 from ilbench.exact import dp
 from ilbench.stats import claims, exponents, slope_claims
-from ilbench.theory import _chains, _reset
+from ilbench.theory.instances import chains, reset
 
 MODES = ("exact", "monte-carlo")
 RESET_H, RESET_N = (4, 8, 16, 32, 64), 10_000
@@ -39,10 +39,10 @@ SHARING = {False: "per-step table", True: "shared table"}
 
 
 def _name(regime: str, coverage: str) -> str:
-    return f"{regime}, {_chains.COVERAGES[coverage]}"
+    return f"{regime}, {chains.COVERAGES[coverage]}"
 
 
-def trap(eps: float = _chains.EXACT_EPS, horizons: Any = _chains.EXACT_H, actions: int = 3) -> tuple[float, float]:
+def trap(eps: float = chains.EXACT_EPS, horizons: Any = chains.EXACT_H, actions: int = 3) -> tuple[float, float]:
     """Slope of BC whose rule for undemonstrated states is uniform, on `recoverable`: by DP, and by the closed form."""
     task = registry.task("recoverable", max(horizons), actions=actions)
     covered = np.append(1 - eps, np.full(actions - 1, eps / (actions - 1)))
@@ -54,21 +54,21 @@ def trap(eps: float = _chains.EXACT_EPS, horizons: Any = _chains.EXACT_H, action
 
 def _exact(say: Callable[[str], None]) -> claims.Result:
     out, bars, curves, worst = [], {}, {}, 0.0
-    h, eps = _chains.EXACT_H, _chains.EXACT_EPS
-    for regime in _chains.REGIMES:
-        for coverage in _chains.COVERAGES:
-            name, c = _name(regime, coverage), _chains.exact(regime, coverage, eps, h)
+    h, eps = chains.EXACT_H, chains.EXACT_EPS
+    for regime in chains.REGIMES:
+        for coverage in chains.COVERAGES:
+            name, c = _name(regime, coverage), chains.exact(regime, coverage, eps, h)
             p = exponents.exponents(h, *c)
             worst = max(worst, abs(p["gap"] - 1 - p["eps"] - p["kappa"] - p["ubar"]))
-            predicted = float(cf.slope(h, _chains.closed_form(regime, coverage, eps, h)))
+            predicted = float(cf.slope(h, chains.closed_form(regime, coverage, eps, h)))
             text = f"slope of gap, {name} coverage, eps = {eps:g}, H = {h[0]} ... {h[-1]}"
             out.append(claims.equal(text, predicted, p["gap"], tolerance=1e-9, kind="R", note=_sum(p)))
             bars[name], curves[name] = p, c.gap.tolist()
     for shared, what in SHARING.items():
-        costs = _reset.Costs(*np.array([_reset.by_dp(x, RESET_N, shared=shared) for x in RESET_H]).T)
+        costs = reset.Costs(*np.array([reset.by_dp(x, RESET_N, shared=shared) for x in RESET_H]).T)
         p = exponents.exponents(RESET_H, costs.dense, costs.eps, costs.own)
         worst = max(worst, abs(p["gap"] - 1 - p["eps"] - p["kappa"] - p["ubar"]))
-        predicted = float(cf.slope(RESET_H, _reset.expected_curves(RESET_H, RESET_N, shared=shared).dense))
+        predicted = float(cf.slope(RESET_H, reset.expected_curves(RESET_H, RESET_N, shared=shared).dense))
         text = f"slope of E gap, Reset Cliff, BC {what}, N = {RESET_N}, S = 12, H = {RESET_H[0]} ... {RESET_H[-1]}"
         out.append(claims.equal(text, predicted, p["gap"], tolerance=1e-9, kind="R", note=_sum(p)))
         bars[f"Reset Cliff, {what}"] = p
@@ -98,22 +98,22 @@ CARRIERS = {
 
 def _monte_carlo(say: Callable[[str], None]) -> claims.Result:
     out, measured, points = [], {}, {}
-    h, eps = _chains.HORIZONS, _chains.EPS
-    for regime in _chains.REGIMES:
-        for coverage in _chains.COVERAGES:
-            name, c = _name(regime, coverage), _chains.sampled(regime, coverage, "t05")
-            b, p = exponents.budget(h, *c), exponents.exponents(h, *_chains.exact(regime, coverage, eps, h))
+    h, eps = chains.HORIZONS, chains.EPS
+    for regime in chains.REGIMES:
+        for coverage in chains.COVERAGES:
+            name, c = _name(regime, coverage), chains.sampled(regime, coverage, "t05")
+            b, p = exponents.budget(h, *c), exponents.exponents(h, *chains.exact(regime, coverage, eps, h))
             where = f"{name} coverage, dialled eps = {eps:g}, H = {h[0]} ... {h[-1]}"
             for term in filter(None, ("gap", CARRIERS.get((regime, coverage)))):
-                out.append(slope_claims.claim(f"p_{term}, {where}", p[term], getattr(b, f"p_{term}"), _chains.SEEDS))
+                out.append(slope_claims.claim(f"p_{term}, {where}", p[term], getattr(b, f"p_{term}"), chains.SEEDS))
             measured[name], points[name] = list(b.p_gap[:3]), c.gap.mean(0).tolist()
             say(name)
     for shared, what in SHARING.items():
-        t = _reset.trained_curves(TRAINED, shared=shared)
-        e = _reset.expected_curves(_reset.HORIZONS, _reset.N, shared=shared)
-        b = exponents.budget(_reset.HORIZONS, t.dense, t.eps, t.own)
-        p = exponents.exponents(_reset.HORIZONS, e.dense, e.eps, e.own)
-        where = f"Reset Cliff, BC {what} trained on N = {_reset.N}, H = {_reset.HORIZONS[0]} ... {_reset.HORIZONS[-1]}"
+        t = reset.trained_curves(TRAINED, shared=shared)
+        e = reset.expected_curves(reset.HORIZONS, reset.N, shared=shared)
+        b = exponents.budget(reset.HORIZONS, t.dense, t.eps, t.own)
+        p = exponents.exponents(reset.HORIZONS, e.dense, e.eps, e.own)
+        where = f"Reset Cliff, BC {what} trained on N = {reset.N}, H = {reset.HORIZONS[0]} ... {reset.HORIZONS[-1]}"
         for term in ("gap", "eps"):
             out.append(slope_claims.claim(f"p_{term}, {where}", p[term], getattr(b, f"p_{term}"), len(TRAINED)))
         measured[f"Reset Cliff, {what}"] = list(b.p_gap[:3])
@@ -157,10 +157,10 @@ def plot(result: claims.Result, figure: Any) -> None:
     for i, (name, gaps) in enumerate(result.data["gaps"].items()):
         width = (7.0, 6.0, 4.0, 1.2, 1.5, 1.5)[i]  # curves coincide: the earlier, wider ones show beneath
         right.loglog(
-            h, np.array(gaps) / _chains.EXACT_EPS, lw=width, color=COLOURS[i], label=name, solid_capstyle="butt"
+            h, np.array(gaps) / chains.EXACT_EPS, lw=width, color=COLOURS[i], label=name, solid_capstyle="butt"
         )
     right.set_xticks(h, [str(x) for x in h])
     right.minorticks_off()
     right.set(xlabel="horizon H (steps)", ylabel="gap / eps (cost per unit of error rate)")
     right.legend(fontsize=7, loc="upper left", frameon=False)
-    right.set_title(f"Six regimes, two slopes (exact, eps = {_chains.EXACT_EPS:g})", fontsize=9)
+    right.set_title(f"Six regimes, two slopes (exact, eps = {chains.EXACT_EPS:g})", fontsize=9)

@@ -31,7 +31,7 @@ from ilbench.exact import dp
 from ilbench.exact.mdp import MDP
 from ilbench.stats import claims, exponents, slope_claims
 from ilbench.stats.intervals import t_test
-from ilbench.theory import _branch, _chains
+from ilbench.theory.instances import branches, chains
 
 MODES = ("exact", "monte-carlo")
 ZERO_ONE = (
@@ -76,17 +76,17 @@ def zero_one(name: str, H: int = 30, eps: float = 0.1) -> tuple[float, float, fl
     return dp.advantage_range(imitation, expert, H), -dp.total_return(imitation, learner, H), float(mistakes)
 
 
-def zero_one_slope(regime: str, eps: float = _chains.EXACT_EPS, horizons: Any = _chains.EXACT_H) -> float:
+def zero_one_slope(regime: str, eps: float = chains.EXACT_EPS, horizons: Any = chains.EXACT_H) -> float:
     """Slope in H of the 0-1 cost under DAgger's coverage."""
-    own = _chains.exact(regime, "own", eps, horizons).eps_own
+    own = chains.exact(regime, "own", eps, horizons).eps_own
     return float(cf.slope(horizons, own * np.asarray(horizons)))
 
 
 def _exact(say: Callable[[str], None]) -> claims.Result:
-    out, ubars, h, eps = [], {}, _chains.EXACT_H, _chains.EXACT_EPS
+    out, ubars, h, eps = [], {}, chains.EXACT_H, chains.EXACT_EPS
     H = h[-1]
-    for regime, u in zip(_chains.REGIMES, (1.0, float(H), 1.0), strict=True):
-        task, learner, c = registry.task(regime, H), _chains.learner("own", eps), _chains.exact(regime, "own", eps, h)
+    for regime, u in zip(chains.REGIMES, (1.0, float(H), 1.0), strict=True):
+        task, learner, c = registry.task(regime, H), chains.learner("own", eps), chains.exact(regime, "own", eps, h)
         assert task.mdp is not None
         exact_u = dp.advantage_range(task.mdp(), np.zeros(2, np.int64), H, visitor=learner)
         out.append(claims.equal(f"u = max V* - Q*, {regime}, H = {H}", u, exact_u, tolerance=1e-9))
@@ -98,7 +98,7 @@ def _exact(say: Callable[[str], None]) -> claims.Result:
             )
         )  # fmt: skip
         ubar = c.gap / (np.array(h) * c.eps_own)
-        target = float(cf.slope(h, _chains.closed_form(regime, "own", eps, h))) - 1
+        target = float(cf.slope(h, chains.closed_form(regime, "own", eps, h))) - 1
         text = f"slope of ubar(H), {regime}, DAgger coverage, eps = {eps:g}, H = {h[0]} ... {H}"
         limit = f"limit {round(target)} for eps H << 1"
         out.append(claims.equal(text, target, float(cf.slope(h, ubar)), tolerance=1e-9, kind="R", note=limit))
@@ -109,7 +109,7 @@ def _exact(say: Callable[[str], None]) -> claims.Result:
     out.append(claims.at_most("gap - u T eps_on on 300 random MDPs, worst", float((g - b).max()), 0.0, note=note))
     cases = [zero_one(name) for name in ZERO_ONE]
     out += _tautology(cases)
-    say(f"{len(_chains.REGIMES)} regimes, 300 random MDPs, {len(cases)} tasks under 0-1 cost")
+    say(f"{len(chains.REGIMES)} regimes, 300 random MDPs, {len(cases)} tasks under 0-1 cost")
     return claims.Result(tuple(out), {"horizons": list(h), "ubar": ubars})
 
 
@@ -126,11 +126,11 @@ def _tautology(cases: list[tuple[float, float, float]]) -> list[claims.Claim]:
 
 
 def _sampled(say: Callable[[str], None]) -> tuple[list[claims.Claim], dict[str, Any]]:
-    out, ubars, h, eps = [], {}, _chains.HORIZONS, _chains.EPS
-    for regime in _chains.REGIMES:
-        c = _chains.sampled(regime, "own", "t06", errors=False)
+    out, ubars, h, eps = [], {}, chains.HORIZONS, chains.EPS
+    for regime in chains.REGIMES:
+        c = chains.sampled(regime, "own", "t06", errors=False)
         p = exponents.budget(h, c.gap, c.eps_own, c.eps_own).p_ubar
-        target = float(cf.slope(h, _chains.closed_form(regime, "own", eps, h))) - 1
+        target = float(cf.slope(h, chains.closed_form(regime, "own", eps, h))) - 1
         where = f"{regime}, dialled DAgger coverage, eps = {eps:g}"
         text = f"slope of ubar(H), {where}, H = {h[0]} ... {h[-1]}"
         out.append(slope_claims.claim(text, target, p, len(c.gap)))
@@ -151,7 +151,7 @@ def _sampled(say: Callable[[str], None]) -> tuple[list[claims.Claim], dict[str, 
         each = c.gap / (np.array(h) * c.eps_own)
         ubars[regime] = [[float(x) for x in t_test(each[:, k], 0.95)[0]] for k in range(len(h))]
     say("dialled learners")
-    cliff = _chains.exact("cliff", "own", eps, h)
+    cliff = chains.exact("cliff", "own", eps, h)
     at_eps = (cliff.gap / (np.array(h) * cliff.eps_own)).tolist()
     return out, {"mc_horizons": list(h), "mc_ubar": ubars, "mc_cliff": at_eps}
 
@@ -163,7 +163,7 @@ def _robot(say: Callable[[str], None]) -> tuple[list[claims.Claim], dict[str, An
         return [claims.not_run(f"gap <= u T eps_on, {BRAX}, branch rollouts", str(error))], {}
     width = BRAX_H // KICKS
     steps = np.arange(KICKS) * width + np.random.default_rng(0).integers(width, size=KICKS)
-    b = _branch.run(task, RATE, steps, GROUPS, EACH, "t06/branch")
+    b = branches.run(task, RATE, steps, GROUPS, EACH, "t06/branch")
     gap, u = b.gap.mean(1), float(b.advantage.max())
     ubar = gap / b.live.mean(1)
     branch = b.advantage.sum((0, 2)) / b.alive.sum((0, 2))
@@ -203,18 +203,18 @@ def plot(result: claims.Result, figure: Any) -> None:
     axes = figure.subplots(1, 2 if robot else 1, squeeze=False)[0]
     figure.set_size_inches(9.4 if robot else 6.4, 4.6)
     left = axes[0]
-    for i, regime in enumerate(_chains.REGIMES):
+    for i, regime in enumerate(chains.REGIMES):
         wide = (5, 1.5, 1.5)[i]  # recoverable and stable coincide
-        name = f"{regime}, exact (eps = {_chains.EXACT_EPS:g})"
+        name = f"{regime}, exact (eps = {chains.EXACT_EPS:g})"
         left.loglog(data["horizons"], data["ubar"][regime], color=COLOURS[i], label=name, lw=wide)
         if "mc_ubar" in data:
             value, lo, hi = np.array(data["mc_ubar"][regime]).T
             left.errorbar(
                 data["mc_horizons"], value, yerr=[value - lo, hi - value], fmt=MARKS[i], color=COLOURS[i], ms=4,
-                capsize=2, label=f"{regime}, sampled (eps = {_chains.EPS:g})",
+                capsize=2, label=f"{regime}, sampled (eps = {chains.EPS:g})",
             )  # fmt: skip
     if "mc_cliff" in data:
-        name = f"cliff, exact (eps = {_chains.EPS:g})"
+        name = f"cliff, exact (eps = {chains.EPS:g})"
         left.loglog(data["mc_horizons"], data["mc_cliff"], "--", color=COLOURS[1], lw=1, label=name)
     left.set_xticks(data["horizons"], [str(h) for h in data["horizons"]])
     left.minorticks_off()

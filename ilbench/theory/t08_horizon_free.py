@@ -30,8 +30,8 @@ from ilbench.exact import closed_forms as cf
 from ilbench.exact.mdp import MDP
 from ilbench.rollouts.rollout import episode_keys, replay
 from ilbench.stats import claims, slope_claims
-from ilbench.theory import _chains, _reset
-from ilbench.theory._tables import rolled
+from ilbench.theory.instances import chains, reset
+from ilbench.theory.instances.tables import rolled
 
 MODES = ("exact", "monte-carlo")
 H, N = (4, 8, 16, 32, 64), 10_000
@@ -65,7 +65,7 @@ def sparse_cliff(eps: float, horizon: int) -> tuple[float, float, float]:
     """The chain on the cliff with reward 1 for standing at the end, R = 1; always wrong after a fall."""
     falls = np.array([[[1.0, 0.0], [0.0, 1.0]], [[0.0, 1.0], [0.0, 1.0]]])
     mdp = terminal(MDP(falls, np.zeros((2, 2)), np.array([1.0, 0.0])), horizon, [1.0, 0.0])
-    learner = np.tile(_chains.learner("expert", eps), (horizon, 1))
+    learner = np.tile(chains.learner("expert", eps), (horizon, 1))
     return chain(mdp, learner, np.zeros(2 * horizon, np.int64), horizon, 1.0)
 
 
@@ -96,11 +96,11 @@ def random_chain(rng: np.random.Generator, horizon: int = 8) -> tuple[float, flo
 
 def likelihood_ratio(horizon: int, n: int, delta: float = 0.05, actions: int = 3) -> float:
     """The 1 - delta quantile of D_H^2 over 2 log(|Pi| / delta) / n, shared table on the Reset Cliff, wrong where unseen."""
-    m = _reset.STATES - 2
-    law = _reset.missing_law(m, 1 / (n * horizon + 1), n * horizon)
+    m = reset.STATES - 2
+    law = reset.missing_law(m, 1 / (n * horizon + 1), n * horizon)
     k = int(np.searchsorted(np.cumsum(law), 1 - delta))
     distance = -2 * np.expm1(horizon * np.log1p(-k / (n * horizon + 1)))
-    return float(distance / (2 * (_reset.STATES * np.log(actions) - np.log(delta)) / n))
+    return float(distance / (2 * (reset.STATES * np.log(actions) - np.log(delta)) / n))
 
 
 # -------------------------------------------------------------------------------------------- claims
@@ -124,8 +124,8 @@ def _exact(say: Callable[[str], None]) -> claims.Result:
     say("chain")
     curves = {}
     for shared in (True, False):
-        exact = _reset.Costs(*np.array([_reset.by_dp(h, N, shared=shared) for h in H]).T)
-        formula = _reset.expected_curves(H, N, shared=shared)
+        exact = reset.Costs(*np.array([reset.by_dp(h, N, shared=shared) for h in H]).T)
+        formula = reset.expected_curves(H, N, shared=shared)
         for reward in ("sparse", "dense"):
             measured, predicted = (float(cf.slope(H, getattr(x, reward))) for x in (exact, formula))
             text = (
@@ -144,7 +144,7 @@ def _exact(say: Callable[[str], None]) -> claims.Result:
 
 def sampled(horizon: int, *, shared: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(dense gap, sparse gap, 1 - w_H) `[S]` of tables trained by the product: its own rollouts and held-out expert ones."""
-    task, policy = _reset.trained(horizon, SEEDS, shared=shared)
+    task, policy = reset.trained(horizon, SEEDS, shared=shared)
     name, seeds = f"t08/{horizon}/{SHARING[shared]}", len(SEEDS)
     own = rolled(task, policy, seeds, EPISODES, f"{name}/learner")["reward"]
     expert = rolled(task, policy, seeds, EPISODES, f"{name}/expert", beta=1.0)
@@ -155,14 +155,14 @@ def sampled(horizon: int, *, shared: bool) -> tuple[np.ndarray, np.ndarray, np.n
 
 
 def _monte_carlo(say: Callable[[str], None]) -> claims.Result:
-    out, points, h = [], {}, _reset.HORIZONS
+    out, points, h = [], {}, reset.HORIZONS
     for shared in (True, False):
         runs = np.array([sampled(x, shared=shared) for x in h])  # [K, 3, S]
-        formula = _reset.expected_curves(h, _reset.N, shared=shared)
+        formula = reset.expected_curves(h, reset.N, shared=shared)
         for i, reward in enumerate(("dense", "sparse")):
             curve, predicted = runs[:, i].T, float(cf.slope(h, getattr(formula, reward)))
             s = stats.slope_ci(curve[:, None], h)
-            where = f"{reward} reward, {SHARING[shared]}, Reset Cliff, BC on N = {_reset.N}"
+            where = f"{reward} reward, {SHARING[shared]}, Reset Cliff, BC on N = {reset.N}"
             text = f"slope of gap in H, {where}, H = {h[0]} ... {h[-1]}"
             out.append(slope_claims.claim(text, predicted, s, len(SEEDS), f"limit {LIMITS[shared, reward]}; "))
             for k in (0, -1) if not shared else (-1,):  # without sharing the bound is vacuous at long horizons
@@ -173,7 +173,7 @@ def _monte_carlo(say: Callable[[str], None]) -> claims.Result:
             points[f"{reward}, {SHARING[shared]}"] = [[float(x) for x in b] for b in band]
         say(SHARING[shared])
     exact = {
-        f"{reward}, {SHARING[shared]}": getattr(_reset.expected_curves(h, _reset.N, shared=shared), reward).tolist()
+        f"{reward}, {SHARING[shared]}": getattr(reset.expected_curves(h, reset.N, shared=shared), reward).tolist()
         for shared, reward in CASES
     }
     return claims.Result(tuple(out), {"mc_horizons": list(h), "mc": points, "mc_expected": exact})
@@ -201,7 +201,7 @@ def plot(result: claims.Result, figure: Any) -> None:
     left.set_xticks(h, [str(x) for x in h])
     left.minorticks_off()
     left.set(xlabel="horizon H (steps)", ylabel="expected gap (reward)")
-    left.set_title(f"Same n = {_reset.N if sampled else N}: sharing removes one H, sparse reward another", fontsize=9)
+    left.set_title(f"Same n = {reset.N if sampled else N}: sharing removes one H, sparse reward another", fontsize=9)
     legend_below(left, 2)
     gap, hellinger = (np.array(d["scatter"][k]) for k in ("gap", "hellinger"))
     up = gap > 0

@@ -125,7 +125,7 @@ def _trained(n: int, first: int, rule: str = "wrong", fixed: int | None = None) 
     from ilbench.algorithms import bc
     from ilbench.envs import reset_cliff
     from ilbench.heads import table
-    from ilbench.theory._tables import rolled
+    from ilbench.theory.instances.tables import rolled
     from ilbench.training.fit import FitConfig
     from ilbench.training.lab import Lab
 

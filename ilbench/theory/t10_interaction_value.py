@@ -7,7 +7,7 @@ episode, every visited state labelled, so it buys the same N H labels. Recoverab
 to get up, gap about u e H. Absorbing: steps after a fall give labels of b only, which help nobody: DAgger has seen
 fewer good states than BC and is worse. Stagger buys one label per episode, at a uniform step: the price per label.
 DAgger's expectation is exact as well (ilbench/exact/reset_cliff.py: how many episodes stand at b is a Markov chain over
-steps). Held against it: training drawn from its law in NumPy (ilbench/theory/_renewal.py, also Stagger's), and the
+steps). Held against it: training drawn from its law in NumPy (ilbench/theory/instances/renewal.py, also Stagger's), and the
 product's own rounds of collect and fit; tables are evaluated exactly.
 
 Source: Rajaraman, Han, Yang, Liu, Jiao, Ramchandran 2021, "On the Value of Interaction and Function Approximation in
@@ -28,7 +28,7 @@ from ilbench.exact.reset_cliff import Interaction, interaction
 from ilbench.stats import slope_claims
 from ilbench.stats.claims import Claim, Result, at_most, at_most_estimated, equal, equivalent
 from ilbench.stats.curves import along
-from ilbench.theory import _renewal, _rounds
+from ilbench.theory.instances import renewal, rounds
 
 MODES = ("exact", "monte-carlo")
 S, A, N, H = 12, 3, 100, 40
@@ -111,22 +111,22 @@ def _exact() -> Result:
 def _simulate() -> dict[str, Any]:
     """Gaps by learner: `[reps, H]`, and by cost at H = SHORT: `[checkpoints, reps]`."""
     rng = {name: np.random.default_rng(i) for i, name in enumerate(("bc", "up", "cliff", "stagger", "cost"))}
-    bc = _renewal.behaviour_cloning(rng["bc"], REPS, N, H, S, N)
-    up = _renewal.interactive(rng["up"], REPS, ROUNDS, H, S, N, recoverable=True)
-    cliff = _renewal.interactive(rng["cliff"], REPS, (N,), H, S, N, recoverable=False)[0]
+    bc = renewal.behaviour_cloning(rng["bc"], REPS, N, H, S, N)
+    up = renewal.interactive(rng["up"], REPS, ROUNDS, H, S, N, recoverable=True)
+    cliff = renewal.interactive(rng["cliff"], REPS, (N,), H, S, N, recoverable=False)[0]
     budgets = tuple(r * SHORT for r in ROUNDS)
-    stagger = _renewal.interactive(
+    stagger = renewal.interactive(
         rng["stagger"], STAGGER_REPS, (*ROUNDS[:-1], *budgets), SHORT, S, N, recoverable=True, one_label=True
     )
-    by_cost = [_renewal.behaviour_cloning(rng["cost"], REPS, r, SHORT, S, N) for r in ROUNDS]
+    by_cost = [renewal.behaviour_cloning(rng["cost"], REPS, r, SHORT, S, N) for r in ROUNDS]
     gap = {"recoverable": True}
     return {
-        "bc": _renewal.gaps(bc, N, recoverable=True),
-        "up": _renewal.gaps(up[-1], N, **gap),
-        "cliff": _renewal.gaps(cliff, N, recoverable=False),
-        "bc_cost": [_renewal.gaps(x, N, **gap)[:, -1] for x in by_cost],
-        "up_cost": [_renewal.gaps(x[:, :SHORT], N, **gap)[:, -1] for x in up],
-        "stagger_cost": [_renewal.gaps(x, N, **gap)[:, -1] for x in stagger],
+        "bc": renewal.gaps(bc, N, recoverable=True),
+        "up": renewal.gaps(up[-1], N, **gap),
+        "cliff": renewal.gaps(cliff, N, recoverable=False),
+        "bc_cost": [renewal.gaps(x, N, **gap)[:, -1] for x in by_cost],
+        "up_cost": [renewal.gaps(x[:, :SHORT], N, **gap)[:, -1] for x in up],
+        "stagger_cost": [renewal.gaps(x, N, **gap)[:, -1] for x in stagger],
         "stagger_rounds": sorted({*ROUNDS[:-1], *budgets}),
     }
 
@@ -172,8 +172,8 @@ def _product_claims(say: Any) -> tuple[Claim, ...]:
     runs = {}
     for where in (True, False):
         say("the product's behaviour cloning")
-        runs["bc", where] = _rounds.cloned(N, H, S, range(LAB_SEEDS), recoverable=where)
-        runs["dagger", where] = _rounds.interactive(N, H, S, range(LAB_SEEDS), say, recoverable=where)
+        runs["bc", where] = rounds.cloned(N, H, S, range(LAB_SEEDS), recoverable=where)
+        runs["dagger", where] = rounds.interactive(N, H, S, range(LAB_SEEDS), say, recoverable=where)
     gap = {k: g[:, -1] for k, (g, _) in runs.items()}
     paid = {int(x) for _, lab in runs.values() for x in lab.ledger.labels}
     note = f"{'/'.join(map(str, sorted(paid)))} labels each; paired by seed"

@@ -9,7 +9,7 @@ K_f: the pendulum's residual has the Jacobian [[dt^2 c, dt(1 - b dt)], [dt c, -b
 [-g, g]; its norm is convex in c, so the largest is at an end. A net's K is the product of its matrices' norms.
 A wall makes f jump: no K_f exists, and labels whose step would cross it miss by far more.
 Learned models are checked twice: fitted on (theta, omega), where the constants above are those of the statement, and
-with the labels that the product itself makes from observations, under the bound of ilbench/theory/_corrective.py.
+with the labels that the product itself makes from observations, under the bound of ilbench/theory/instances/corrective.py.
 
 Source: Ke et al. 2024, CCIL, https://arxiv.org/abs/2310.12972 (that such a bound exists; this form and its proof are
 derived here; the paper's own constants: from memory, not confirmed).
@@ -25,8 +25,8 @@ import numpy as np
 from ilbench.envs import pendulum
 from ilbench.exact.mdp import Floats
 from ilbench.stats.claims import Claim, Result, at_most, equal
-from ilbench.theory import _corrective
-from ilbench.theory._pendulum import Plant, before, lipschitz, plant, residual
+from ilbench.theory.instances import corrective
+from ilbench.theory.instances.numpy_pendulum import Plant, before, lipschitz, plant, residual
 
 MODES = ("exact", "monte-carlo")
 N, SHOWN = 2000, 400
@@ -193,7 +193,7 @@ def _monte_carlo(say: Any) -> Result:
     say("a model of the pendulum beside a wall")
     wall = learned("pendulum_wall")
     say("labels of the product, in observations")
-    seen, seen_wall = (_corrective.observed(t) for t in ("pendulum", "pendulum_wall"))
+    seen, seen_wall = (corrective.observed(t) for t in ("pendulum", "pendulum_wall"))
     beyond = [int((x.miss > x.bound + 1e-5).sum()) for x in (seen, seen_wall)]  # float32
     share = seen.miss / seen.bound
     n = len(smooth.labels.d)

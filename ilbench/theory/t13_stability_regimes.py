@@ -87,7 +87,7 @@ def _interval(values: np.ndarray) -> tuple[float, float]:
 def _error_sums(task_id: str, **options: Any) -> np.ndarray:
     """Prefix sums `[S, H]` of |e_t|, t = 1 ... H, of expert + EPS against the expert on the same noise."""
     from ilbench.envs import integrator
-    from ilbench.theory._nudge import nudged, observations, repeated
+    from ilbench.theory.instances.nudge import nudged, observations, repeated
 
     task = integrator.make(task_id, HORIZON + 1, bound=1e30, **options)
     expert = repeated(task.expert, SEEDS)
@@ -143,8 +143,8 @@ def _feedback_claims() -> list[Claim]:
 
 def _robot_claims(say: Callable[[str], None]) -> tuple[list[Claim], dict[str, Any]]:
     from ilbench.envs import brax
-    from ilbench.theory._nudge import kick, log_rate, nudged, observations, repeated
-    from ilbench.theory._tables import rolled
+    from ilbench.theory.instances.nudge import kick, log_rate, nudged, observations, repeated
+    from ilbench.theory.instances.tables import rolled
 
     say("inverted_pendulum: one kick, with and without the expert's feedback")
     H = ROBOT_HORIZON

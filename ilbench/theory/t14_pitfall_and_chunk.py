@@ -107,7 +107,7 @@ def _exact() -> Result:
 # ----------------------------------------------------------------------------------- growth rates
 def _growth(task_of: Callable[[int], Any], policy: Any, length: int, stream: str, size: float) -> np.ndarray:
     """Growth per step `[S]` of the distance between a rollout and its copy kicked at the end of the first chunk."""
-    from ilbench.theory._nudge import kick, log_rate, nudged, observations
+    from ilbench.theory.instances.nudge import kick, log_rate, nudged, observations
 
     # The first chunk (of single actions: two) after the kick turns it into the growing direction and is left out.
     lags = length * np.arange(2, 6) if length > 1 else np.arange(3, 14)
@@ -118,7 +118,7 @@ def _growth(task_of: Callable[[int], Any], policy: Any, length: int, stream: str
 
 
 def _planned_claims(say: Callable[[str], None]) -> list[Claim]:
-    from ilbench.theory._chunks import planned, plant
+    from ilbench.theory.instances.chunks import planned, plant
 
     say("chunks planned with the wrong model: l = 6, 7 (scalar) and 30, 31, 74, 75 (pair)")
     found = []
@@ -142,8 +142,8 @@ def _planned_claims(say: Callable[[str], None]) -> list[Claim]:
 
 
 def _unstable_claims() -> list[Claim]:
-    from ilbench.theory._chunks import planned, plant
-    from ilbench.theory._nudge import observations
+    from ilbench.theory.instances.chunks import planned, plant
+    from ilbench.theory.instances.nudge import observations
 
     task = plant("unstable", 1.2, -1.2, 43, noise=0.01)
     x = observations(task, planned(1.2, -1.2, 32, SEEDS), SEEDS, 400, "t14/unstable")[..., 0]
@@ -164,8 +164,8 @@ def _demonstrations(index: int, horizon: int) -> Any:
     import jax
 
     from ilbench.rollouts.rollout import COLLECT, episode_keys, mixed, rollout
-    from ilbench.theory._chunks import plant
-    from ilbench.theory._nudge import repeated
+    from ilbench.theory.instances.chunks import plant
+    from ilbench.theory.instances.nudge import repeated
 
     task = plant("pair", exact.PAIR_A[index], exact.PAIR_K[index], horizon, start=[0.0, 1.0])
     behaviour = jax.tree.map(
@@ -181,7 +181,7 @@ def _network(demos: Any, length: int, decay: float) -> tuple[Any, float]:
     """Chunked policy of networks trained on windows of the demonstrations, and their final training loss."""
     from ilbench.heads._parametric import NetConfig, network, squared
     from ilbench.rollouts.rollout import seed_keys
-    from ilbench.theory._chunks import predicted, windows
+    from ilbench.theory.instances.chunks import predicted, windows
     from ilbench.training import fit
     from ilbench.types import Box, Data
 
@@ -197,7 +197,7 @@ def _network(demos: Any, length: int, decay: float) -> tuple[Any, float]:
 
 def _worse_plant(policy: Any, length: int) -> np.ndarray:
     """Growth per step `[S]` on the plant where it is larger."""
-    from ilbench.theory._chunks import plant
+    from ilbench.theory.instances.chunks import plant
 
     def rate(A: Any, K: Any) -> np.ndarray:
         return _growth(

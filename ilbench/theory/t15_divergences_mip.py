@@ -11,7 +11,7 @@ mean is best; drawing from the expert then succeeds with .933, or .866 if only t
 
 Factorial (kind E): regression, straight flow (C2: noise in training), residual regression (C3: supervised second pass) and
 MIP (both), by the paper's objective and by that of the released code (losses.py, samplers.py: noise a + (1 - t*) z, a_0 not
-scaled, weights 1/.81 and 1/.01), on a peg-in-slot task (ilbench/theory/_peg.py) with a two-sided and a one-sided expert;
+scaled, weights 1/.81 and 1/.01), on a peg-in-slot task (ilbench/theory/instances/peg.py) with a two-sided and a one-sided expert;
 settings were fixed before the first run. The paper reports effects on long-horizon robot tasks with nets of 20 M
 parameters; a small one-shot task that does not show them says nothing against those.
 
@@ -143,7 +143,7 @@ def _head_claims() -> tuple[list[Claim], dict[str, Any]]:
     from ilbench.compute.parallel import per_seed
     from ilbench.heads import gaussian
     from ilbench.rollouts.rollout import seed_keys
-    from ilbench.theory._chunks import plant
+    from ilbench.theory.instances.chunks import plant
     from ilbench.training import fit
     from ilbench.types import Data
 
@@ -168,14 +168,14 @@ def _head_claims() -> tuple[list[Claim], dict[str, Any]]:
 
 # ------------------------------------------------------------------------------------- Monte Carlo
 def _monte_carlo(say: Callable[[str], None]) -> Result:
-    from ilbench.theory import _factorial, _peg
+    from ilbench.theory.instances import factorial, peg
 
     say("the Gaussian head on two modes")
     heads, data = _head_claims()
-    say(f"factorial: {len(_peg.METHODS)} methods x 2 experts x {SEEDS} seeds")
-    results = _peg.factorial(SEEDS, 0x7154)
+    say(f"factorial: {len(peg.METHODS)} methods x 2 experts x {SEEDS} seeds")
+    results = peg.factorial(SEEDS, 0x7154)
     kept = {str(k): {m: {n: x.tolist() for n, x in v.items()} for m, v in r.items()} for k, r in results.items()}
-    return Result((*heads, *_factorial.claims_of(results)), data | {"factorial": kept})
+    return Result((*heads, *factorial.claims_of(results)), data | {"factorial": kept})
 
 
 # ------------------------------------------------------------------------------------------ plot

@@ -12,7 +12,7 @@ from ilbench.algorithms import dialled
 from ilbench.exact import closed_forms as cf
 from ilbench.exact import dp
 from ilbench.rollouts.rollout import episode_keys, replay
-from ilbench.theory._tables import rolled
+from ilbench.theory.instances.tables import rolled
 from ilbench.training.fit import FitConfig
 from ilbench.training.lab import Lab
 from ilbench.types import Head, Policy, Task

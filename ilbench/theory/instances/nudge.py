@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ilbench.theory._tables import rolled
+from ilbench.theory.instances.tables import rolled
 from ilbench.types import Array, Policy, Task
 
 

@@ -12,7 +12,7 @@ from ilbench.algorithms import bc
 from ilbench.exact.mdp import Floats
 from ilbench.heads import table
 from ilbench.rollouts.rollout import mixed, seed_keys
-from ilbench.theory import _renewal
+from ilbench.theory.instances import renewal
 from ilbench.training import fit as fitting
 from ilbench.training.fit import FitConfig
 from ilbench.training.lab import Lab, concatenate, rows
@@ -28,7 +28,7 @@ def _lab(recoverable: bool, n: int, horizon: int, states: int, seeds: range) -> 
 
 def _gaps(params: PyTree, n: int, recoverable: bool) -> Floats:
     """Exact gaps `[S, H]` of trained tables with counts `[S, H, states, A]`."""
-    return _renewal.gaps(np.asarray(params["counts"]).sum(-1) > 0, n, recoverable=recoverable)
+    return renewal.gaps(np.asarray(params["counts"]).sum(-1) > 0, n, recoverable=recoverable)
 
 
 def cloned(n: int, horizon: int, states: int, seeds: range, *, recoverable: bool) -> tuple[Floats, Lab]:
