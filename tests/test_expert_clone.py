@@ -12,7 +12,8 @@ import pytest
 
 from ilbench import registry
 from ilbench.evaluation import references
-from ilbench.experts import clone, manifests, page
+from ilbench.experts import manifests, page
+from ilbench.experts.training import clone
 from ilbench.training.fit import FitConfig
 from ilbench.types import Demos
 

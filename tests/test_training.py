@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ilbench.experts import checkpoint, train, weights
-from ilbench.experts.recipes import Recipe
+from ilbench.experts import weights
+from ilbench.experts.training import checkpoint, train
+from ilbench.experts.training.recipes import Recipe
 from ilbench.training.ppo import Config
 
 RECIPE = Recipe(

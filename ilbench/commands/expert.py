@@ -45,7 +45,7 @@ class Expert:
         plan.check_seeds((self.seed,))
         setup()
         if self.action == "train":
-            from ilbench.experts.train import train_expert, untrained
+            from ilbench.experts.training.train import train_expert, untrained
 
             name = untrained(self.task).name
             say(
@@ -63,7 +63,7 @@ class Expert:
             say(f"wrote {path}")
             manifest = page.read_manifest(path)
         elif self.action == "clone":
-            from ilbench.experts.clone import clone_expert
+            from ilbench.experts.training.clone import clone_expert
 
             manifest = clone_expert(self.task, self.trajectories, self.keep)
         else:

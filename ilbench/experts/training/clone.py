@@ -16,7 +16,7 @@ import numpy as np
 from ilbench import registry, stats
 from ilbench.evaluation.evidence import roll
 from ilbench.experts import manifests
-from ilbench.experts.train import to_stderr, untrained
+from ilbench.experts.training.train import to_stderr, untrained
 from ilbench.heads import mse
 from ilbench.records import files
 from ilbench.training.fit import FitConfig

@@ -23,10 +23,11 @@ import jax
 import numpy as np
 
 from ilbench import registry
-from ilbench.experts import checkpoint, manifests, weights
-from ilbench.experts.checkpoint import Training
-from ilbench.experts.measure import REPORT, measure, references_of, report
-from ilbench.experts.recipes import RECIPES, Recipe
+from ilbench.experts import manifests, weights
+from ilbench.experts.training import checkpoint
+from ilbench.experts.training.checkpoint import Training
+from ilbench.experts.training.measure import REPORT, measure, references_of, report
+from ilbench.experts.training.recipes import RECIPES, Recipe
 from ilbench.records import files, store
 from ilbench.rollouts.rollout import episode_keys, seed_keys
 from ilbench.training import ppo, rl
