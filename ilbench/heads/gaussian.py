@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ilbench.heads._parametric import actions_of, check_net, network, units
+from ilbench.heads._networks import actions_of, check_net, network, units
 from ilbench.types import Array, Box, Head, Space, Task
 
 TRY = ("scalar_stable",)  # what the contract test fits

@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ilbench.heads._parametric import actions_of, categorical, outputs, squared, units
+from ilbench.heads._networks import actions_of, categorical, outputs, squared, units
 from ilbench.training.nets import features, fit_norm, mlp, width_of
 from ilbench.types import Array, Box, Data, Discrete, Head, Space, Task
 

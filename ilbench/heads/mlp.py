@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from ilbench.heads._parametric import NetConfig as Config
-from ilbench.heads._parametric import actions_of, categorical, check_net, network
+from ilbench.heads._networks import NetConfig as Config
+from ilbench.heads._networks import actions_of, categorical, check_net, network
 from ilbench.types import Discrete, Head, Space, Task
 
 TRY = ("cartpole",)  # what the contract test fits

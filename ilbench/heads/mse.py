@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from ilbench.heads._parametric import NetConfig as Config
-from ilbench.heads._parametric import actions_of, check_net, network, squared
+from ilbench.heads._networks import NetConfig as Config
+from ilbench.heads._networks import actions_of, check_net, network, squared
 from ilbench.types import Box, Head, Space, Task
 
 TRY = ("scalar_stable",)  # what the contract test fits

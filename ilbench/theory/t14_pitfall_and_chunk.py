@@ -179,7 +179,7 @@ def _demonstrations(index: int, horizon: int) -> Any:
 
 def _network(demos: Any, length: int, decay: float) -> tuple[Any, float]:
     """Chunked policy of networks trained on windows of the demonstrations, and their final training loss."""
-    from ilbench.heads._parametric import NetConfig, network, squared
+    from ilbench.heads._networks import NetConfig, network, squared
     from ilbench.rollouts.rollout import seed_keys
     from ilbench.theory.instances.chunks import predicted, windows
     from ilbench.training import fit
