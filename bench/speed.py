@@ -30,10 +30,12 @@ import numpy as np
 from ilbench import registry
 from ilbench.compute.parallel import per_seed
 from ilbench.heads import mse
-from ilbench.rollouts.rollout import COLLECT, EVIDENCE, episode_keys, mixed, rollout, seed_keys
+from ilbench.rollouts.behaviours import mixed
+from ilbench.rollouts.keys import episode_keys, seed_keys
+from ilbench.rollouts.rollout import rollout
 from ilbench.training import fit
 from ilbench.training.lab import to_policy
-from ilbench.types import Task
+from ilbench.types import COLLECT, EVIDENCE, Task
 
 Case = Callable[[], Any]
 FULL = (*COLLECT, "error", "reward")

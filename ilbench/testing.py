@@ -19,10 +19,12 @@ import numpy as np
 from ilbench import densities, registry
 from ilbench.compute import parallel, prng
 from ilbench.evaluation.evidence import Evidence
-from ilbench.rollouts.rollout import COLLECT, episode_keys, mixed, rollout
+from ilbench.rollouts.behaviours import mixed
+from ilbench.rollouts.keys import episode_keys
+from ilbench.rollouts.rollout import rollout
 from ilbench.training import fit
 from ilbench.training.lab import to_policy
-from ilbench.types import Data, Demos, Discrete, Head, Policy, Space, Task
+from ilbench.types import COLLECT, Data, Demos, Discrete, Head, Policy, Space, Task
 
 FIELDS = (*COLLECT, "error", "reward")
 

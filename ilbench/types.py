@@ -103,6 +103,11 @@ class Policy:
 _record(Policy, data=("params",))
 
 
+def no_memory(params: PyTree, key: Array) -> tuple[()]:
+    """The `init` of what remembers nothing."""
+    return ()
+
+
 class Choice(NamedTuple):
     """What a Behaviour decides at one step of one episode."""
 
@@ -195,6 +200,11 @@ class Demos(NamedTuple):
     reward: Any = None  # `[S, N, H]` float32
     alive: Any = None  # `[S, N, H]` bool, before the step
     final_obs: Any = None  # `[S, N, *obs]` the observation at H: next_obs of the last step
+
+
+# Record selections: what a rollout is asked for.
+COLLECT = ("obs", "action", "label", "actor", "revealed", "alive", "final_obs")  # what training needs
+EVIDENCE = ("obs", "label", "error", "reward", "alive")  # what measures need
 
 
 class Data(NamedTuple):

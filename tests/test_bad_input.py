@@ -7,7 +7,7 @@ import pytest
 from ilbench import cli
 from ilbench.compute import parallel
 from ilbench.records.schema import Reference
-from ilbench.rollouts import rollout
+from ilbench.rollouts import keys
 
 CASES = {  # what is typed: what is said; the exit code is 2
     "run quik": "quick",
@@ -131,7 +131,7 @@ def test_devices_are_at_least_one(devices):
 @pytest.mark.parametrize("seed", [-1, 2**32, 99999999999, 2**70])
 def test_a_seed_is_one_word_of_a_key(seed):
     with pytest.raises(ValueError, match="4294967295"):
-        rollout.seed_keys("test", [0, seed])
+        keys.seed_keys("test", [0, seed])
 
 
 def test_what_the_system_refuses_is_one_line(monkeypatch, capsys):

@@ -11,7 +11,10 @@ from jax.sharding import NamedSharding, PartitionSpec
 import ilbench
 from ilbench import registry
 from ilbench.compute import foresight, parallel
-from ilbench.rollouts.rollout import COLLECT, EVIDENCE, episode_keys, mixed, rollout
+from ilbench.rollouts.behaviours import mixed
+from ilbench.rollouts.keys import episode_keys
+from ilbench.rollouts.rollout import rollout
+from ilbench.types import COLLECT, EVIDENCE
 
 FULL = (*COLLECT, "error", "reward")
 

@@ -12,7 +12,7 @@ from ilbench import registry
 from ilbench.algorithms import ccil, dagger, dialled, noise_bc
 from ilbench.evaluation.evidence import roll
 from ilbench.exact import dp
-from ilbench.rollouts.rollout import seed_keys
+from ilbench.rollouts.keys import seed_keys
 from ilbench.training.fit import FitConfig
 from ilbench.training.lab import Lab
 from ilbench.types import Data

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats as laws
 
 from ilbench import registry
-from ilbench.rollouts.rollout import seed_keys
+from ilbench.rollouts.keys import seed_keys
 from ilbench.training import dynamics, fit, nets
 from ilbench.training.fit import FitConfig
 from ilbench.types import Box, Data, Discrete, Head

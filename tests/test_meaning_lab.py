@@ -7,7 +7,8 @@ import toys
 from toys import Spy
 
 from ilbench import registry
-from ilbench.rollouts.rollout import mixed, seed_keys
+from ilbench.rollouts.behaviours import mixed
+from ilbench.rollouts.keys import seed_keys
 from ilbench.training import fit
 from ilbench.training.fit import FitConfig
 from ilbench.training.lab import choose, concatenate, finite, mixture, rows, to_policy

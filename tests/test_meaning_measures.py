@@ -15,7 +15,8 @@ from ilbench.evaluation.evidence import Evidence, Protocol
 from ilbench.evaluation.references import random_policy, references
 from ilbench.exact import dp
 from ilbench.measures import bounds, convergence, cost, eps, noise, returns, survival
-from ilbench.rollouts.rollout import mixed, seed_keys
+from ilbench.rollouts.behaviours import mixed
+from ilbench.rollouts.keys import seed_keys
 from ilbench.training import fit
 from ilbench.training.fit import FitConfig
 from ilbench.training.lab import Lab, to_policy

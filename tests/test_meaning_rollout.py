@@ -10,7 +10,10 @@ import toys
 
 from ilbench import registry
 from ilbench.evaluation.evidence import roll
-from ilbench.rollouts.rollout import episode_keys, imitation_error, mixed, replay, seed_keys
+from ilbench.rollouts.behaviours import mixed
+from ilbench.rollouts.episode import imitation_error
+from ilbench.rollouts.keys import episode_keys, seed_keys
+from ilbench.rollouts.replay import replay
 from ilbench.types import Box, Discrete, Policy
 
 H, N, SEEDS = 8, 24, (0, 1)

@@ -8,7 +8,7 @@ from ilbench import registry
 from ilbench.algorithms import ccil, dialled
 from ilbench.evaluation.evidence import roll
 from ilbench.exact import dp
-from ilbench.rollouts.rollout import mixed
+from ilbench.rollouts.behaviours import mixed
 from ilbench.training.fit import FitConfig
 from ilbench.training.lab import Lab
 from ilbench.types import Policy
@@ -35,7 +35,9 @@ def test_dialled_learner_costs_what_dynamic_programming_says(name):
 
 
 def test_beta_is_the_share_of_the_expert_and_reveal_of_labels():
-    from ilbench.rollouts.rollout import COLLECT, episode_keys, rollout
+    from ilbench.rollouts.keys import episode_keys
+    from ilbench.rollouts.rollout import rollout
+    from ilbench.types import COLLECT
 
     task = registry.task("cliff", 50)
     policy = Policy(

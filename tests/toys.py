@@ -10,7 +10,8 @@ import numpy as np
 
 from ilbench import registry
 from ilbench.evaluation.evidence import Protocol
-from ilbench.rollouts.rollout import episode_keys, rollout
+from ilbench.rollouts.keys import episode_keys
+from ilbench.rollouts.rollout import rollout
 from ilbench.running.execute import Session, execute
 from ilbench.running.plan import Block, resolve
 from ilbench.training.fit import FitConfig

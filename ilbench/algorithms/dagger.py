@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ilbench.rollouts.rollout import mixed
+from ilbench.rollouts.behaviours import mixed
 from ilbench.training.lab import Lab, choose, concatenate, rows
 from ilbench.types import Array, Task, Trained
 

@@ -141,7 +141,7 @@ def block_bytes(
     `noise` the clean ones as well; the expert's evidence stays, and is copied where the policy is asked about it. What more an
     algorithm keeps is its own; every rollout is checked again when it comes.
     """
-    from ilbench.rollouts.rollout import COLLECT, EVIDENCE
+    from ilbench.types import COLLECT, EVIDENCE
 
     rows, evidence = labels * step_bytes(env, COLLECT), horizon * step_bytes(env, EVIDENCE)
     kept = (2 * held_out + (1 + PEAK + noise) * episodes) * evidence
@@ -155,8 +155,8 @@ def work_bytes(env: Env, episodes: int, held_out: int, horizon: int, fit: FitCon
     and the episodes of the references.
     """
     from ilbench.evaluation.references import EPISODES
-    from ilbench.rollouts.rollout import COLLECT, EVIDENCE
     from ilbench.training.fit import AHEAD
+    from ilbench.types import COLLECT, EVIDENCE
 
     drawn = fit.updates * fit.batch
     draws = DRAWS * 4 * drawn if drawn <= AHEAD else 0

@@ -32,7 +32,10 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import erf
 
-from ilbench.rollouts.rollout import episode_keys, mixed, replay, rollout
+from ilbench.rollouts.behaviours import mixed
+from ilbench.rollouts.keys import episode_keys
+from ilbench.rollouts.replay import replay
+from ilbench.rollouts.rollout import rollout
 from ilbench.types import Discrete, Env, Policy, Task
 
 RECORD = ("obs", "action", "label", "reward", "alive")

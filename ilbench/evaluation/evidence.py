@@ -13,8 +13,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ilbench.rollouts.rollout import EVIDENCE, episode_keys, mixed, replay, rollout
-from ilbench.types import Demos, Discrete, Policy, Space, Task
+from ilbench.rollouts.behaviours import mixed
+from ilbench.rollouts.keys import episode_keys
+from ilbench.rollouts.replay import replay
+from ilbench.rollouts.rollout import rollout
+from ilbench.types import EVIDENCE, Demos, Discrete, Policy, Space, Task
 
 CURVE_POINTS = 32  # curves over t are stored at no more than this many log-spaced steps
 

@@ -18,7 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilbench.evaluation.evidence import mistakes
-from ilbench.rollouts.rollout import episode_keys, imitation_error
+from ilbench.rollouts.episode import imitation_error
+from ilbench.rollouts.keys import episode_keys
 from ilbench.types import Array, Env, Policy, PyTree, Task
 
 SEEN = 16  # episodes of the expert whose states count as its own, the shown one included

@@ -16,7 +16,7 @@ from ilbench.evaluation.coupling import random_expert
 from ilbench.evaluation.evidence import held_out_errors, roll, split
 from ilbench.evaluation.measuring import measure_all
 from ilbench.records.schema import MAX_EPISODES
-from ilbench.rollouts.rollout import seed_keys
+from ilbench.rollouts.keys import seed_keys
 from ilbench.running import validate
 from ilbench.running.plan import Plan
 from ilbench.training import fit as fitting

@@ -18,7 +18,7 @@ from typing import Any
 from ilbench import registry
 from ilbench.configs import build_config, cast, read, spelled
 from ilbench.evaluation.evidence import Protocol
-from ilbench.rollouts.rollout import SEEDS
+from ilbench.rollouts.keys import SEEDS
 from ilbench.training.fit import FitConfig
 from ilbench.types import Head, Task
 from ilbench.wrappers.noisy import unfit

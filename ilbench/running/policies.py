@@ -19,7 +19,7 @@ import numpy as np
 from ilbench import registry
 from ilbench.records import store
 from ilbench.records.schema import Record
-from ilbench.rollouts.rollout import seed_keys
+from ilbench.rollouts.keys import seed_keys
 from ilbench.running import plan, trained_now
 from ilbench.running.plan import Block
 from ilbench.training import fit as fitting

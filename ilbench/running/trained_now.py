@@ -14,7 +14,7 @@ import numpy as np
 
 from ilbench import registry
 from ilbench.evaluation.coupling import smoothed_task
-from ilbench.rollouts.rollout import seed_keys
+from ilbench.rollouts.keys import seed_keys
 from ilbench.running import plan
 from ilbench.running.plan import Block, Plan, Suite
 from ilbench.training.lab import Lab, finite

@@ -140,7 +140,8 @@ def sampled() -> Steps:
     """Per episode `[S, N, H]`: behaviour cloning from DEMOS demonstrations, its own rollouts and held-out expert ones."""
     from ilbench.algorithms import bc
     from ilbench.heads import table
-    from ilbench.rollouts.rollout import episode_keys, replay
+    from ilbench.rollouts.keys import episode_keys
+    from ilbench.rollouts.replay import replay
     from ilbench.theory.instances.tables import rolled
     from ilbench.training.fit import FitConfig
     from ilbench.training.lab import Lab

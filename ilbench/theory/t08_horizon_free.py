@@ -28,7 +28,8 @@ from ilbench.display.style import COLOURS, GREY, MARKS, legend_below
 from ilbench.exact import bounds, dp
 from ilbench.exact import closed_forms as cf
 from ilbench.exact.mdp import MDP
-from ilbench.rollouts.rollout import episode_keys, replay
+from ilbench.rollouts.keys import episode_keys
+from ilbench.rollouts.replay import replay
 from ilbench.stats import claims, slope_claims
 from ilbench.theory.instances import chains, reset
 from ilbench.theory.instances.tables import rolled

@@ -163,9 +163,12 @@ def _unstable_claims() -> list[Claim]:
 def _demonstrations(index: int, horizon: int) -> Any:
     import jax
 
-    from ilbench.rollouts.rollout import COLLECT, episode_keys, mixed, rollout
+    from ilbench.rollouts.behaviours import mixed
+    from ilbench.rollouts.keys import episode_keys
+    from ilbench.rollouts.rollout import rollout
     from ilbench.theory.instances.chunks import plant
     from ilbench.theory.instances.nudge import repeated
+    from ilbench.types import COLLECT
 
     task = plant("pair", exact.PAIR_A[index], exact.PAIR_K[index], horizon, start=[0.0, 1.0])
     behaviour = jax.tree.map(
@@ -180,7 +183,7 @@ def _demonstrations(index: int, horizon: int) -> Any:
 def _network(demos: Any, length: int, decay: float) -> tuple[Any, float]:
     """Chunked policy of networks trained on windows of the demonstrations, and their final training loss."""
     from ilbench.heads._networks import NetConfig, network, squared
-    from ilbench.rollouts.rollout import seed_keys
+    from ilbench.rollouts.keys import seed_keys
     from ilbench.theory.instances.chunks import predicted, windows
     from ilbench.training import fit
     from ilbench.types import Box, Data

@@ -142,7 +142,7 @@ def _sampled(shared: Any, item: Any, *, head: Any) -> Any:
 def _head_claims() -> tuple[list[Claim], dict[str, Any]]:
     from ilbench.compute.parallel import per_seed
     from ilbench.heads import gaussian
-    from ilbench.rollouts.rollout import seed_keys
+    from ilbench.rollouts.keys import seed_keys
     from ilbench.theory.instances.chunks import plant
     from ilbench.training import fit
     from ilbench.types import Data

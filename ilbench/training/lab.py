@@ -16,10 +16,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from ilbench.rollouts.rollout import COLLECT, LANES, episode_keys, mixed, rollout, seed_keys
+from ilbench.rollouts.behaviours import mixed
+from ilbench.rollouts.keys import episode_keys, seed_keys
+from ilbench.rollouts.rollout import LANES, rollout
 from ilbench.training import fit as fitting
 from ilbench.training.fit import FitConfig
-from ilbench.types import Array, Behaviour, Data, Demos, Head, Policy, PyTree, Task
+from ilbench.types import COLLECT, Array, Behaviour, Data, Demos, Head, Policy, PyTree, Task
 
 EXPERT = 1  # Choice.actor
 GIVEN = ("task", "head", "seeds", "budget", "fit_config")  # of a lab: nothing that an algorithm may change

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from ilbench.rollouts.rollout import seed_keys
+from ilbench.rollouts.keys import seed_keys
 from ilbench.training import fit as fitting
 from ilbench.training.lab import Lab, rows
 from ilbench.types import Trained

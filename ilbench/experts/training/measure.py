@@ -13,7 +13,9 @@ import numpy as np
 
 from ilbench.compute.parallel import per_seed
 from ilbench.evaluation.references import random_policy
-from ilbench.rollouts.rollout import episode, episode_keys, mixed
+from ilbench.rollouts.behaviours import mixed
+from ilbench.rollouts.episode import episode
+from ilbench.rollouts.keys import episode_keys
 from ilbench.types import Array, Policy, Task
 
 REPORT, REFERENCE = 256, 1024  # episodes

@@ -29,7 +29,7 @@ from ilbench.experts.training.checkpoint import Training
 from ilbench.experts.training.measure import REPORT, measure, references_of, report
 from ilbench.experts.training.recipes import RECIPES, Recipe
 from ilbench.records import files, store
-from ilbench.rollouts.rollout import episode_keys, seed_keys
+from ilbench.rollouts.keys import episode_keys, seed_keys
 from ilbench.training import ppo, rl
 from ilbench.types import Policy, Task
 

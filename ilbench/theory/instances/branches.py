@@ -14,8 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilbench.evaluation.evidence import mistakes
-from ilbench.rollouts.rollout import EVIDENCE, episode_keys, mixed, rollout
-from ilbench.types import Array, Policy, Task
+from ilbench.rollouts.behaviours import mixed
+from ilbench.rollouts.keys import episode_keys
+from ilbench.rollouts.rollout import rollout
+from ilbench.types import EVIDENCE, Array, Policy, Task
 
 
 @lru_cache

@@ -11,7 +11,8 @@ from ilbench import registry
 from ilbench.algorithms import dialled
 from ilbench.exact import closed_forms as cf
 from ilbench.exact import dp
-from ilbench.rollouts.rollout import episode_keys, replay
+from ilbench.rollouts.keys import episode_keys
+from ilbench.rollouts.replay import replay
 from ilbench.theory.instances.tables import rolled
 from ilbench.training.fit import FitConfig
 from ilbench.training.lab import Lab

@@ -95,7 +95,7 @@ def factorial(seeds: int, stream: int, sides: tuple[int, ...] = (2, 1)) -> dict[
     """Trains every method on every variant with every seed in one call; per sides and method `[seeds]` of success,
     off_axis and validation (squared error on held-out expert actions)."""
     from ilbench.compute.parallel import per_seed
-    from ilbench.rollouts.rollout import seed_keys
+    from ilbench.rollouts.keys import seed_keys
     from ilbench.training import fit
     from ilbench.types import Box, Data
 

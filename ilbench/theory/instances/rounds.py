@@ -11,7 +11,8 @@ from ilbench import registry
 from ilbench.algorithms import bc
 from ilbench.exact.mdp import Floats
 from ilbench.heads import table
-from ilbench.rollouts.rollout import mixed, seed_keys
+from ilbench.rollouts.behaviours import mixed
+from ilbench.rollouts.keys import seed_keys
 from ilbench.theory.instances import renewal
 from ilbench.training import fit as fitting
 from ilbench.training.fit import FitConfig
