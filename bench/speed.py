@@ -34,7 +34,7 @@ from ilbench.rollouts.behaviours import mixed
 from ilbench.rollouts.keys import episode_keys, seed_keys
 from ilbench.rollouts.rollout import rollout
 from ilbench.training import fit
-from ilbench.training.lab import to_policy
+from ilbench.training.deployed import to_policy
 from ilbench.types import COLLECT, EVIDENCE, Task
 
 Case = Callable[[], Any]
@@ -108,7 +108,7 @@ def _generate_unroll(robot: str, envs: int, steps: int) -> Case:
 
 
 def _product(task: Task, envs: int, steps: int, record: tuple[str, ...], beta: float) -> Case:
-    head = mse.make(task, mse.Config())
+    head = mse.make(task.spec, mse.Config())
     policy = to_policy(head, fit.init(head, seed_keys("speed", (0,))))
     behaviour = jax.tree.map(lambda x: np.asarray(x)[None], mixed(task.env.action, steps, beta=beta))
     keys = episode_keys("speed", (0,), envs)
@@ -186,7 +186,7 @@ def dagger(rounds: int, say: Callable[[str], None]) -> dict[str, float]:
 
     def run() -> Any:
         lab = Lab(plan.task, plan.head, block.seeds, block.labels, plan.fit, {})
-        return plan.algorithm.train(lab, seed_keys("algorithm", block.seeds), plan.task, plan.config).curve["loss"]
+        return plan.algorithm.train(lab, plan.config).curve["loss"]
 
     seconds = fastest({"dagger": run, "raw": lambda: blocked(plan.task.env, keys)}, rounds, say)
     net = fit.init(plan.head, seed_keys("speed", (0,)))["net"]

@@ -53,7 +53,7 @@ def check_density(head: Head, space: Box, params: Any, t: Any, obs: Any, keys: A
     """
     assert head.log_prob is not None
     log_prob, sample = head.log_prob, head.sample
-    deployed = np.asarray(head.act(params, keys[0], t, obs), np.float64)[None]
+    deployed = np.asarray(head.act(params, keys[0], t, head.memory(params, keys[0]), obs)[1], np.float64)[None]
     drawn = None
     if sample is not None:
         drawn = np.asarray(jax.jit(jax.vmap(lambda key: sample(params, key, t, obs)))(keys), np.float64)

@@ -19,11 +19,12 @@ import numpy as np
 from ilbench import densities, registry
 from ilbench.compute import parallel, prng
 from ilbench.evaluation.evidence import Evidence
-from ilbench.rollouts.behaviours import mixed
+from ilbench.rollouts.behaviours import mixed, same
 from ilbench.rollouts.keys import episode_keys
 from ilbench.rollouts.rollout import rollout
 from ilbench.training import fit
-from ilbench.training.lab import to_policy
+from ilbench.training.deployed import to_policy
+from ilbench.training.rows import rows
 from ilbench.types import COLLECT, Data, Demos, Discrete, Head, Policy, Space, Task
 
 FIELDS = (*COLLECT, "error", "reward")
@@ -47,14 +48,9 @@ def _inside(space: Space, x: Any, what: str) -> None:
     assert not isinstance(space, Discrete) or 0 <= int(x) < space.n, f"{what} is {x}; allowed are 0 ... {space.n - 1}"
 
 
-def _batched(tree: Any, seeds: int, iterates: bool = False) -> Any:
-    axes = (seeds, 1) if iterates else (seeds,)
-    return jax.tree.map(lambda x: np.broadcast_to(np.asarray(x), (*axes, *np.shape(x))).copy(), tree)
-
-
 def _roll(task: Task, horizon: int, seeds: tuple[int, ...], episodes: int) -> Demos:
-    behaviour = _batched(mixed(task.env.action, horizon, beta=1.0), len(seeds))
-    policy = dataclasses.replace(task.expert, params=_batched(task.expert.params, len(seeds), iterates=True))
+    behaviour = same(mixed(task.env.action, horizon, beta=1.0), len(seeds))
+    policy = same(task.ask(), len(seeds), iterates=True)
     keys = episode_keys("testing", seeds, episodes)
     # One small block: what a contract says is the same for one lane and for a hundred, and compiles faster.
     return rollout(task.env, task.expert, policy, behaviour, keys, horizon=horizon, record=FIELDS, block=8)
@@ -67,7 +63,8 @@ def check_env(task: Task, horizon: int = 20) -> None:
     reset, step = jax.jit(env.reset), jax.jit(env.step)
     state, obs = reset(env.params, key)
     _inside(env.obs, obs, "the observation of reset")
-    _, label = task.expert.act(task.expert.params, key, jnp.int32(0), task.expert.init(task.expert.params, key), obs)
+    expert = task.ask()
+    _, label = expert.act(expert.params, key, jnp.int32(0), expert.init(expert.params, key), obs)
     _inside(env.action, label, "the expert's action")
     after = step(env.params, key, state, label)
     _inside(env.obs, after.obs, "the observation of step")
@@ -125,7 +122,7 @@ def tried(kind: str, name: str) -> tuple[Any, ...]:
 # ------------------------------------------------------------------------------------------------ heads
 def _check_deployed(head: Head, params: Any, data: Data, space: Space) -> None:
     """On the expert's own states: actions near the bounds or inside, and nearer to the labels than the best constant."""
-    actions = jax.jit(jax.vmap(lambda t, obs: head.act(params, prng.key(4), t, obs)))(
+    actions = jax.jit(jax.vmap(lambda t, obs: head.act(params, prng.key(4), t, head.memory(params, prng.key(4)), obs)[1]))(
         jnp.asarray(data.t)[0], jnp.asarray(data.obs)[0]
     )
     exists = np.asarray(data.weight)[0] > 0
@@ -152,18 +149,16 @@ def check_head(head: Head, task: Task, updates: int = 200) -> None:
     Densities: probabilities sum to one, densities integrate to one, and `sample` draws what `log_prob` says.
     """
     demos = _roll(task, min(20, task.horizon), (0, 1), 4)
-    t = np.broadcast_to(np.arange(demos.revealed.shape[2], dtype=np.int32), demos.revealed.shape)
-    flat = (x.reshape(2, -1, *x.shape[3:]) for x in (t, demos.obs, demos.label, demos.revealed.astype(np.float32)))
-    data = Data(*flat)
+    data = rows(demos, window=head.window)
     keys = jax.random.split(prng.key(3), 2)
     start = fit.init(head, keys)
     config = fit.FitConfig(updates=updates, batch=32, learning_rate=1e-2)
     fitted = (
         fit.solve(head, keys, data)
         if head.solve
-        else fit.fit(head, task.env.obs, keys, start, data, config, updates)[0]
+        else fit.fit(head, keys, start, data, config, updates)[0]
     )
-    first, last = (np.asarray(fit.loss(head, p, data)) for p in (start, fitted))
+    first, last = (np.asarray(fit.loss(head, keys, p, data)) for p in (start, fitted))
     assert np.isfinite(first).all() and np.isfinite(last).all(), f"losses are not finite: {first}, {last}"
     assert (last < first).all(), f"fitting the expert's data did not lower the loss: {first} to {last}"
     one = jax.tree.map(lambda x: jnp.asarray(np.asarray(x)[0]), fitted)
@@ -178,7 +173,7 @@ def check_head(head: Head, task: Task, updates: int = 200) -> None:
             densities.check_density(head, space, one, *at, draws)
     count = parallel.compiled_programs()
     if not head.solve:
-        fit.fit(head, task.env.obs, keys, start, data, dataclasses.replace(config, learning_rate=1e-4), updates)
+        fit.fit(head, keys, start, data, dataclasses.replace(config, learning_rate=1e-4), updates)
     assert parallel.compiled_programs() == count, "a new learning rate compiled anew"
 
 
@@ -224,7 +219,7 @@ def check_algorithm(name: str, task_id: str, head: str, labels: int, **config: A
             f"policies must have leaves [S, M, ...], found {leaf.shape} for 2 seeds"
         )
     assert all(o.status == "ok" for o in first.outcomes), f"{name} diverged: {[o.reason for o in first.outcomes]}"
-    _check_spent(name, bool(getattr(plan.algorithm, "INSTRUMENT", False)), [o.spent["labels"] for o in first.outcomes], labels)
+    _check_spent(name, plan.algorithm.instrument, [o.spent["labels"] for o in first.outcomes], labels)
     count = parallel.compiled_programs()
     again = execute(plan, (0, 1), Session())
     turned = execute(plan, (1, 0), Session())

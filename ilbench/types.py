@@ -11,11 +11,15 @@ Letters in shapes: S seeds, N episodes, H steps of the horizon, M mixed iterates
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from numbers import Integral
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import jax
+import numpy as np
 
 if TYPE_CHECKING:
     from ilbench.exact.mdp import MDP
@@ -39,16 +43,26 @@ class Discrete:
 
 @dataclass(frozen=True)
 class Box:
-    """float32 vectors `[dim]`; `low` and `high` bound every entry (actions are clipped by the env, not here)."""
+    """Arrays of one shape; `low` and `high` bound every entry (actions are clipped by the env, not here).
 
-    dim: int
+    `Box(3)` is a vector `[3]`, `Box((84, 84, 3), 0, 255, "uint8")` an image. Raises ValueError for axes below 1 and other types.
+    """
+
+    shape: Any  # `tuple[int, ...]` of one element; a number is taken for a vector's length
     low: float = -float("inf")
     high: float = float("inf")
+    dtype: str = "float32"  # or uint8, for images
+
+    def __post_init__(self) -> None:
+        shape = (self.shape,) if isinstance(self.shape, Integral) else tuple(self.shape)
+        object.__setattr__(self, "shape", tuple(int(n) for n in shape))
+        if min(self.shape, default=1) < 1 or self.dtype not in ("float32", "uint8"):
+            raise ValueError(f"a Box has axes of at least 1 and holds float32 or uint8, got {self.shape} and {self.dtype!r}")
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one element: `(dim,)`."""
-        return (self.dim,)
+    def dim(self) -> int:
+        """Number of entries."""
+        return math.prod(self.shape)
 
 
 Space = Discrete | Box
@@ -61,6 +75,58 @@ def _record(cls: Any, *, data: tuple[str, ...]) -> Any:
 
 
 # ------------------------------------------------------------------------------------ what behaves
+class Function(Protocol):
+    """Functions hash by identity: a record that holds the same ones does not retrace."""
+
+    def __hash__(self) -> int:
+        """Of the object."""
+        ...
+
+
+class Reset(Function, Protocol):
+    """The start of one episode."""
+
+    def __call__(self, params: PyTree, key: Array, /) -> tuple[PyTree, Array]:
+        """`(state, obs [*obs])`; the same key gives the same start."""
+
+
+class StepFunction(Function, Protocol):
+    """One step of one episode."""
+
+    def __call__(self, params: PyTree, key: Array, state: PyTree, action: Array, /) -> Step:
+        """What follows `action [*action]`; state keeps its shapes and dtypes."""
+
+
+class Init(Function, Protocol):
+    """Memory at the start of an episode: a chunk, a history, the draw of an episode."""
+
+    def __call__(self, params: PyTree, key: Array, /) -> PyTree:
+        """Any pytree, of the shapes and dtypes that `act` (or `choose`) returns."""
+
+
+class Act(Function, Protocol):
+    """What a policy does at one step of one episode."""
+
+    def __call__(self, params: PyTree, key: Array, t: Array, memory: PyTree, obs: Array, /) -> tuple[PyTree, Array]:
+        """`(memory, action [*action])` at step `t []` int32 on `obs [*obs]`."""
+
+
+class Choose(Function, Protocol):
+    """Who acts at one step of one episode."""
+
+    def __call__(
+        self, params: PyTree, key: Array, t: Array, memory: PyTree, obs: Array, proposal: Array, label: Array, /
+    ) -> Choice:
+        """Picks between the learner's `proposal [*action]` and the expert's `label [*action]`, or disturbs either."""
+
+
+class Loss(Function, Protocol):
+    """What is minimised, of one row."""
+
+    def __call__(self, params: PyTree, key: Array, row: Data, /) -> Array:
+        """`[]` float32; `key` is the row's own, for losses that draw."""
+
+
 class Step(NamedTuple):
     """What one env step returns, for one episode (batching is the caller's)."""
 
@@ -76,15 +142,17 @@ class Env:
 
     `reset(params, key) -> (state, obs)` and `step(params, key, state, action) -> Step` are per episode.
     `expert_obs(params, state, obs) -> obs` is what the expert sees (the clean or privileged state).
+    `views(params, state) -> PyTree` is what further sensors see, a second camera: recorded where `record` holds "views".
     """
 
     params: PyTree
-    reset: Callable[[PyTree, Array], tuple[PyTree, Array]]
-    step: Callable[[PyTree, Array, PyTree, Array], Step]
+    reset: Reset
+    step: StepFunction
     obs: Space
     action: Space
     absorbing_reward: Any = 0.0  # leaf: reward of every step after `terminated`
     expert_obs: Callable[[PyTree, PyTree, Array], Array] | None = None  # None: the learner's obs
+    views: Callable[[PyTree, PyTree], PyTree] | None = None
 
 
 _record(Env, data=("params", "absorbing_reward"))
@@ -92,12 +160,16 @@ _record(Env, data=("params", "absorbing_reward"))
 
 @dataclass(frozen=True)
 class Policy:
-    """Who acts: numeric `params`, and pure `init(params, key) -> memory`,
-    `act(params, key, t, memory, obs) -> (memory, action)`; experts, learners, noisy and random policies alike."""
+    """Who acts: numeric `params`, and pure `init(params, key) -> memory`, `act(params, key, t, memory, obs) -> (memory, action)`.
+
+    Experts, learners, chunked, noisy and random policies alike. `dist(params, t, memory, obs) -> Dist`, the law of the action,
+    exists for stochastic experts and for heads that are densities (ilbench/distributions.py).
+    """
 
     params: PyTree
-    init: Callable[[PyTree, Array], PyTree]
-    act: Callable[[PyTree, Array, Array, PyTree, Array], tuple[PyTree, Array]]
+    init: Init
+    act: Act
+    dist: Callable[[PyTree, Array, PyTree, Array], Any] | None = None
 
 
 _record(Policy, data=("params",))
@@ -120,11 +192,14 @@ class Choice(NamedTuple):
 @dataclass(frozen=True)
 class Behaviour:
     """Who acts while data is collected:
-    `choose(params, key, t, memory, obs, proposal, label) -> Choice` with numeric leaves `params`."""
+    `choose(params, key, t, memory, obs, proposal, label) -> Choice` with numeric leaves `params`.
+
+    One per seed where it is handed to a rollout, leaves `[S, ...]`: a covariance, a threshold of each seed's own.
+    """
 
     params: PyTree
-    init: Callable[[PyTree, Array], PyTree]
-    choose: Callable[[PyTree, Array, Array, PyTree, Array, Array, Array], Choice]
+    init: Init
+    choose: Choose
 
 
 _record(Behaviour, data=("params",))
@@ -145,23 +220,54 @@ class Dynamics:
     from_obs: Callable[[PyTree, Array], Array] | None = None
 
 
+class Spec(NamedTuple):
+    """What a head is made for: `make(spec, config) -> Head`."""
+
+    obs: Space  # `[K, *obs]` where it is to see a window of K observations
+    action: Space  # `[L, *action]` where it is to predict a chunk of L
+    horizon: int
+    worst: Callable[[], Any] | None = None  # an action `[H, n]` for each of n observations that the expert never takes, if known
+
+
 @dataclass(frozen=True)
 class Head:
-    """The action distribution as one record, per example; `action` is what a demonstration labels.
+    """The action distribution as one record, per example: what the one supervised loop fits, and what then acts.
 
-    `init(key) -> params`; `loss(params, t, obs, action) -> []` (minimised by the one supervised loop);
-    `act(params, key, t, obs) -> action` is the deployed policy (the mode, but for rules that sample);
+    `init(key) -> params`, a dict; `loss(params, key, row) -> []` is minimised, `row` one row of Data, `key` its own;
+    `memory(params, key) -> memory` and `act(params, key, t, memory, obs) -> (memory, action)` are the deployed policy's
+    (the mode, but for rules that sample). What follows may be left out:
+
+    `prepare(params, data) -> params` fills in statistics of the rows before the first step; `after(params) -> params` runs
+    after every step (target networks, projections); entries of params named in `fixed` get no gradient.
     `solve(data, key) -> params` is the closed form where one exists, and then no gradient step is taken.
-    `sample` and `log_prob(params, t, obs, action) -> []` exist where the head is a density.
+    `sample(params, key, t, obs) -> action` and `log_prob(params, t, obs, action) -> []` exist where the head is a density,
+    `dist(params, t, obs) -> Dist` where divergences from it have closed forms.
+    `window` (K, L): rows hold K observations, the last one now, and L actions from now on.
     """
 
     init: Callable[[Array], PyTree]
-    loss: Callable[[PyTree, Array, Array, Array], Array]
-    act: Callable[[PyTree, Array, Array, Array], Array]
+    loss: Loss
+    act: Act
+    memory: Init = no_memory
     solve: Callable[[Data, Array], PyTree] | None = None
     sample: Callable[[PyTree, Array, Array, Array], Array] | None = None
     log_prob: Callable[[PyTree, Array, Array, Array], Array] | None = None
-    normalise: bool = False  # whether `params["norm"]` holds observation statistics that fit must fill
+    dist: Callable[[PyTree, Array, Array], Any] | None = None
+    prepare: Callable[[PyTree, Data], PyTree] | None = None
+    after: Callable[[PyTree], PyTree] | None = None
+    fixed: tuple[str, ...] = ("norm",)
+    window: tuple[int, int] = (1, 1)
+
+
+@dataclass(frozen=True)
+class Model:
+    """Whatever else the one supervised loop fits (dynamics, critics, classifiers): the same words as a Head's."""
+
+    init: Callable[[Array], PyTree]
+    loss: Loss
+    prepare: Callable[[PyTree, Data], PyTree] | None = None
+    after: Callable[[PyTree], PyTree] | None = None
+    fixed: tuple[str, ...] = ("norm",)
 
 
 @dataclass(frozen=True)
@@ -171,7 +277,7 @@ class Task:
     id: str  # e.g. "hopper"
     version: int
     env: Env
-    expert: Policy
+    expert: Policy | None  # None: nobody can be asked, there are only `recorded` demonstrations
     horizon: int
     deltas: tuple[float, ...] = (0.0,)  # 0-1 cost is 1{error > delta}; the first is the headline, 0 for discrete
     reward_range: tuple[float, float] | None = None  # per step, declared, never observed
@@ -179,11 +285,32 @@ class Task:
     tags: tuple[str, ...] = ()  # "instrument" = built to show a theorem, never on a board
     mdp: Callable[[], MDP] | None = field(default=None, compare=False)
     dynamics: Dynamics | None = None
+    recorded: Callable[[], Demos] | None = field(default=None, compare=False)  # demonstrations `[1, N, H, ...]` from a file
 
     @property
     def name(self) -> str:
         """`id@version`."""
         return f"{self.id}@{self.version}"
+
+    def ask(self) -> Policy:
+        """The expert; raises ValueError where there is none."""
+        if self.expert is None:
+            raise ValueError(f"{self.name} has no expert to ask: there are only recorded demonstrations")
+        return self.expert
+
+    @property
+    def spec(self) -> Spec:
+        """What heads for this task are made for."""
+        known = self.mdp is not None and isinstance(self.env.obs, Discrete) and isinstance(self.env.action, Discrete)
+        return Spec(self.env.obs, self.env.action, self.horizon, partial(_worst, self) if known else None)
+
+
+def _worst(task: Task) -> np.ndarray:
+    """An action `[H, S]` that differs from the expert's, whose parameters are a table, everywhere."""
+    assert isinstance(task.env.obs, Discrete)
+    assert isinstance(task.env.action, Discrete)
+    table = np.broadcast_to(np.asarray(task.ask().params), (task.horizon, task.env.obs.n))
+    return ((table + 1) % task.env.action.n).astype(np.int32)
 
 
 # ---------------------------------------------------------------------------------------- what flows
@@ -200,6 +327,8 @@ class Demos(NamedTuple):
     reward: Any = None  # `[S, N, H]` float32
     alive: Any = None  # `[S, N, H]` bool, before the step
     final_obs: Any = None  # `[S, N, *obs]` the observation at H: next_obs of the last step
+    dist: Any = None  # leaves `[S, N, H, ...]`: the law of a stochastic expert's action
+    views: Any = None  # leaves `[S, N, H, ...]`: what further sensors see before the step
 
 
 # Record selections: what a rollout is asked for.
@@ -208,19 +337,27 @@ EVIDENCE = ("obs", "label", "error", "reward", "alive")  # what measures need
 
 
 class Data(NamedTuple):
-    """What is fitted: rows of labelled observations, one seed; rows with weight 0 do not exist."""
+    """What is fitted: rows of labelled observations, one seed; rows with weight 0 do not exist.
+
+    A loss sees one row, without the leading axis. Under a head's window (K, L) rows hold `[R, K, *obs]` and `[R, L, *action]`: where
+    an episode has no step so early or so late, its nearest one is repeated, and `valid` says of each action whether it is one.
+    """
 
     t: Any  # `[R]` int32 step index
     obs: Any  # `[R, *obs]`
     action: Any  # `[R, *action]`
     weight: Any  # `[R]` float32
+    valid: Any = None  # `[R, L]` float32; None without a window
+    extra: Any = None  # leaves `[R, ...]`: what an algorithm's own objective reads beside (advantages, a teacher's logits)
 
 
 @dataclass(frozen=True)
 class Trained:
     """What an algorithm returns for S seeds: named policies with leaves `[S, M, ...]` (M iterates mixed
-    uniformly, one per episode; M = 1 for a plain policy), which one is scored, and per-round curves `[S, rounds]`."""
+    uniformly, one per episode; M = 1 for a plain policy), which one is scored, per-round curves `[S, rounds]`, and numbers
+    `[S]` that it reports of itself."""
 
     policies: dict[str, Policy]
     selected: str
     curve: dict[str, Any] = field(default_factory=dict)
+    scalars: dict[str, Any] = field(default_factory=dict)

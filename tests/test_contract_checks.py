@@ -45,7 +45,7 @@ HEADS = [("gaussian", "scalar_stable", *v) for v in GAUSSIAN.values()] + [
 @pytest.mark.parametrize(("name", "task_id", "change", "said"), HEADS, ids=[*GAUSSIAN, *CATEGORICAL])
 def test_heads_that_lie_fail(name, task_id, change, said):
     module, task = registry.load("heads", name), registry.task(task_id)
-    head = module.make(task, module.Config())
+    head = module.make(task.spec, module.Config())
     with pytest.raises(AssertionError, match=said):
         testing.check_head(dataclasses.replace(head, **change(head)), task)
 

@@ -19,7 +19,7 @@ def test_tasks(name):
 def test_heads(name):
     module = registry.load("heads", name)
     for task in map(registry.task, testing.tried("heads", name)):
-        testing.check_head(module.make(task, module.Config()), task)
+        testing.check_head(module.make(task.spec, module.Config()), task)
 
 
 @pytest.mark.parametrize("name", registry.entries("algorithms"))

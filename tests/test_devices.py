@@ -14,14 +14,14 @@ ilbench.setup(devices=devices)
 assert jax.device_count() == devices
 from ilbench import fit, registry
 from ilbench.heads import mse
-from ilbench.training.lab import to_policy
+from ilbench.training.deployed import to_policy
 from ilbench.types import COLLECT
 from ilbench.rollouts.keys import episode_keys
 from ilbench.rollouts.behaviours import mixed
 from ilbench.rollouts.rollout import rollout
 from ilbench.rollouts.keys import seed_keys
 task = registry.task("hopper")
-head = mse.make(task, mse.Config())
+head = mse.make(task.spec, mse.Config())
 policy = to_policy(head, fit.init(head, seed_keys("devices", (0,))))
 found = {}
 for episodes, horizon in ((512, 60), (40, 60)):

@@ -348,7 +348,7 @@ def test_pairs_come_from_states_whose_label_was_bought(label):
 def _errors(schedule, eps, coverage="own", episodes=4000, horizon=10):
     task = registry.task("recoverable", horizon, actions=3, expert_action=2)
     lab = Lab(task, None, (0,), 0, FitConfig())
-    result = dialled.train(lab, None, task, dialled.Config(eps=eps, coverage=coverage, schedule=schedule))
+    result = dialled.train(lab, dialled.Config(eps=eps, coverage=coverage, schedule=schedule))
     assert (lab.ledger.labels.tolist(), lab.ledger.env_steps.tolist()) == ([0], [0])
     return roll(task, result.policies["last"], (0,), episodes, beta=0.0).error[0]
 
@@ -386,7 +386,7 @@ def test_a_dialled_learner_knows_what_the_expert_visits_and_nothing_more():
 def test_a_dialled_learner_errs_by_the_worst_action():
     task = dataclasses.replace(registry.task("random_mdp", 6, states=4, actions=4))
     lab = Lab(task, None, (0,), 0, FitConfig())
-    policy = dialled.train(lab, None, task, dialled.Config(eps=1.0, coverage="own")).policies["last"]
+    policy = dialled.train(lab, dialled.Config(eps=1.0, coverage="own")).policies["last"]
     demos = roll(task, policy, (0,), 2000, beta=0.0)
     expert = np.asarray(task.expert.params)
     worst = np.zeros((6, 4), int)

@@ -22,7 +22,7 @@ def _data(t, obs, action, weight=None, seeds=1):
 
 def _head(task, name, **config):
     module = registry.load("heads", name)
-    return module.make(task, module.Config(**config))
+    return module.make(task.spec, module.Config(**config))
 
 
 # ------------------------------------------------------------------------------------------------ the optimiser

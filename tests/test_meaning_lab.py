@@ -10,15 +10,16 @@ from ilbench import registry
 from ilbench.rollouts.behaviours import mixed
 from ilbench.rollouts.keys import seed_keys
 from ilbench.training import fit
+from ilbench.training.deployed import choose, finite, mixture, to_policy
 from ilbench.training.fit import FitConfig
-from ilbench.training.lab import choose, concatenate, finite, mixture, rows, to_policy
+from ilbench.training.rows import concatenate, rows
 
 SEEDS = (0, 1, 2)
 
 
 def _spy(task, head="linear", budget=10**6, seeds=SEEDS, fit_config=FitConfig(), **settings):  # noqa: B008  frozen
     module = registry.load("heads", head)
-    return Spy(task, module.make(task, module.Config()), seeds, budget, fit_config, **settings)
+    return Spy(task, module.make(task.spec, module.Config()), seeds, budget, fit_config, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -240,7 +241,7 @@ def test_gradient_steps_are_counted_and_a_fit_is_of_the_seeds_own_rows():
 def test_a_mixture_holds_every_iterate_and_choose_takes_each_seeds_own():
     task = registry.task("recoverable", 4)
     module = registry.load("heads", "table")
-    head = module.make(task, module.Config())
+    head = module.make(task.spec, module.Config())
     iterates = [
         {"counts": np.full((3, 1, 2, 2), i, np.float32) + np.arange(3.0)[:, None, None, None]} for i in range(4)
     ]

@@ -18,8 +18,9 @@ from ilbench.measures import bounds, convergence, cost, eps, noise, returns, sur
 from ilbench.rollouts.behaviours import mixed
 from ilbench.rollouts.keys import seed_keys
 from ilbench.training import fit
+from ilbench.training.deployed import to_policy
 from ilbench.training.fit import FitConfig
-from ilbench.training.lab import Lab, to_policy
+from ilbench.training.lab import Lab
 from ilbench.types import Box, Demos, Discrete
 from ilbench.wrappers.noisy import noisy
 
@@ -179,7 +180,7 @@ def test_log_spaced_steps():
 # --------------------------------------------------------------------------------------------- where evidence is from
 def _dialled(task, seeds, **config):
     lab = Lab(task, None, seeds, 0, FitConfig())
-    policy = dialled.train(lab, None, task, dialled.Config(**config)).policies["last"]
+    policy = dialled.train(lab, dialled.Config(**config)).policies["last"]
     return policy, lab
 
 
@@ -232,7 +233,7 @@ def test_distance_at_the_experts_states_is_the_largest_over_dimensions():
 
 def test_evaluation_starts_from_other_states_than_training_and_each_seed_from_its_own():
     task, module = registry.task("double_integrator", 6), registry.load("heads", "linear")
-    head = module.make(task, module.Config())
+    head = module.make(task.spec, module.Config())
     learner = to_policy(head, fit.init(head, seed_keys("init", (0, 1))))
     starts = [ev.roll(task, learner, (0, 1), 64, beta=beta).obs[:, :, 0] for beta in (0.0, 1.0)]
     np.testing.assert_array_equal(*starts)

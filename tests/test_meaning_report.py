@@ -15,7 +15,7 @@ from ilbench.report import groups, leaderboard, overall
 from ilbench.running import runner
 from ilbench.running.execute import Session, execute
 from ilbench.running.plan import Block, Suite, resolve
-from ilbench.training.lab import rows
+from ilbench.training.rows import rows
 from ilbench.types import Trained
 
 RANDOM, EXPERT, H = -4.0, 16.0, 50

@@ -22,7 +22,7 @@ def test_dialled_learner_costs_what_dynamic_programming_says(name):
     task = registry.task(name, H)
     mdp, eps = task.mdp(), 0.1
     lab = Lab(task, None, SEEDS, 0, FitConfig())
-    policy = dialled.train(lab, None, task, dialled.Config(eps=eps, coverage="own")).policies["last"]
+    policy = dialled.train(lab, dialled.Config(eps=eps, coverage="own")).policies["last"]
     expert = np.broadcast_to(np.asarray(task.expert.params), (H, len(mdp.rho)))
     worst, (actions, states) = np.asarray(policy.params["worst"])[0, 0], (mdp.R.shape[1], len(mdp.rho))
     table = (1 - eps) * np.eye(actions)[expert] + eps * np.eye(actions)[worst]

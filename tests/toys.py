@@ -151,7 +151,7 @@ def trained(
     """`(Trained, Spy)` of an algorithm's train on a task."""
     module, heads = registry.load("algorithms", algorithm), registry.load("heads", head)
     lab = Spy(task, heads.make(task, heads.Config(**dict(head_config))), tuple(seeds), labels, FitConfig(**fit))
-    return module.train(lab, lab.keys("meaning"), task, module.Config(**config)), lab
+    return module.train(lab, module.Config(**config)), lab
 
 
 # ------------------------------------------------------------------------------------------- plain NumPy

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ilbench.training.lab import Lab, rows
-from ilbench.types import Array, Task, Trained
+from ilbench.training.lab import Lab
+from ilbench.types import Trained
 
 RATE = "<= 2"  # upper rate of the cost in H at fixed eps: O(eps H^2); it trains on expert states only
 TRY = ("gridworld", "table", 300)  # what the contract test runs: task, head, labels
@@ -19,8 +19,7 @@ class Config:
     """Nothing to choose: all labels go into demonstrations, all gradient steps into one fit."""
 
 
-def train(lab: Lab, keys: Array, task: Task, config: Config) -> Trained:
+def train(lab: Lab, config: Config) -> Trained:
     """Spends the budget on demonstrations, the last of them cut off where it ends, and fits them all."""
-    del keys
-    params, losses = lab.fit(rows(lab.demonstrate(), lab.budget))
+    params, losses = lab.fit(lab.rows(lab.demonstrate(), lab.budget))
     return Trained({"last": lab.policy(params)}, "last", {"loss": losses})

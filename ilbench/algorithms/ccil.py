@@ -16,9 +16,10 @@ import numpy as np
 
 from ilbench.compute.parallel import per_seed
 from ilbench.training import dynamics
-from ilbench.training.lab import Lab, compact, rows
+from ilbench.training.lab import Lab
 from ilbench.training.nets import scale_of
-from ilbench.types import Array, Box, Data, Discrete, Dynamics, Task, Trained
+from ilbench.training.rows import compact, concatenate
+from ilbench.types import Array, Box, Data, Discrete, Dynamics, Head, Task, Trained
 
 NEWTON_STEPS, NEWTON_TOLERANCE = (
     12,
@@ -72,12 +73,14 @@ def rows_per_label(config: Config) -> int:
     return 1 + config.labels_per_state
 
 
-def skip(task: Task) -> str | None:
-    """Needs observations that are vectors."""
-    return None if isinstance(task.env.obs, Box) else "corrective labels need continuous observations"
+def skip(task: Task, head: Head) -> str | None:
+    """Needs observations that are vectors, and a head that looks at one of them and gives one action."""
+    if not (isinstance(task.env.obs, Box) and len(task.env.obs.shape) == 1 and task.env.obs.dtype == "float32"):
+        return "corrective labels need continuous observations"
+    return None if head.window == (1, 1) else "a corrective label is one action at one state: no window of either"
 
 
-def check(episodes: int, task: Task, config: Config) -> None:
+def check(budget: int, task: Task, head: Head, config: Config) -> None:
     """Raises ValueError for true dynamics that the task does not give, and for disturbed discrete actions."""
     if config.dynamics == "true" and (task.dynamics is None or task.dynamics.from_obs is None):
         raise ValueError(f"ccil.dynamics=true: {task.name} gives no invertible dynamics; take ccil.dynamics=learned")
@@ -162,14 +165,12 @@ def corrective_labels(
     ), report
 
 
-def train(lab: Lab, keys: Array, task: Task, config: Config) -> Trained:
+def train(lab: Lab, config: Config) -> Trained:
     """Demonstrations, generated pairs, one fit on both; every row that was kept is drawn equally often."""
-    del keys
-    check(lab.episodes, task, config)
+    task = lab.task
     demos = lab.demonstrate()
     seen = dynamics.transitions(demos, task.env.action.n if isinstance(task.env.action, Discrete) else None)
-    data, seen = rows(demos, lab.budget), compact(seen, lab.budget, np.asarray(demos.revealed).reshape(len(lab.seeds), -1))
+    data, seen = lab.rows(demos, lab.budget), compact(seen, lab.budget, np.asarray(demos.revealed).reshape(len(lab.seeds), -1))
     extra, report = corrective_labels(lab, task, config, seen, data)
-    union = Data(*(np.concatenate([np.asarray(a), np.asarray(b)], axis=1) for a, b in zip(data, extra, strict=True)))
-    params, losses = lab.fit(union)
+    params, losses = lab.fit(concatenate([data, extra]))
     return Trained({"last": lab.policy(params)}, "last", {"loss": losses, **report})

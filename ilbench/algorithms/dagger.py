@@ -13,8 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ilbench.rollouts.behaviours import mixed
-from ilbench.training.lab import Lab, choose, concatenate, rows
-from ilbench.types import Array, Task, Trained
+from ilbench.training.deployed import choose
+from ilbench.training.lab import Lab
+from ilbench.training.rows import concatenate
+from ilbench.types import Head, Task, Trained
 
 RATE = "<= 1"  # upper rate of the cost in H at fixed eps: O(u eps H)
 TRY = ("gridworld", "table", 600)  # what the contract test runs: task, head, labels
@@ -54,8 +56,9 @@ def beta(config: Config, i: int) -> float:
     return config.p**i if config.schedule == "geometric" else max(0.0, 1.0 - i / config.rounds)
 
 
-def check(episodes: int, task: Task, config: Config) -> None:
-    """Raises ValueError when `episodes` of labels do not make one per round; called before any compute."""
+def check(budget: int, task: Task, head: Head, config: Config) -> None:
+    """Raises ValueError when the budget does not make an episode of labels per round; called before any compute."""
+    episodes = budget // task.horizon
     if episodes < config.rounds + config.validate:
         raise ValueError(
             f"dagger needs at least {config.rounds + config.validate} episodes of labels for {config.rounds} rounds"
@@ -64,23 +67,27 @@ def check(episodes: int, task: Task, config: Config) -> None:
         )
 
 
-def train(lab: Lab, keys: Array, task: Task, config: Config) -> Trained:
+def skip(task: Task, head: Head) -> str | None:
+    """Needs somebody to ask."""
+    return "dagger asks the expert, and this task has none" if task.expert is None else None
+
+
+def train(lab: Lab, config: Config) -> Trained:
     """Demonstrate, fit, then (collect under the mixture with the expert, aggregate, fit) for every further round."""
-    del keys
-    check(lab.episodes, task, config)
+    task = lab.task
     rounds = config.rounds + config.validate
     parts = [lab.demonstrate(labels=lab.budget // rounds)]
-    params, losses = lab.fit(rows(parts[0], lab.budget), stages=config.rounds)
+    params, losses = lab.fit(lab.rows(parts[0], lab.budget), stages=config.rounds)
     iterates, fresh = [params], []
     for i in range(1, rounds):
-        acting = mixed(task.env.action, task.horizon, beta=beta(config, i) if i < config.rounds else 0.0)
+        acting = lab.same(mixed(task.env.action, task.horizon, beta=beta(config, i) if i < config.rounds else 0.0))
         # What is left is spread over the rounds that are left, to the last label.
         new = lab.collect(labels=lab.remaining // (rounds - i), behaviour=acting, policy=lab.policy(params))
         # Labels on states that the iterate has just visited are its validation before they become training data.
-        fresh.append(lab.loss(params, rows(new, lab.budget)))
+        fresh.append(lab.loss(params, lab.rows(new, lab.budget)))
         if i < config.rounds:
             parts.append(new)
-            params, losses = lab.fit(rows(concatenate(parts), lab.budget), stage=i, stages=config.rounds, start=params)
+            params, losses = lab.fit(lab.rows(concatenate(parts), lab.budget), stage=i, stages=config.rounds, start=params)
             iterates.append(params)
     policies = {"last": lab.policy(params), "mixture": lab.mixture(iterates)}
     if config.validate:

@@ -15,8 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilbench.exact import dp
+from ilbench.rollouts.behaviours import same
 from ilbench.training.lab import Lab
-from ilbench.types import Array, Discrete, Policy, Task, Trained
+from ilbench.types import Array, Discrete, Head, Policy, Task, Trained
 
 INSTRUMENT = True
 TRY = ("cliff", "table", 0)  # what the contract test runs: task, head, labels
@@ -43,7 +44,7 @@ class Config:
             raise ValueError(f"dialled.schedule must be one of {', '.join(SCHEDULES)}, got {self.schedule!r}")
 
 
-def skip(task: Task) -> str | None:
+def skip(task: Task, head: Head) -> str | None:
     """Needs a tabular task, whose expert occupancy and worst actions exact dynamic programming knows."""
     if task.mdp is None or not isinstance(task.env.obs, Discrete):
         return "dialled needs a tabular task with mdp()"
@@ -80,12 +81,12 @@ def _act_with(schedule: str) -> Any:
 _ACT = {schedule: _act_with(schedule) for schedule in SCHEDULES}
 
 
-def train(lab: Lab, keys: Array, task: Task, config: Config) -> Trained:
+def train(lab: Lab, config: Config) -> Trained:
     """Builds the dialled policy from the exact occupancy of the expert; nothing is learnt and no label is bought."""
-    del keys
+    task = lab.task
     assert task.mdp is not None
     mdp, seeds = task.mdp(), len(lab.seeds)
-    expert = np.broadcast_to(np.asarray(task.expert.params, np.int32), (task.horizon, mdp.rho.size))
+    expert = np.broadcast_to(np.asarray(task.ask().params, np.int32), (task.horizon, mdp.rho.size))
     covered = (
         dp.occupancy(mdp, expert, task.horizon).max(0) > 0
         if config.coverage == "expert"
@@ -98,5 +99,4 @@ def train(lab: Lab, keys: Array, task: Task, config: Config) -> Trained:
         "eps": np.float32(config.eps),
         "horizon": np.float32(task.horizon),
     }
-    batched = jax.tree.map(lambda leaf: np.broadcast_to(leaf, (seeds, 1, *np.shape(leaf))).copy(), params)
-    return Trained({"last": Policy(batched, _init, _ACT[config.schedule])}, "last")
+    return Trained({"last": Policy(same(params, seeds, iterates=True), _init, _ACT[config.schedule])}, "last")

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from ilbench.training.lab import Lab, rows
-from ilbench.types import Array, Box, Data, Task, Trained
+from ilbench.training.lab import Lab
+from ilbench.types import Array, Box, Data, Head, Task, Trained
 
 RATE = "<= 2"  # upper rate of the cost in H at fixed eps: O(eps H^2); it trains on expert states only
 TRY = ("scalar_stable", "linear", 300)  # what the contract test runs: task, head, labels
@@ -33,7 +33,7 @@ class Config:
             raise ValueError(f"noise_bc.copies must be at least 1, got {self.copies}")
 
 
-def skip(task: Task) -> str | None:
+def skip(task: Task, head: Head) -> str | None:
     """Needs observations that are vectors."""
     return None if isinstance(task.env.obs, Box) else "input noise needs continuous observations"
 
@@ -41,18 +41,16 @@ def skip(task: Task) -> str | None:
 def jitter(keys: Array, data: Data, sigma: float, copies: int) -> Data:
     """Rows `[S, (1 + copies) R, ...]`: the given ones, and copies whose observations have noise of `sigma` sds added."""
     obs, weight = np.asarray(data.obs), np.asarray(data.weight)
-    sd = np.stack([o[w > 0].std(0) if (w > 0).any() else np.ones(o.shape[1]) for o, w in zip(obs, weight, strict=True)])
+    sd = np.stack([o[w > 0].std(0) if (w > 0).any() else np.ones(o.shape[1:]) for o, w in zip(obs, weight, strict=True)])
     rng = [np.random.default_rng(np.asarray(jax.random.key_data(key))) for key in keys]
-    repeated = [np.concatenate([np.asarray(x)] * (1 + copies), axis=1) for x in data]
-    extra = repeated[1][:, obs.shape[1] :]
+    repeated: Data = jax.tree.map(lambda x: np.concatenate([np.asarray(x)] * (1 + copies), axis=1), data)
+    extra = repeated.obs[:, obs.shape[1] :]
     noise = np.stack([r.standard_normal(extra.shape[1:]) for r in rng]) * (sigma * sd[:, None])
-    repeated[1] = np.concatenate([obs, (extra + noise).astype(np.float32)], axis=1)
-    return Data(*repeated)
+    return repeated._replace(obs=np.concatenate([obs, (extra + noise).astype(np.float32)], axis=1))
 
 
-def train(lab: Lab, keys: Array, task: Task, config: Config) -> Trained:
+def train(lab: Lab, config: Config) -> Trained:
     """Demonstrations and their jittered copies, one fit."""
-    del keys
-    data = rows(lab.demonstrate(), lab.budget)
+    data = lab.rows(lab.demonstrate(), lab.budget)
     params, losses = lab.fit(jitter(lab.keys("jitter"), data, config.sigma, config.copies))
     return Trained({"last": lab.policy(params)}, "last", {"loss": losses})

@@ -32,7 +32,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import erf
 
-from ilbench.rollouts.behaviours import mixed
+from ilbench.rollouts.behaviours import mixed, same
 from ilbench.rollouts.keys import episode_keys
 from ilbench.rollouts.replay import replay
 from ilbench.rollouts.rollout import rollout
@@ -67,10 +67,7 @@ def rolls(
     task: Task, policy: Policy, seeds: tuple[int, ...], episodes: int, stream: str, *, beta: float, sigma: float
 ) -> Any:
     """Demos `[S, N, H]` (RECORD) of the smoothed expert (beta = 1) or the smoothed learner (beta = 0)."""
-    behaviour = jax.tree.map(
-        lambda leaf: np.broadcast_to(leaf, (len(seeds), *np.shape(leaf))).copy(),
-        mixed(task.env.action, task.horizon, beta=beta, noise=sigma),
-    )
+    behaviour = same(mixed(task.env.action, task.horizon, beta=beta, noise=sigma), len(seeds))
     keys = episode_keys(stream, seeds, episodes)
     return rollout(
         task.env, task.expert, policy, behaviour, keys, horizon=task.horizon, record=RECORD, block=task.block, seeds=seeds
@@ -182,7 +179,7 @@ def costs(learner: Side) -> np.ndarray:
 
 def random_expert(task: Task) -> bool:
     """Whether the expert's action depends on its random key: read off the traced program, nothing runs."""
-    env, expert = task.env, task.expert
+    env, expert = task.env, task.ask()
     functions = (env.reset, env.expert_obs, expert.init, expert.act)  # what a program is, whatever its numbers
     if functions not in _DRAWS:
         _DRAWS[functions] = _draws(env, expert)

@@ -10,10 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
-from ilbench.rollouts.behaviours import mixed
+from ilbench.rollouts.behaviours import mixed, same
 from ilbench.rollouts.keys import episode_keys
 from ilbench.rollouts.replay import replay
 from ilbench.rollouts.rollout import rollout
@@ -74,15 +73,11 @@ class Protocol:
                 raise ValueError(f"evaluation.prefixes are horizons, integers of at least 1, got {h!r}")
 
 
-def _broadcast(tree: Any, seeds: int) -> Any:
-    return jax.tree.map(lambda leaf: np.broadcast_to(leaf, (seeds, *np.shape(leaf))).copy(), tree)
-
-
 def roll(task: Task, policy: Policy, seeds: tuple[int, ...], episodes: int, *, beta: float) -> Demos:
     """Evaluation rollouts `[S, N, H]` on the evaluation keys: beta = 0 the learner acts, beta = 1 the expert."""
     # One stream per task: algorithms are paired on it, and what chance does on one task says nothing of another.
     keys = episode_keys(f"evaluation/{task.name}", seeds, episodes)
-    behaviour = _broadcast(mixed(task.env.action, task.horizon, beta=beta), len(seeds))
+    behaviour = same(mixed(task.env.action, task.horizon, beta=beta), len(seeds))
     return rollout(
         task.env, task.expert, policy, behaviour, keys, horizon=task.horizon, record=EVIDENCE, block=task.block, seeds=seeds
     )

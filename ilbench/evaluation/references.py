@@ -94,7 +94,7 @@ def _named(task: Task) -> str | None:
 
     def parts(t: Task) -> tuple[Any, ...]:
         env = t.env
-        return env.reset, env.step, env.expert_obs, env.obs, env.action, t.expert.init, t.expert.act
+        return env.reset, env.step, env.expert_obs, env.obs, env.action, t.ask().init, t.ask().act
 
     return found if same and parts(made) == parts(task) else None
 
@@ -114,7 +114,7 @@ def _key(task: Task, episodes: int) -> dict[str, Any] | None:
         "format": FORMAT,
         "task": task.name,
         "horizon": task.horizon,
-        "expert": weights.digest(task.expert.params),
+        "expert": weights.digest(task.ask().params),
         "env": weights.digest(task.env.params),
         "absorbing_reward": float(task.env.absorbing_reward),
         "action": repr(task.env.action),
@@ -187,7 +187,7 @@ def references(task: Task, episodes: int = EPISODES) -> dict[str, dict[str, Any]
     if task.mdp is not None:
         mdp, H = task.mdp(), task.horizon
         uniform = np.full(mdp.R.shape, 1.0 / mdp.R.shape[1])
-        table = np.asarray(task.expert.params)
+        table = np.asarray(task.ask().params)
         return {"random": _exact(dp.total_return(mdp, uniform, H)), "expert": _exact(dp.total_return(mdp, table, H))}
     shipped = weights.references(task)
     if shipped is not None:
@@ -197,7 +197,7 @@ def references(task: Task, episodes: int = EPISODES) -> dict[str, dict[str, Any]
     if key is not None and file is not None and (kept := _kept(file, key)) is not None:
         return kept
     expert = dataclasses.replace(
-        task.expert, params=jax.tree.map(lambda x: np.asarray(x)[None, None], task.expert.params)
+        task.ask(), params=jax.tree.map(lambda x: np.asarray(x)[None, None], task.ask().params)
     )
     found = {
         "random": _measured(task, random_policy(task.env.action), episodes),

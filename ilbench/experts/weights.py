@@ -189,6 +189,6 @@ def references(task: Task) -> dict[str, dict[str, Any]] | None:
         stated = manifest(task.name)
     except FileNotFoundError:
         return None
-    same = stated["digest"] == digest(task.expert.params)
+    same = stated["digest"] == digest(task.ask().params)
     same &= stated["absorbing_reward"] == float(task.env.absorbing_reward)
     return stated["references_by_horizon"].get(str(task.horizon)) if same else None

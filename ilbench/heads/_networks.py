@@ -5,13 +5,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from ilbench.training.nets import ACTIVATIONS, features, identity_norm, mlp, width_of
-from ilbench.types import Array, Box, Discrete, Head, Space
+from ilbench.distributions import Categorical
+from ilbench.training.nets import ACTIVATIONS, features, fit_norm, identity_norm, mlp, width_of
+from ilbench.types import Array, Box, Data, Discrete, Head, Space
 
 
 @dataclass(frozen=True)
@@ -54,22 +56,38 @@ def outputs(
     return init, out
 
 
-def categorical(init: Callable[..., Any], out: Callable[..., Any]) -> Head:
+def standardise(obs: Space) -> Callable[[Any, Data], Any]:
+    """The `prepare` of a head whose parameters hold observation statistics under "norm"; the same space gives the same function."""
+    return _standardise(obs)
+
+
+@lru_cache
+def _standardise(obs: Space) -> Callable[[Any, Data], Any]:
+    def prepare(params: Any, data: Data) -> Any:
+        return {**params, "norm": fit_norm(obs, data.obs, data.weight)}
+
+    return prepare
+
+
+def categorical(init: Callable[..., Any], out: Callable[..., Any], prepare: Callable[[Any, Data], Any]) -> Head:
     """Softmax over logits; the most likely action is deployed."""
 
     def log_prob(params: Any, t: Array, obs: Array, action: Array) -> Array:
         return jax.nn.log_softmax(out(params, obs))[action]
 
-    def loss(params: Any, t: Array, obs: Array, action: Array) -> Array:
-        return -log_prob(params, t, obs, action)
+    def loss(params: Any, key: Array, row: Data) -> Array:
+        return -log_prob(params, row.t, row.obs, row.action)
 
-    def act(params: Any, key: Array, t: Array, obs: Array) -> Array:
-        return jnp.argmax(out(params, obs)).astype(jnp.int32)
+    def act(params: Any, key: Array, t: Array, memory: Any, obs: Array) -> tuple[Any, Array]:
+        return memory, jnp.argmax(out(params, obs)).astype(jnp.int32)
 
     def sample(params: Any, key: Array, t: Array, obs: Array) -> Array:
         return jax.random.categorical(key, out(params, obs)).astype(jnp.int32)
 
-    return Head(init, loss, act, sample=sample, log_prob=log_prob, normalise=True)
+    def dist(params: Any, t: Array, obs: Array) -> Categorical:
+        return Categorical(out(params, obs))
+
+    return Head(init, loss, act, sample=sample, log_prob=log_prob, dist=dist, prepare=prepare)
 
 
 UNBOUNDED = 1e6  # an action range from here on is no unit: limits that are only there to be never reached
@@ -82,17 +100,19 @@ def units(space: Box) -> tuple[float, float]:
     return (space.low + space.high) / 2, (space.high - space.low) / 2
 
 
-def squared(init: Callable[..., Any], out: Callable[..., Any], action: Box) -> Head:
-    """Mean squared error of a predicted action `[A]`, in units of half the action range."""
-    centre, half = units(action)
+def squared(
+    init: Callable[..., Any], out: Callable[..., Any], action: Box, prepare: Callable[[Any, Data], Any] | None
+) -> Head:
+    """Mean squared error of a predicted action `[*action]`, in units of half the action range."""
+    (centre, half), shape = units(action), action.shape
 
-    def loss(params: Any, t: Array, obs: Array, action: Array) -> Array:
-        return jnp.mean(jnp.square(out(params, obs) - (action - centre) / half))
+    def loss(params: Any, key: Array, row: Data) -> Array:
+        return jnp.mean(jnp.square(out(params, row.obs) - (row.action.reshape(-1) - centre) / half))
 
-    def act(params: Any, key: Array, t: Array, obs: Array) -> Array:
-        return centre + half * out(params, obs)
+    def act(params: Any, key: Array, t: Array, memory: Any, obs: Array) -> tuple[Any, Array]:
+        return memory, (centre + half * out(params, obs)).reshape(shape)
 
-    return Head(init, loss, act, normalise=True)
+    return Head(init, loss, act, prepare=prepare)
 
 
 def actions_of(space: Space) -> int:

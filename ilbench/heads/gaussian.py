@@ -15,8 +15,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ilbench.heads._networks import actions_of, check_net, network, units
-from ilbench.types import Array, Box, Head, Space, Task
+from ilbench.distributions import Normal
+from ilbench.heads._networks import actions_of, check_net, network, standardise, units
+from ilbench.types import Array, Box, Data, Head, Space, Spec
 
 TRY = ("scalar_stable",)  # what the contract test fits
 
@@ -38,11 +39,11 @@ class Config:
             raise ValueError(f"gaussian.beta must lie in [0, 1], got {self.beta}")
 
 
-def skip(task: Task) -> str | None:
+def skip(spec: Spec) -> str | None:
     """Needs continuous actions."""
     return (
         None
-        if isinstance(task.env.action, Box)
+        if isinstance(spec.action, Box)
         else "gaussian needs continuous actions; for discrete ones take mlp, linear or table"
     )
 
@@ -50,7 +51,7 @@ def skip(task: Task) -> str | None:
 @lru_cache
 def _head(obs: Space, action: Space, config: Config) -> Head:
     assert isinstance(action, Box)
-    dim, (centre, half) = actions_of(action), units(action)
+    dim, (centre, half), shape = actions_of(action), units(action), action.shape
     init, out = network(obs, config, 2 * dim)
 
     def moments(params: Any, x: Array) -> tuple[Array, Array]:
@@ -60,27 +61,31 @@ def _head(obs: Space, action: Space, config: Config) -> Head:
 
     def terms(params: Any, x: Array, a: Array) -> tuple[Array, Array]:
         mean, std = moments(params, x)
-        z = (a - centre) / half
+        z = (a.reshape(-1) - centre) / half
         return -0.5 * jnp.square((z - mean) / std) - jnp.log(std) - 0.5 * jnp.log(2 * jnp.pi), std
 
     def log_prob(params: Any, t: Array, x: Array, a: Array) -> Array:
         return jnp.sum(terms(params, x, a)[0]) - dim * jnp.log(half)
 
-    def loss(params: Any, t: Array, x: Array, a: Array) -> Array:
-        each, std = terms(params, x, a)
+    def loss(params: Any, key: Array, row: Data) -> Array:
+        each, std = terms(params, row.obs, row.action)
         return -jnp.sum(each * jax.lax.stop_gradient(std) ** (2 * config.beta))
 
-    def act(params: Any, key: Array, t: Array, x: Array) -> Array:
-        return centre + half * moments(params, x)[0]
+    def act(params: Any, key: Array, t: Array, memory: Any, x: Array) -> tuple[Any, Array]:
+        return memory, (centre + half * moments(params, x)[0]).reshape(shape)
 
     def sample(params: Any, key: Array, t: Array, x: Array) -> Array:
         mean, std = moments(params, x)
-        return centre + half * (mean + std * jax.random.normal(key, mean.shape, mean.dtype))
+        return (centre + half * (mean + std * jax.random.normal(key, mean.shape, mean.dtype))).reshape(shape)
 
-    return Head(init, loss, act, sample=sample, log_prob=log_prob, normalise=True)
+    def dist(params: Any, t: Array, x: Array) -> Normal:
+        mean, std = moments(params, x)
+        return Normal(centre + half * mean, half * std)
+
+    return Head(init, loss, act, sample=sample, log_prob=log_prob, dist=dist, prepare=standardise(obs))
 
 
-def make(task: Task, config: Config) -> Head:
+def make(spec: Spec, config: Config) -> Head:
     """Means and widths `[A]` from observations `[*obs]`; the mean is deployed."""
     check_net("gaussian", config)
-    return _head(task.env.obs, task.env.action, config)
+    return _head(spec.obs, spec.action, config)

@@ -5,6 +5,7 @@ Source: Rajaraman et al. 2021, linear experts, https://arxiv.org/abs/2102.12948
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -12,9 +13,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ilbench.heads._networks import actions_of, categorical, outputs, squared, units
+from ilbench.heads._networks import actions_of, categorical, outputs, squared, standardise, units
 from ilbench.training.nets import features, fit_norm, mlp, width_of
-from ilbench.types import Array, Box, Data, Discrete, Head, Space, Task
+from ilbench.types import Array, Box, Data, Discrete, Head, Space, Spec
 
 TRY = ("scalar_stable", "cartpole")  # what the contract test fits
 
@@ -30,7 +31,7 @@ class Config:
             raise ValueError(f"linear.ridge must be at least 0, got {self.ridge}")
 
 
-def skip(task: Task) -> str | None:
+def skip(spec: Spec) -> str | None:
     """Fits every task."""
     return None
 
@@ -39,9 +40,9 @@ def skip(task: Task) -> str | None:
 def _head(obs: Space, action: Space, config: Config) -> Head:
     init, out = outputs(*mlp(width_of(obs), (actions_of(action),)), obs)
     if isinstance(action, Discrete):
-        return categorical(init, out)
+        return categorical(init, out, standardise(obs))
     assert isinstance(action, Box)
-    head, (centre, half) = squared(init, out, action), units(action)
+    head, (centre, half) = squared(init, out, action, standardise(obs)), units(action)
 
     def solve(data: Data, key: Array) -> Any:
         norm = fit_norm(obs, data.obs, data.weight)
@@ -49,12 +50,12 @@ def _head(obs: Space, action: Space, config: Config) -> Head:
         x = jnp.concatenate([x, jnp.ones((x.shape[0], 1), x.dtype)], axis=1)
         weighted = x * data.weight[:, None]
         gram = weighted.T @ x + config.ridge * jnp.sum(data.weight) * jnp.eye(x.shape[1], dtype=x.dtype)
-        w = jnp.linalg.solve(gram, weighted.T @ ((data.action - centre) / half))
+        w = jnp.linalg.solve(gram, weighted.T @ ((data.action.reshape(x.shape[0], -1) - centre) / half))
         return {"net": {"Dense_0": {"kernel": w[:-1], "bias": w[-1]}}, "norm": norm}
 
-    return Head(head.init, head.loss, head.act, solve=solve, normalise=True)
+    return dataclasses.replace(head, solve=solve)
 
 
-def make(task: Task, config: Config) -> Head:
-    """Logits `[n]` or actions `[A]`, linear in the standardised observation."""
-    return _head(task.env.obs, task.env.action, config)
+def make(spec: Spec, config: Config) -> Head:
+    """Logits `[n]` or actions `[*action]`, linear in the standardised observation."""
+    return _head(spec.obs, spec.action, config)

@@ -8,27 +8,27 @@ from __future__ import annotations
 from functools import lru_cache
 
 from ilbench.heads._networks import NetConfig as Config
-from ilbench.heads._networks import actions_of, categorical, check_net, network
-from ilbench.types import Discrete, Head, Space, Task
+from ilbench.heads._networks import actions_of, categorical, check_net, network, standardise
+from ilbench.types import Discrete, Head, Space, Spec
 
 TRY = ("cartpole",)  # what the contract test fits
 
 
-def skip(task: Task) -> str | None:
+def skip(spec: Spec) -> str | None:
     """Needs discrete actions."""
     return (
         None
-        if isinstance(task.env.action, Discrete)
+        if isinstance(spec.action, Discrete)
         else "mlp is categorical and needs discrete actions; for continuous ones take mse or gaussian"
     )
 
 
 @lru_cache
 def _head(obs: Space, action: Space, config: Config) -> Head:
-    return categorical(*network(obs, config, actions_of(action)))
+    return categorical(*network(obs, config, actions_of(action)), standardise(obs))
 
 
-def make(task: Task, config: Config) -> Head:
+def make(spec: Spec, config: Config) -> Head:
     """Logits `[n]` from observations `[*obs]`."""
     check_net("mlp", config)
-    return _head(task.env.obs, task.env.action, config)
+    return _head(spec.obs, spec.action, config)

@@ -8,17 +8,17 @@ from __future__ import annotations
 from functools import lru_cache
 
 from ilbench.heads._networks import NetConfig as Config
-from ilbench.heads._networks import actions_of, check_net, network, squared
-from ilbench.types import Box, Head, Space, Task
+from ilbench.heads._networks import actions_of, check_net, network, squared, standardise
+from ilbench.types import Box, Head, Space, Spec
 
 TRY = ("scalar_stable",)  # what the contract test fits
 
 
-def skip(task: Task) -> str | None:
+def skip(spec: Spec) -> str | None:
     """Needs continuous actions."""
     return (
         None
-        if isinstance(task.env.action, Box)
+        if isinstance(spec.action, Box)
         else "mse needs continuous actions; for discrete ones take mlp, linear or table"
     )
 
@@ -26,10 +26,10 @@ def skip(task: Task) -> str | None:
 @lru_cache
 def _head(obs: Space, action: Space, config: Config) -> Head:
     assert isinstance(action, Box)
-    return squared(*network(obs, config, actions_of(action)), action)
+    return squared(*network(obs, config, actions_of(action)), action, standardise(obs))
 
 
-def make(task: Task, config: Config) -> Head:
-    """Actions `[A]` from observations `[*obs]`."""
+def make(spec: Spec, config: Config) -> Head:
+    """Actions `[*action]` from observations `[*obs]`."""
     check_net("mse", config)
-    return _head(task.env.obs, task.env.action, config)
+    return _head(spec.obs, spec.action, config)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ilbench.types import Array, Data, Discrete, Head, Task
+from ilbench.types import Array, Data, Discrete, Head, Spec
 
 RULES = ("uniform", "wrong", "fixed")
 TRY = ("gridworld",)  # what the contract test fits
@@ -36,19 +36,11 @@ class Config:
             raise ValueError(f"table.smoothing must be at least 0, got {self.smoothing}")
 
 
-def skip(task: Task) -> str | None:
+def skip(spec: Spec) -> str | None:
     """Needs discrete observations and actions."""
-    if not (isinstance(task.env.obs, Discrete) and isinstance(task.env.action, Discrete)):
+    if not (isinstance(spec.obs, Discrete) and isinstance(spec.action, Discrete)):
         return "table needs discrete observations and actions"
     return None
-
-
-def _wrong_actions(task: Task) -> np.ndarray:
-    """An action `[H, S]` that differs from the expert's everywhere."""
-    assert isinstance(task.env.obs, Discrete)
-    assert isinstance(task.env.action, Discrete)
-    table = np.broadcast_to(np.asarray(task.expert.params), (task.horizon, task.env.obs.n))
-    return ((table + 1) % task.env.action.n).astype(np.int32)
 
 
 @lru_cache(maxsize=256)
@@ -73,27 +65,31 @@ def _head(steps: int, states: int, actions: int, config: Config, wrong: bytes | 
             "counts": jnp.zeros((steps, states, actions), jnp.float32).at[step, data.obs, data.action].add(data.weight),
         }
 
-    def act(params: Any, key: Array, t: Array, obs: Array) -> Array:
+    def act(params: Any, key: Array, t: Array, memory: Any, obs: Array) -> tuple[Any, Array]:
         counts = row(params, t, obs)
         if config.unseen == "uniform":
             default = jax.random.randint(key, (), 0, actions, jnp.int32)
         else:
             default = params["unseen"][jnp.minimum(t, params["unseen"].shape[0] - 1), obs]
-        return jnp.where(jnp.sum(counts) > 0, jnp.argmax(counts).astype(jnp.int32), default)
+        return memory, jnp.where(jnp.sum(counts) > 0, jnp.argmax(counts).astype(jnp.int32), default)
 
     def log_prob(params: Any, t: Array, obs: Array, action: Array) -> Array:
         counts = row(params, t, obs) + config.smoothing
         return jnp.log(counts[action]) - jnp.log(jnp.sum(counts))
 
-    def loss(params: Any, t: Array, obs: Array, action: Array) -> Array:
-        return -log_prob(params, t, obs, action)
+    def loss(params: Any, key: Array, row: Data) -> Array:
+        return -log_prob(params, row.t, row.obs, row.action)
 
     return Head(init, loss, act, solve=solve, log_prob=log_prob)
 
 
-def make(task: Task, config: Config) -> Head:
-    """The counting head of a tabular task: `[1 or H, S, A]` counts."""
-    wrong = _wrong_actions(task).tobytes() if config.unseen == "wrong" else None
-    assert isinstance(task.env.obs, Discrete)
-    assert isinstance(task.env.action, Discrete)
-    return _head(task.horizon if config.per_step else 1, task.env.obs.n, task.env.action.n, config, wrong)
+def make(spec: Spec, config: Config) -> Head:
+    """The counting head of a tabular task: `[1 or H, S, A]` counts; ValueError for `wrong` where the expert is no table."""
+    assert isinstance(spec.obs, Discrete)
+    assert isinstance(spec.action, Discrete)
+    wrong = None
+    if config.unseen == "wrong":
+        if spec.worst is None:
+            raise ValueError("table.unseen=wrong needs an expert that is a table; take uniform or fixed")
+        wrong = np.asarray(spec.worst(), np.int32).tobytes()
+    return _head(spec.horizon if config.per_step else 1, spec.obs.n, spec.action.n, config, wrong)

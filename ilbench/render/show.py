@@ -34,7 +34,7 @@ def _target(path: str | None, suffix: str) -> pathlib.Path | None:
 def _policy(found: Any, name: str, task: Task, number: int) -> tuple[Policy, str, tuple[str, ...]]:
     """A plain policy, what to call it, and how it was trained."""
     if name == "expert":
-        return task.expert, "the expert itself", ()
+        return task.ask(), "the expert itself", ()
     if name == "random":
         return references.random_policy(task.env.action), "random, uniform over actions", ()
     loaded = policies.build(found)

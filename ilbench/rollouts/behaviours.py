@@ -35,6 +35,12 @@ def _choose_discrete(n: int) -> Any:
     return choose
 
 
+def same(tree: Any, seeds: int, iterates: bool = False) -> Any:
+    """A pytree repeated over seeds, leaves `[S, ...]`, or `[S, 1, ...]` as policies have them: NumPy arrays of their own."""
+    axes = (seeds, 1) if iterates else (seeds,)
+    return jax.tree.map(lambda leaf: np.broadcast_to(leaf, (*axes, *np.shape(leaf))).copy(), tree)
+
+
 def mixed(space: Space, horizon: int, *, beta: Any = 0.0, noise: Any = 0.0, reveal: Any = 1.0) -> Behaviour:
     """The expert acts with probability `beta` (scalar or `[H]`) at each step, the learner otherwise.
 

@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 
 from ilbench.compute.lanes import flat
-from ilbench.types import Array, Behaviour, Demos, Discrete, Env, Policy, Space, Step
+from ilbench.distributions import total_variation, variation_at
+from ilbench.types import Array, Behaviour, Choice, Demos, Discrete, Env, Policy, Space, Step, no_memory
 
 
 @lru_cache(maxsize=256)
@@ -40,10 +41,35 @@ def imitation_error(space: Space, action: Array, label: Array) -> Array:
     return jnp.where(jnp.isfinite(action).all(-1) & jnp.isfinite(gap), gap, jnp.inf)
 
 
+@lru_cache(maxsize=64)
+def nobody(space: Space) -> Policy:
+    """Who is asked where there is no expert: an action of zeros."""
+
+    def act(params: Any, key: Array, t: Array, memory: Any, obs: Array) -> tuple[Any, Array]:
+        return memory, jnp.zeros(space.shape, jnp.int32 if isinstance(space, Discrete) else jnp.float32)
+
+    return Policy((), no_memory, act)
+
+
+def _error(
+    space: Space, policy: Policy, law: Any, t: Array, memory: Any, obs: Array, choice: Choice, label: Array, known: bool
+) -> Array:
+    """The imitation error of a step: of two actions, of two laws where the expert is stochastic, NaN without an expert."""
+    if not known:
+        return jnp.float32(jnp.nan)
+    if law is None:
+        return imitation_error(space, choice.action, label)
+    if policy.dist is None:
+        return variation_at(choice.action, law)
+    return jnp.where(choice.actor == 1, 0.0, total_variation(policy.dist(policy.params, t, memory, obs), law))
+
+
 def episode(
-    env: Env, expert: Policy, policy: Policy, behaviour: Behaviour, key: Array, *, horizon: int, record: tuple[str, ...]
+    env: Env, expert: Policy | None, policy: Policy, behaviour: Behaviour, key: Array, *, horizon: int, record: tuple[str, ...]
 ) -> Demos:
     """Rolls out one episode of `horizon` steps; fields of the result have a leading `[H]` (but `final_obs`)."""
+    known = expert is not None
+    expert = nobody(env.action) if expert is None else expert
     k_reset, k_policy, k_expert, k_behaviour, k_steps = jax.random.split(key, 5)
     state, obs = env.reset(env.params, k_reset)
     memories = policy.init(policy.params, k_policy), expert.init(expert.params, k_expert)
@@ -57,7 +83,9 @@ def episode(
         state, obs, alive, m_policy, m_expert, m_behaviour = carry
         t, keys = at
         clean = obs if env.expert_obs is None else env.expert_obs(env.params, state, obs)
+        law = None if expert.dist is None else expert.dist(expert.params, t, m_expert, clean)
         m_expert, label = label_of(expert.params, keys[0], t, m_expert, clean)
+        m_before = m_policy
         m_policy, proposal = policy.act(policy.params, keys[1], t, m_policy, obs)
         choice = behaviour.choose(behaviour.params, keys[2], t, m_behaviour, obs, proposal, label)
         after = advance(env.params, keys[3], state, obs, alive, choice.action)
@@ -68,10 +96,13 @@ def episode(
             "label": jnp.where(revealed, label, jnp.zeros_like(label)),
             "actor": choice.actor,
             "revealed": revealed,
-            "error": imitation_error(env.action, choice.action, label),
+            "error": _error(env.action, policy, law, t, m_before, obs, choice, label, known),
             "reward": jnp.where(alive, after.reward, jnp.asarray(env.absorbing_reward, jnp.float32)),
             "alive": alive,
+            "dist": law,
         }
+        if "views" in record:
+            row["views"] = env.views(env.params, state)  # type: ignore[misc]
         carry = (after.state, after.obs, alive & ~after.terminated, m_policy, m_expert, choice.memory)
         return carry, {name: row[name] for name in record if name != "final_obs"}
 

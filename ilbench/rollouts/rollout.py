@@ -29,7 +29,7 @@ def _chunk(shared: Any, item: Any, *, horizon: int, record: tuple[str, ...], imp
 
 def rollout(
     env: Env,
-    expert: Policy,
+    expert: Policy | None,
     policy: Policy,
     behaviour: Behaviour,
     keys: Array,
@@ -48,6 +48,7 @@ def rollout(
     TooLarge, before anything is computed, for a record that will not fit into memory.
     """
     count, episodes = keys.shape
+    _check(env, policy, behaviour, count, record)
     foresight.foresee_rollout(env, count, episodes, horizon, record)
     lanes, chunks = chunks_of(episodes)
     words, impl = raw(keys)
@@ -60,6 +61,23 @@ def rollout(
     run = per_seed(_chunk, block=items_of_block, loops=loops, horizon=horizon, record=record, impl=impl)
     out = run((env, expert), items)
     return jax.tree.map(lambda leaf: leaf.reshape(count, chunks * lanes, *leaf.shape[2:])[:, :episodes], out)
+
+
+def _check(env: Env, policy: Policy, behaviour: Behaviour, seeds: int, record: tuple[str, ...]) -> None:
+    """Raises ValueError, before anything is compiled, for leaves that are not one per seed and fields that cannot be recorded."""
+    iterates = mixture_size(policy)
+    for what, tree, wanted in (("policy", policy, (seeds, iterates)), ("behaviour", behaviour, (seeds,))):
+        for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
+            if np.shape(leaf)[: len(wanted)] != wanted:
+                name, form = jax.tree_util.keystr(path, simple=True, separator="/"), "[S, M, ...]" if len(wanted) > 1 else "[S, ...]"
+                raise ValueError(
+                    f"the {what}'s {name} has the shape {list(np.shape(leaf))}; leaves are {form}, here {list(wanted)} and more "
+                    f"({'behaviours.same repeats one over seeds' if what == 'behaviour' else 'lab.policy(params) adds the axis M'})"
+                )
+    if unknown := [name for name in record if name not in Demos._fields]:
+        raise ValueError(f"record holds {unknown[0]!r}, which is no field of Demos: {', '.join(Demos._fields)}")
+    if "views" in record and env.views is None:
+        raise ValueError("record holds 'views', and this env has none: give Env(views=...)")
 
 
 LANES = 8  # of an item are a multiple of these: a vector register's worth, so that no lane is computed by other code

@@ -20,7 +20,10 @@ from ilbench.rollouts.keys import seed_keys
 from ilbench.running import validate
 from ilbench.running.plan import Plan
 from ilbench.training import fit as fitting
-from ilbench.training.lab import SPENT, Lab, finite, rows, to_policy
+from ilbench.training.deployed import finite, untrained
+from ilbench.training.lab import Lab
+from ilbench.training.ledger import SPENT
+from ilbench.training.rows import rows
 from ilbench.types import Demos, Policy, Task, Trained
 from ilbench.wrappers.noisy import noisy
 
@@ -95,8 +98,7 @@ def _expert_evidence(session: Session, plan: Plan, seeds: tuple[int, ...]) -> De
     protocol = plan.block.protocol
 
     def make() -> Demos:
-        placeholder = to_policy(plan.head, fitting.init(plan.head, seed_keys("init", seeds)))
-        return roll(_evaluated(plan), placeholder, seeds, protocol.held_out, beta=1.0)
+        return roll(_evaluated(plan), untrained(plan.head, seeds), seeds, protocol.held_out, beta=1.0)
 
     # With the head: the program that rolls holds the learner's network too, and another program rounds otherwise.
     key = (seeds, protocol.held_out, bool(protocol.noise), plan.head)
@@ -112,8 +114,7 @@ def _references(session: Session, plan: Plan) -> dict[str, Any]:
 
     def make() -> dict[str, Any]:
         seeds = (references.SEED,)
-        placeholder = to_policy(plan.head, fitting.init(plan.head, seed_keys("init", seeds)))
-        rolled = roll(noisy(plan.task, noise, blind=True), placeholder, seeds, NOISY_EXPERT_EPISODES, beta=1.0)
+        rolled = roll(noisy(plan.task, noise, blind=True), untrained(plan.head, seeds), seeds, NOISY_EXPERT_EPISODES, beta=1.0)
         return references.mean_of(np.asarray(rolled.reward, np.float64)[0].sum(-1))
 
     return {**found, "noisy_expert": session.once(session.references, (noise, plan.head), make)}
@@ -123,12 +124,13 @@ def _losses(plan: Plan, lab: Lab, expert: Demos) -> np.ndarray | None:
     """The head's loss on the expert's held-out states `[S, 2]`, half way through the last fit and at its end."""
     if not lab.fits:
         return None
-    data, found = rows(expert._replace(revealed=np.asarray(expert.alive))), []
+    data, found = rows(expert._replace(revealed=np.asarray(expert.alive)), window=plan.head.window), []
     pieces = range(0, data.weight.shape[1], LOSS_ROWS)
     counts = np.stack([data.weight[:, i : i + LOSS_ROWS].sum(1) for i in pieces])
     for params in (lab.fits[-1].halfway, lab.fits[-1].params):
-        parts = (type(data)(*(x[:, i : i + LOSS_ROWS] for x in data)) for i in pieces)
-        each = np.stack([np.asarray(fitting.loss(plan.head, params, part), np.float64) for part in parts])
+        parts = (jax.tree.map(lambda x, i=i: x[:, i : i + LOSS_ROWS], data) for i in pieces)
+        keys = seed_keys("loss", lab.seeds)
+        each = np.stack([np.asarray(fitting.loss(plan.head, keys, params, part), np.float64) for part in parts])
         found.append((each * counts).sum(0) / np.maximum(counts.sum(0), 1))
     return np.stack(found, axis=1)
 
@@ -221,7 +223,7 @@ def execute(plan: Plan, seeds: tuple[int, ...], session: Session) -> Executed:
     session.enter(plan.task)
     session.shared_s = 0.0
     lab = Lab(plan.task, plan.head, seeds, plan.block.labels, plan.fit, session.demos)
-    trained: Trained = plan.algorithm.train(lab, seed_keys("algorithm", seeds), plan.task, plan.config)
+    trained: Trained = plan.algorithm.train(lab, plan.config)
     validate.trained(trained, plan.block.algorithm, seeds, plan.task)
     if (lab.budget, lab.seeds) != (plan.block.labels, seeds):
         raise ValueError(f"algorithm {plan.block.algorithm!r} changed the budget or the seeds of its lab")

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ilbench import registry
+from ilbench import plugins, registry
 from ilbench.configs import build_config, cast, read, spelled
 from ilbench.evaluation.evidence import Protocol
 from ilbench.rollouts.keys import SEEDS
@@ -56,7 +56,7 @@ class Plan:
     block: Block
     task: Task
     head: Head
-    algorithm: Any  # the module
+    algorithm: plugins.Algorithm
     config: Any  # the algorithm's Config
     fit: FitConfig
     resolved: dict[str, Any]  # every field of every config, as `--set` spells it: part of each cell's identity
@@ -110,21 +110,19 @@ def _identities(block: Block) -> tuple[dict[str, int], dict[str, str]]:
 
 def resolve(block: Block) -> Plan:
     """Looks every name up and builds every config; raises ValueError (UnknownName) before any compute."""
-    algorithm, head_module = registry.load("algorithms", block.algorithm), registry.load("heads", block.head)
+    algorithm, kind = plugins.algorithm(block.algorithm), plugins.head(block.head)
     for key in block.config:
         if key.split(".", 1)[0] not in (block.algorithm, block.head, "fit", "task") or "." not in key:
             raise ValueError(f"{block.task}: config key {key!r} is of no use to {block.algorithm}/{block.head}")
     check_seeds(block.seeds)
     task_config = _task_options(block.task, _part(block.config, "task"))
     task = registry.task(block.task, block.horizon, **task_config)
-    for module, what in ((head_module, block.head), (algorithm, block.algorithm)):
-        reason = getattr(module, "skip", lambda task: None)(task)
-        if reason:
-            raise ValueError(f"{what} cannot run on {task.name}: {reason}")
+    if reason := kind.skip(task.spec):
+        raise ValueError(f"{block.head} cannot run on {task.name}: {reason}")
     config = build_config(block.algorithm, algorithm.Config, _part(block.config, block.algorithm))
-    head_config = build_config(block.head, head_module.Config, _part(block.config, block.head))
+    head_config = build_config(block.head, kind.Config, _part(block.config, block.head))
     fit = build_config("fit", FitConfig, _part(block.config, "fit"))
-    if not getattr(algorithm, "INSTRUMENT", False) and block.labels < task.horizon:
+    if not algorithm.instrument and block.labels < task.horizon:
         raise ValueError(
             f"{task.name}: a budget of {block.labels} labels buys no demonstration of {task.horizon} steps; "
             f"give at least {task.horizon}"
@@ -133,10 +131,10 @@ def resolve(block: Block) -> Plan:
         raise ValueError(f"evaluation.noise on {task.name}: {reason}")
     resolved = {f"task.{k}": v for k, v in task_config.items()}
     resolved |= spelled(block.algorithm, config) | spelled(block.head, head_config) | spelled("fit", fit)
-    check = getattr(algorithm, "check", None)
-    if check is not None:
-        check(block.labels // task.horizon, task, config)
-    head = head_module.make(task, head_config)
+    head = kind.make(task.spec, head_config)
+    if reason := algorithm.skip(task, head):
+        raise ValueError(f"{block.algorithm} cannot run on {task.name}: {reason}")
+    algorithm.check(block.labels, task, head, config)
     return Plan(block, task, head, algorithm, config, fit, resolved, *_identities(block))
 
 
@@ -205,8 +203,8 @@ def override(blocks: Iterable[Block], changes: Mapping[str, Any]) -> tuple[Block
 
 def _fits_all(blocks: tuple[Block, ...], head: Any) -> None:
     """Raises UnknownName for a head that is none, and ValueError naming the tasks of these blocks that it cannot run on."""
-    skip = getattr(registry.load("heads", str(head)), "skip", lambda task: None)
-    reasons = {name: skip(registry.task(name)) for name in sorted({b.task for b in blocks})}
+    skip = plugins.head(str(head)).skip
+    reasons = {name: skip(registry.task(name).spec) for name in sorted({b.task for b in blocks})}
     if bad := {name: reason for name, reason in reasons.items() if reason}:
         good = [name for name in reasons if name not in bad]
         which = f"; it can run with --tasks {','.join(good)}" if good else ""

@@ -7,6 +7,7 @@ and be finite.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import pathlib
 import re
@@ -19,12 +20,10 @@ import numpy as np
 from ilbench import registry
 from ilbench.records import store
 from ilbench.records.schema import Record
-from ilbench.rollouts.keys import seed_keys
 from ilbench.running import plan, trained_now
 from ilbench.running.plan import Block
-from ilbench.training import fit as fitting
-from ilbench.training.lab import to_policy
-from ilbench.types import Head, Policy, Task
+from ilbench.training.deployed import untrained
+from ilbench.types import Policy, Task
 
 PREFIX = "policy/"
 FOLDERS = ("runs", "results")
@@ -38,11 +37,6 @@ class Loaded(NamedTuple):
     task: Task
     source: str
     told: tuple[str, ...] = ()  # of one trained now: whose settings it has, and what the board says of such policies
-
-
-def untrained(head: Head, seeds: tuple[int, ...]) -> Policy:
-    """A head's policy with fresh parameters, leaves `[S, 1, ...]`: what a trained one looks like."""
-    return to_policy(head, fitting.init(head, seed_keys("init", seeds)))
 
 
 def find(
@@ -180,11 +174,11 @@ def read(record: Record, arrays: Mapping[str, np.ndarray]) -> Loaded:
         name, cell.algorithm, cell.head, cell.budget, horizon=cell.horizon, seeds=(cell.seed,), config=cell.config
     )
     resolved = plan.resolve(block)
-    if getattr(resolved.algorithm, "INSTRUMENT", False):
+    if resolved.algorithm.instrument:
         raise ValueError(
             f"record {record.id[:8]}: {cell.algorithm} is an instrument, its policy is no head's; give {cell.algorithm}:1"
         )
-    if weights.digest(resolved.task.expert.params) != cell.expert:
+    if weights.digest(resolved.task.ask().params) != cell.expert:
         raise ValueError(f"record {record.id[:8]}: the expert of {cell.task} has changed since; run the cell again")
     saved = {key[len(PREFIX) :]: np.asarray(v) for key, v in arrays.items() if key.startswith(PREFIX)}
     if not saved:
@@ -192,7 +186,7 @@ def read(record: Record, arrays: Mapping[str, np.ndarray]) -> Loaded:
     template = untrained(resolved.head, block.seeds)
     params = _checked(saved, template.params, f"record {record.id[:8]}")
     label = f"{cell.algorithm}/{cell.head}, {cell.budget} labels, seed {cell.seed}, record {record.id[:8]}"
-    return Loaded(Policy(params, template.init, template.act), resolved.task, label)
+    return Loaded(dataclasses.replace(template, params=params), resolved.task, label)
 
 
 def _checked(saved: Mapping[str, np.ndarray], template: Any, what: str) -> Any:

@@ -81,7 +81,7 @@ def prepare(
 
 def _twice(plan: Plan) -> Block | None:
     """The block with twice the updates of every fit; None for what takes no gradient steps."""
-    if plan.head.solve is not None or getattr(plan.algorithm, "INSTRUMENT", False):
+    if plan.head.solve is not None or plan.algorithm.instrument:
         return None
     return dataclasses.replace(plan.block, config={**plan.block.config, "fit.updates": 2 * plan.fit.updates})
 
@@ -92,7 +92,7 @@ def cells(plan: Plan) -> dict[int, Cell]:
 
     block, task = plan.block, plan.task
     evaluation = stated(block.protocol) | {"deltas": task.deltas}
-    expert = weights.digest(task.expert.params)
+    expert = weights.digest(task.ask().params)
     return {
         seed: Cell(
             task=task.name,
@@ -266,7 +266,7 @@ def execute_plans(
 def _foresee(work: _Work) -> None:
     """TooLarge when a block's seeds will not fit into memory together."""
     plan, b = work.plan, work.plan.block
-    made = getattr(plan.algorithm, "rows_per_label", lambda config: 1)(plan.config)
+    made = plan.algorithm.rows_per_label(plan.config)
     episodes = b.protocol.episodes, b.protocol.held_out
     rows = work.seeds, b.labels, *episodes, plan.task.horizon, made
     foresight.foresee_block(plan.label, plan.task.env, *rows, noise=b.protocol.noise > 0, fit=plan.fit, head=plan.head)

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ilbench import registry
+from ilbench import plugins, registry
 from ilbench.evaluation.coupling import smoothed_task
-from ilbench.rollouts.keys import seed_keys
 from ilbench.running import plan
 from ilbench.running.plan import Block, Plan, Suite
-from ilbench.training.lab import Lab, finite
+from ilbench.training.deployed import finite
+from ilbench.training.lab import Lab
 from ilbench.types import Discrete, Policy
 
 
@@ -45,7 +45,7 @@ def training(
     if episodes < 1:
         raise ValueError(f"{algorithm}:{episodes}: give at least 1 demonstration")
     # An instrument's settings are its dial, which is the caller's to turn.
-    dialled = bool(getattr(registry.load("algorithms", algorithm), "INSTRUMENT", False))
+    dialled = plugins.algorithm(algorithm).instrument
     declared = None if dialled and suite is None else _declared(suite, task_name, algorithm)
     if declared is None:
         name, block, settings = (
@@ -148,12 +148,12 @@ def train(of: Training, sigma: float | None) -> tuple[Policy, str, tuple[str, ..
     found, block = of.plan, of.plan.block
     task = found.task if sigma is None else smoothed_task(found.task, sigma)
     lab = Lab(task, found.head, block.seeds, block.labels, found.fit)
-    result = found.algorithm.train(lab, seed_keys("algorithm", block.seeds), task, found.config)
+    result = found.algorithm.train(lab, found.config)
     policy = result.policies[result.selected]
     if not np.all(finite(policy.params)):
         raise ValueError(f"{found.label}: training diverged (non-finite parameters); there is nothing to certify")
     kind = f"{block.labels // task.horizon} demonstrations{'' if sigma is None else ' with the noise'}"
-    if getattr(found.algorithm, "INSTRUMENT", False):
+    if found.algorithm.instrument:
         kind = "dialled"
     how = "trained now" if of.suite is None else f"trained as in {of.suite}"
     source = f"{block.algorithm}/{block.head}, {kind}, seed {block.seeds[0]}, {how}"

@@ -147,9 +147,9 @@ def sampled() -> Steps:
     from ilbench.training.lab import Lab
 
     task = registry.task(TASK, H)
-    head = table.make(task, table.Config(unseen="wrong"))
+    head = table.make(task.spec, table.Config(unseen="wrong"))
     lab = Lab(task, head, tuple(range(SEEDS)), DEMOS * H, FitConfig())
-    trained = bc.train(lab, lab.keys("bc"), task, bc.Config())
+    trained = bc.train(lab, bc.Config())
     policy = trained.policies[trained.selected]
     own = rolled(task, policy, SEEDS, EPISODES, "lecture_proof/own")["mistakes"]
     expert = rolled(task, policy, SEEDS, EPISODES, "lecture_proof/expert", beta=1.0)

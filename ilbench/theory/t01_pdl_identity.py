@@ -68,7 +68,7 @@ def tabular() -> dict[str, np.ndarray]:
             task = registry.task(name)
             mdp, rng = task.mdp(), np.random.default_rng([2, i])
             learner = rng.dirichlet(np.ones(mdp.R.shape[1]), (task.horizon, len(mdp.rho)))
-            out[name] = residuals(mdp, learner, np.asarray(task.expert.params), task.horizon)
+            out[name] = residuals(mdp, learner, np.asarray(task.ask().params), task.horizon)
     return out
 
 
@@ -117,7 +117,7 @@ def probabilities(task: Task) -> tuple[np.ndarray, np.ndarray]:
     """Learner and expert `[H, S, A]`: the learner takes the next action index with probability ERROR."""
     mdp = task.mdp()  # type: ignore[misc]
     actions = mdp.R.shape[1]
-    expert = np.broadcast_to(np.asarray(task.expert.params), (task.horizon, len(mdp.rho)))
+    expert = np.broadcast_to(np.asarray(task.ask().params), (task.horizon, len(mdp.rho)))
     return dp.erring_policy(expert, ERROR, actions), np.eye(actions)[expert]
 
 

@@ -141,7 +141,7 @@ def costs(name: str, eps: float, H: int) -> np.ndarray:
     config = dialled.Config(eps, "own", "copy") if name == "copy_chain" else dialled.Config(eps)
     nothing: Any = None  # no head, no keys: nothing is fitted
     lab = Lab(task, nothing, tuple(range(SEEDS)), 0, FitConfig())
-    policy = dialled.train(lab, nothing, task, config).policies["last"]
+    policy = dialled.train(lab, config).policies["last"]
     return -rolled(task, policy, SEEDS, STEPS // (SEEDS * H), f"t02/{name}/{eps}/{H}")["reward"].sum(-1).ravel()
 
 

@@ -130,10 +130,9 @@ def _trained(n: int, first: int, rule: str = "wrong", fixed: int | None = None) 
     from ilbench.training.lab import Lab
 
     task = reset_cliff.make("reset_cliff", H, n=fixed or n, states=S)
-    head = table.make(task, table.Config(per_step=True, unseen=rule))
+    head = table.make(task.spec, table.Config(per_step=True, unseen=rule))
     lab = Lab(task, head, tuple(range(first, first + SEEDS)), n * H, FitConfig())
-    keys = lab.keys("t09")
-    policy = bc.train(lab, keys, task, bc.Config()).policies["last"]
+    policy = bc.train(lab, bc.Config()).policies["last"]
     reward = rolled(task, policy, SEEDS, EPISODES, f"t09/{n}/{rule}/{fixed}")["reward"]
     return np.cumsum(1 - reward, -1)[..., np.array(PREFIXES) - 1].mean(1)
 

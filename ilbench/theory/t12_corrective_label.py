@@ -156,7 +156,7 @@ def learned(task_id: str) -> Learned:
 
     task = pendulum.make(task_id)
     true, k = _true(task_id)
-    lab = Lab(task, mse.make(task, mse.Config()), tuple(range(SEEDS)), EPISODES * task.horizon, FitConfig())
+    lab = Lab(task, mse.make(task.spec, mse.Config()), tuple(range(SEEDS)), EPISODES * task.horizon, FitConfig())
     seen = dynamics.transitions(lab.demonstrate(EPISODES), None)
 
     def state(obs: Any) -> Any:

@@ -161,9 +161,8 @@ def _unstable_claims() -> list[Claim]:
 
 # --------------------------------------------------------------------------------- trained networks
 def _demonstrations(index: int, horizon: int) -> Any:
-    import jax
 
-    from ilbench.rollouts.behaviours import mixed
+    from ilbench.rollouts.behaviours import mixed, same
     from ilbench.rollouts.keys import episode_keys
     from ilbench.rollouts.rollout import rollout
     from ilbench.theory.instances.chunks import plant
@@ -171,12 +170,10 @@ def _demonstrations(index: int, horizon: int) -> Any:
     from ilbench.types import COLLECT
 
     task = plant("pair", exact.PAIR_A[index], exact.PAIR_K[index], horizon, start=[0.0, 1.0])
-    behaviour = jax.tree.map(
-        lambda leaf: np.broadcast_to(leaf, (SEEDS, *np.shape(leaf))).copy(), mixed(task.env.action, horizon, beta=1.0)
-    )
+    behaviour = same(mixed(task.env.action, horizon, beta=1.0), SEEDS)
     keys = episode_keys("t14/demos", range(SEEDS), DEMOS)
     return rollout(
-        task.env, task.expert, repeated(task.expert, SEEDS), behaviour, keys, horizon=horizon, record=COLLECT
+        task.env, task.expert, repeated(task.ask(), SEEDS), behaviour, keys, horizon=horizon, record=COLLECT
     )
 
 
@@ -188,13 +185,13 @@ def _network(demos: Any, length: int, decay: float) -> tuple[Any, float]:
     from ilbench.training import fit
     from ilbench.types import Box, Data
 
-    head = dataclasses.replace(squared(*network(Box(2), NetConfig(), 2 * length), Box(2 * length)), normalise=False)
+    head = squared(*network(Box(2), NetConfig(), 2 * length), Box(2 * length), None)
     obs, chunks = windows(demos, length, STARTS)
     shape = obs.shape[:2]
     data = Data(np.zeros(shape, np.int32), obs, chunks, np.ones(shape, np.float32))
     settings = fit.FitConfig(weight_decay=decay)
     params = fit.init(head, seed_keys("init", range(SEEDS)))
-    params, _, losses = fit.fit(head, Box(2), seed_keys("fit0", range(SEEDS)), params, data, settings, 2000)
+    params, _, losses = fit.fit(head, seed_keys("fit0", range(SEEDS)), params, data, settings, 2000)
     return predicted(head, params, length, 2), float(np.asarray(losses)[:, -1].mean())
 
 

@@ -148,13 +148,13 @@ def _head_claims() -> tuple[list[Claim], dict[str, Any]]:
     from ilbench.types import Data
 
     task = plant("bandit", 0.0, 0.0, 1)
-    head = gaussian.make(task, gaussian.Config(width=8, depth=1))
+    head = gaussian.make(task.spec, gaussian.Config(width=8, depth=1))
     rng = np.random.default_rng(0x7153)
     a = (rng.choice([-1.0, 1.0], (SEEDS, 4096, 1)) + 0.1 * rng.standard_normal((SEEDS, 4096, 1))).astype(np.float32)
     data = Data(np.zeros(a.shape[:2], np.int32), np.zeros_like(a), a, np.ones(a.shape[:2], np.float32))
     params = fit.init(head, seed_keys("t15/init", range(SEEDS)))
     settings = fit.FitConfig(updates=1000, batch=512, learning_rate=1e-2)
-    params = fit.fit(head, task.env.obs, seed_keys("t15/fit", range(SEEDS)), params, data, settings, 1000).params
+    params = fit.fit(head, seed_keys("t15/fit", range(SEEDS)), params, data, settings, 1000).params
     drawn = np.asarray(per_seed(_sampled, head=head)((), (params, seed_keys("t15/draw", range(SEEDS)))))
     hit = (np.abs(np.abs(drawn) - 1) <= WIDE.tol).mean(1)
     half = stats.t_quantile(0.95, SEEDS - 1) * hit.std(ddof=1) / np.sqrt(SEEDS)

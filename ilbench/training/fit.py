@@ -1,4 +1,4 @@
-"""The one supervised loop: minibatch Adam on a head's loss, one seed, a fixed number of updates.
+"""The one supervised loop: minibatch Adam on the loss of a head, or of any other model, one seed, a fixed number of updates.
 
 Data are rows in a fixed-size buffer whose weight says whether they exist, so that a growing data set never
 retraces. All seeds run at once through per_seed.
@@ -7,7 +7,9 @@ retraces. All seeds run at once through per_seed.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -15,8 +17,7 @@ import jax.numpy as jnp
 import optax
 
 from ilbench.compute.parallel import per_seed
-from ilbench.training.nets import fit_norm
-from ilbench.types import Array, Data, Head, PyTree, Space
+from ilbench.types import Array, Data, Head, Model, PyTree
 
 AHEAD = 8_000_000  # rows drawn ahead of a fit at most: 32 MB, and six times that while they are made
 
@@ -30,11 +31,15 @@ class FitConfig:
     batch: int = 256  # rows per step
     learning_rate: float = 1e-3  # Adam; decays to 0 along a cosine within each fit
     weight_decay: float = 0.0  # AdamW, per step and unit of learning rate
+    # Decay per step of a running mean of the parameters, which is then what is deployed; 0: the last ones are.
+    ema: float = field(default=0.0, metadata={"neutral": True})
 
     def __post_init__(self) -> None:
         for name in ("updates", "batch", "learning_rate"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"fit.{name} must be positive and finite, got {getattr(self, name)}")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"fit.ema must lie in [0, 1), got {self.ema}")
         if not 0 <= self.weight_decay < math.inf:
             raise ValueError(f"fit.weight_decay must be finite and at least 0, got {self.weight_decay}")
 
@@ -45,8 +50,12 @@ def _rows(data: Data) -> tuple[Array, Array]:
     return jnp.argsort(missing, stable=True), jnp.sum(~missing).astype(jnp.int32)
 
 
-def _loss(head: Head, params: PyTree, data: Data) -> Array:
-    losses = jax.vmap(head.loss, in_axes=(None, 0, 0, 0))(params, data.t, data.obs, data.action)
+Objective = Callable[[Any, PyTree, PyTree, Array, Data], Array]  # (model, given, params, key, row) -> []
+
+
+def _loss(model: Any, objective: Objective | None, given: PyTree, params: PyTree, key: Array, data: Data) -> Array:
+    one = model.loss if objective is None else partial(objective, model, given)
+    losses = jax.vmap(one, in_axes=(None, 0, 0))(params, jax.random.split(key, data.weight.shape[0]), data)
     return jnp.sum(losses * data.weight) / jnp.maximum(jnp.sum(data.weight), 1e-8)
 
 
@@ -58,16 +67,18 @@ class Fitted(NamedTuple):
     losses: Any  # `[S, <=64]`
 
 
-def _fit_one(shared: Any, item: Any, *, head: Head, obs: Space, updates: int, batch: int) -> Fitted:
-    learning_rate, weight_decay = shared
-    key, params, data = item
-    if head.normalise:
-        params = {**params, "norm": fit_norm(obs, data.obs, data.weight)}
+def _fit_one(
+    shared: Any, item: Any, *, model: Any, updates: int, batch: int, averaged: bool, objective: Objective | None
+) -> Fitted:
+    learning_rate, weight_decay, decay = shared
+    key, params, data, given = item
+    if model.prepare is not None:
+        params = model.prepare(params, data)
     order, count = _rows(data)
     # One flat vector: a handful of fused kernels a step instead of a handful per layer.
     optimiser = optax.flatten(optax.chain(optax.scale_by_adam(), optax.add_decayed_weights(weight_decay)))
-    trained = {name: value for name, value in params.items() if name != "norm"}
-    fixed = {name: value for name, value in params.items() if name == "norm"}
+    trained = {name: value for name, value in params.items() if name not in model.fixed}
+    fixed = {name: value for name, value in params.items() if name in model.fixed}
     half = -(-updates // 2)  # of an odd number the last step has a rate of 0
 
     def indices(key: Array) -> Array:
@@ -77,26 +88,39 @@ def _fit_one(shared: Any, item: Any, *, head: Head, obs: Space, updates: int, ba
     ahead = 2 * half * batch <= AHEAD
 
     def update(carry: Any, at: Any) -> Any:
-        weights, state = carry
-        step, drawn = at
-        index = drawn if ahead else indices(drawn)
+        weights, fixed, state, mean = carry
+        step, key, drawn = at
+        index = drawn if ahead else indices(key)
         rows = jax.tree.map(lambda leaf: leaf[index], data)
-        value, grads = jax.value_and_grad(lambda w: _loss(head, {**w, **fixed}, rows))(weights)
+
+        def of(w: PyTree) -> Array:
+            return _loss(model, objective, given, {**w, **fixed}, jax.random.fold_in(key, 1), rows)
+
+        value, grads = jax.value_and_grad(of)(weights)
         with jax.numpy_dtype_promotion("standard"):  # optax mixes integer step counts with floats
             direction, state = optimiser.update(grads, state, weights)
         rate = learning_rate * 0.5 * (1.0 + jnp.cos(jnp.pi * jnp.minimum(step / updates, 1.0)))
-        return (jax.tree.map(lambda w, d: w - rate * d, weights, direction), state), value
+        weights = jax.tree.map(lambda w, d: w - rate * d, weights, direction)
+        if model.after is not None:
+            whole = model.after({**weights, **fixed})
+            weights, fixed = ({name: whole[name] for name in part} for part in (weights, fixed))
+        if averaged:  # bias-free: the first steps count as in a plain mean
+            share = jnp.maximum(1.0 - decay, 1.0 / (step + 1.0))
+            mean = jax.tree.map(lambda m, w: m + share * (w - m), mean, weights)
+        return (weights, fixed, state, mean), value
 
     def both(carry: Any, at: Any) -> Any:
         carry, values = jax.lax.scan(update, carry, at)
-        return carry, (carry[0], values)
+        weights, fixed, _, mean = carry
+        return carry, ({**(mean if averaged else weights), **fixed}, values)
 
     keys = jax.random.split(key, 2 * half)
-    steps = (jnp.arange(2 * half, dtype=jnp.float32), jax.vmap(indices)(keys) if ahead else keys)
+    steps = (jnp.arange(2 * half, dtype=jnp.float32), keys, jax.vmap(indices)(keys) if ahead else None)
     halves = jax.tree.map(lambda x: x.reshape(2, half, *x.shape[1:]), steps)
-    _, (weights, losses) = jax.lax.scan(both, (trained, optimiser.init(trained)), halves)
-    halfway, end = jax.tree.map(lambda w: w[0], weights), jax.tree.map(lambda w: w[1], weights)
-    return Fitted({**end, **fixed}, {**halfway, **fixed}, losses.reshape(-1)[:: max(1, updates // 32)])
+    start = (trained, fixed, optimiser.init(trained), trained if averaged else None)
+    _, (params, losses) = jax.lax.scan(both, start, halves)
+    halfway, end = jax.tree.map(lambda w: w[0], params), jax.tree.map(lambda w: w[1], params)
+    return Fitted(end, halfway, losses.reshape(-1)[:: max(1, updates // 32)])
 
 
 def _solve_one(shared: Any, item: Any, *, head: Head) -> PyTree:
@@ -104,18 +128,18 @@ def _solve_one(shared: Any, item: Any, *, head: Head) -> PyTree:
     return head.solve(*item)
 
 
-def _loss_one(shared: Any, item: Any, *, head: Head) -> Array:
-    params, data = item
-    return _loss(head, params, data)
+def _loss_one(given: Any, item: Any, *, model: Any) -> Array:
+    key, params, data = item
+    return _loss(model, None, (), params, key, data)
 
 
-def _init_one(shared: Any, key: Array, *, head: Head) -> PyTree:
-    return head.init(key)
+def _init_one(shared: Any, key: Array, *, model: Any) -> PyTree:
+    return model.init(key)
 
 
-def init(head: Head, keys: Array) -> PyTree:
+def init(model: Head | Model, keys: Array) -> PyTree:
     """Fresh parameters for keys `[S]`: leaves `[S, ...]`."""
-    return per_seed(_init_one, head=head)((), keys)
+    return per_seed(_init_one, model=model)((), keys)
 
 
 def solve(head: Head, keys: Array, data: Data) -> PyTree:
@@ -124,14 +148,27 @@ def solve(head: Head, keys: Array, data: Data) -> PyTree:
 
 
 def fit(
-    head: Head, obs: Space, keys: Array, params: PyTree, data: Data, config: FitConfig, updates: int
+    model: Head | Model,
+    keys: Array,
+    params: PyTree,
+    data: Data,
+    config: FitConfig,
+    updates: int,
+    objective: Objective | None = None,
+    given: PyTree = (),
 ) -> Fitted:
-    """Takes `updates` gradient steps from `params [S, ...]` on `data [S, R, ...]`."""
-    rates = jnp.float32(config.learning_rate), jnp.float32(config.weight_decay)
-    run = per_seed(_fit_one, head=head, obs=obs, updates=updates, batch=config.batch)
-    return run(rates, (keys, params, data))
+    """Takes `updates` gradient steps from `params [S, ...]` on `data [S, R, ...]`.
+
+    `objective(model, given, params, key, row) -> []` takes the place of the model's own loss, `given [S, ...]` being what else
+    it reads: a teacher, a critic. It is compiled once for every function: use one of a module.
+    """
+    rates = jnp.float32(config.learning_rate), jnp.float32(config.weight_decay), jnp.float32(config.ema)
+    run = per_seed(
+        _fit_one, model=model, updates=updates, batch=config.batch, averaged=config.ema > 0, objective=objective
+    )
+    return run(rates, (keys, params, data, given))
 
 
-def loss(head: Head, params: PyTree, data: Data) -> Array:
-    """Mean loss `[S]` of parameters `[S, ...]` on data `[S, R, ...]`."""
-    return per_seed(_loss_one, head=head)((), (params, data))
+def loss(model: Head | Model, keys: Array, params: PyTree, data: Data) -> Array:
+    """Mean loss `[S]` of parameters `[S, ...]` on data `[S, R, ...]`; `keys [S]` for losses that draw."""
+    return per_seed(_loss_one, model=model)((), (keys, params, data))

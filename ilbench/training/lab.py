@@ -7,155 +7,28 @@ seed alone: which others it shares a call with decides how much is rolled, and w
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import jax
 import numpy as np
 
-from ilbench.rollouts.behaviours import mixed
+from ilbench.rollouts import branch as branching
+from ilbench.rollouts.behaviours import mixed, same
 from ilbench.rollouts.keys import episode_keys, seed_keys
 from ilbench.rollouts.rollout import LANES, rollout
+from ilbench.training import deployed
 from ilbench.training import fit as fitting
-from ilbench.training.fit import FitConfig
-from ilbench.types import COLLECT, Array, Behaviour, Data, Demos, Head, Policy, PyTree, Task
+from ilbench.training import rows as cutting
+from ilbench.training.fit import FitConfig, Objective
+from ilbench.training.ledger import EXPERT, SPENT, BudgetExceeded, Ledger, charged, cut, within
+from ilbench.types import COLLECT, Array, Behaviour, Data, Demos, Head, Model, Policy, PyTree, Task
 
-EXPERT = 1  # Choice.actor
 GIVEN = ("task", "head", "seeds", "budget", "fit_config")  # of a lab: nothing that an algorithm may change
-SPENT = ("labels", "env_steps", "takeovers", "takeover_steps", "switches")
 PATIENCE = 64  # episodes rolled at most for every episode's worth of labels that is asked for
-
-
-class BudgetExceeded(ValueError):
-    """An algorithm asked for more expert labels than its budget."""
-
-
-@dataclass
-class Ledger:
-    """What training cost so far, per seed `[S]`."""
-
-    labels: np.ndarray  # expert actions shown or executed on live steps, demonstrations and validation included
-    env_steps: np.ndarray  # live env steps
-    takeovers: np.ndarray  # times that the expert took over from the learner within an episode
-    takeover_steps: np.ndarray  # live steps that the expert then acted, until it handed back or the episode ended
-    switches: np.ndarray  # changes of who acts, in either direction
-    gradient_steps: int = 0
-
-
-@lru_cache(maxsize=512)
-def _head_policy(head: Head) -> tuple[Any, Any]:
-    def init(params: PyTree, key: Array) -> tuple[()]:
-        return ()
-
-    def act(params: PyTree, key: Array, t: Array, memory: Any, obs: Array) -> tuple[Any, Array]:
-        return memory, head.act(params, key, t, obs)
-
-    return init, act
-
-
-@jax.jit
-def _one_iterate(params: PyTree) -> PyTree:
-    return jax.tree.map(lambda leaf: leaf[:, None], params)
-
-
-def to_policy(head: Head, params: PyTree) -> Policy:
-    """The deployed policy of a head: leaves `[S, ...]` become `[S, 1, ...]`."""
-    return Policy(_one_iterate(params), *_head_policy(head))
-
-
-def mixture(head: Head, iterates: Sequence[PyTree]) -> Policy:
-    """The uniform mixture of M parameter sets with leaves `[S, ...]`: one is drawn per episode; leaves `[S, M, ...]`."""
-    stacked = jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves], axis=1), *iterates)
-    return Policy(stacked, *_head_policy(head))
-
-
-def choose(iterates: Sequence[PyTree], which: np.ndarray) -> PyTree:
-    """Per seed s, the parameters of iterate `which[s]`: leaves `[S, ...]`."""
-    seeds = np.arange(len(which))
-    return jax.tree.map(
-        lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves], axis=1)[seeds, which], *iterates
-    )
-
-
-def charged(demos: Demos) -> np.ndarray:
-    """Where an expert's action was had, `[S, N, H]` bool: shown as a label, or executed, on a live step."""
-    return (np.asarray(demos.revealed) | (np.asarray(demos.actor) == EXPERT)) & np.asarray(demos.alive)
-
-
-def within(demos: Demos, limit: Any) -> Demos:
-    """Demos of which every seed has at most `limit [S]` charged actions, the first ones in (episode, step) order.
-
-    What comes after a seed's last one it never had.
-    """
-    paid = charged(demos)
-    seeds = len(paid)
-    spent = np.cumsum(paid.reshape(seeds, -1), axis=1, dtype=np.int64).reshape(paid.shape)
-    had = np.broadcast_to(np.asarray(limit), (seeds,))[:, None, None]
-    return _cut(demos, (spent < had) | (paid & (spent == had)))
-
-
-def _cut(demos: Demos, kept: np.ndarray) -> Demos:
-    """Demos of which nobody has the steps that are not `kept [S, N, H]`: nothing is alive, revealed, labelled or done there.
-
-    Observations stay: that of the first step that was not paid for is where the last paid one led. Episodes of which no seed kept
-    a step are left out.
-    """
-    if kept.all():
-        return demos
-    last = 1 + int(np.flatnonzero(kept.any((0, 2))).max(initial=0))
-    demos, kept = Demos(*(None if x is None else np.asarray(x)[:, :last] for x in demos)), kept[:, :last]
-
-    def had(x: Any) -> np.ndarray:
-        array = np.asarray(x)
-        return np.where(kept.reshape(*kept.shape, *[1] * (array.ndim - 3)), array, np.zeros_like(array))
-
-    return demos._replace(**{name: had(getattr(demos, name)) for name in ("alive", "revealed", "label", "action", "actor")})
-
-
-def rows(demos: Demos, capacity: int | None = None) -> Data:
-    """Labelled rows of Demos: `[S, N*H, ...]`, with weight 0 where no label was revealed.
-
-    With `capacity`: `[S, capacity, ...]`, the labelled rows first, in (episode, step) order, so that a growing data set has
-    one shape. Raises ValueError for more labels than that.
-    """
-    obs, label, revealed = demos.obs, demos.label, demos.revealed
-    assert obs is not None
-    assert label is not None
-    assert revealed is not None
-    seeds, count, horizon = revealed.shape
-    t = np.broadcast_to(np.arange(horizon, dtype=np.int32), (seeds, count, horizon))
-    data = Data(*(np.asarray(x).reshape(seeds, count * horizon, *np.shape(x)[3:]) for x in (t, obs, label, revealed)))
-    data = data._replace(t=data.t.copy(), weight=data.weight.astype(np.float32))
-    return data if capacity is None else compact(data, capacity)
-
-
-def compact(data: Any, capacity: int, weight: Any = None) -> Any:
-    """A NamedTuple of rows `[S, R, ...]` with those of positive `weight` (its own) first, in order, cut or filled to `capacity`.
-
-    Rows beyond are zero. Raises ValueError for a seed with more than `capacity` of them.
-    """
-    exists = np.asarray(data.weight if weight is None else weight) > 0
-    most = int(exists.sum(1).max(initial=0))
-    if most > capacity:
-        raise ValueError(f"{most} rows of one seed do not fit into {capacity}")
-    out = [np.zeros((len(exists), capacity, *np.shape(x)[2:]), np.asarray(x).dtype) for x in data]
-    for s, mask in enumerate(exists):
-        for into, x in zip(out, data, strict=True):
-            into[s, : mask.sum()] = np.asarray(x)[s][mask]
-    return type(data)(*out)
-
-
-def concatenate(parts: Sequence[Demos]) -> Demos:
-    """Demos of several collections, along the episode axis."""
-    return Demos(
-        *(
-            None if p[0] is None else np.concatenate([np.asarray(x) for x in p], axis=1)
-            for p in zip(*parts, strict=True)
-        )
-    )
 
 
 @dataclass
@@ -194,9 +67,13 @@ class Lab:
             start = np.zeros(len(self.seeds), np.int64)
             return np.sum([start, *(np.asarray(n, np.int64) for what, n in self._charges if what == name)], axis=0)
 
-        steps = sum(max(n, default=0) for what, n in self._charges if what == "gradient_steps")
+        def steps(name: str) -> int:
+            return sum(max(n, default=0) for what, n in self._charges if what == name)
+
         labels, env_steps, takeovers, takeover_steps, switches = map(total, SPENT)
-        return Ledger(labels, env_steps, takeovers, takeover_steps, switches, steps)
+        return Ledger(
+            labels, env_steps, takeovers, takeover_steps, switches, steps("gradient_steps"), steps("model_steps")
+        )
 
     @property
     def episodes(self) -> int:
@@ -208,34 +85,77 @@ class Lab:
         """Labels that each seed may still buy, `[S]`."""
         return self.budget - self.ledger.labels
 
-    def _placeholder(self) -> Policy:
-        return to_policy(self.head, fitting.init(self.head, seed_keys("init", self.seeds)))
+    def same(self, tree: Any) -> Any:
+        """A behaviour, or other numbers that all seeds share, as one per seed: leaves `[S, ...]`."""
+        return same(tree, len(self.seeds))
 
-    def demonstrate(self, episodes: int | None = None, *, labels: Any = None) -> Demos:
+    def demonstrate(self, episodes: int | None = None, *, labels: Any = None, record: tuple[str, ...] = ()) -> Demos:
         """Expert demonstrations `[S, N, H, ...]`, the same ones for every algorithm at the same seeds.
 
         So many `episodes`, cut off where the budget ends; or until every seed has `labels` (a number or `[S]`) of them; or, with
-        neither, until the budget is spent. Raises ValueError for nothing to demonstrate, BudgetExceeded where nothing is left.
+        neither, until the budget is spent. `record` names fields beside COLLECT. Of a task that has recorded demonstrations they are
+        those, in an order of each seed's own. Raises ValueError for nothing to demonstrate, BudgetExceeded where nothing is left.
         """
-        behaviour = mixed(self.task.env.action, self.task.horizon, beta=1.0)
-        return self._paid(episodes, labels, "demos", behaviour, None)
+        behaviour = self.same(mixed(self.task.env.action, self.task.horizon, beta=1.0))
+        return self._paid(episodes, labels, "demos", behaviour, None, record)
 
     def collect(
-        self, episodes: int | None = None, behaviour: Behaviour | None = None, policy: Policy | None = None, *, labels: Any = None
+        self,
+        episodes: int | None = None,
+        behaviour: Behaviour | None = None,
+        policy: Policy | None = None,
+        *,
+        labels: Any = None,
+        record: tuple[str, ...] = (),
     ) -> Demos:
-        """Episodes `[S, N, H, ...]` under `behaviour` with `policy`'s proposals; fresh episodes at every call.
+        """Episodes `[S, N, H, ...]` under `behaviour`, leaves `[S, ...]`, with `policy`'s proposals; fresh episodes at every call.
 
         So many `episodes`, cut off where a seed's budget ends; or until every seed has been charged `labels` (a number or `[S]`)
         actions of the expert, falls or not, but at most 64 episodes for every one's worth of labels. Labels that the behaviour does
-        not reveal are zero. Raises ValueError for neither, and BudgetExceeded, before rolling out, where nothing is left.
+        not reveal are zero. `record` names fields beside COLLECT. Raises ValueError for neither, for leaves of other shapes and for a
+        task without an expert, and BudgetExceeded, before rolling out, where nothing is left.
         """
         if behaviour is None or policy is None or (episodes is None and labels is None):
             raise ValueError("collect takes a behaviour, a policy, and episodes or labels=")
+        if self.task.expert is None:
+            raise ValueError(f"{self.task.name} has no expert to ask; lab.rollout(policy, episodes) asks none")
         self._calls += 1
-        return self._paid(episodes, labels, f"collect{self._calls}", behaviour, policy)
+        return self._paid(episodes, labels, f"collect{self._calls}", behaviour, policy, record)
+
+    def rollout(self, policy: Policy, episodes: int, *, record: tuple[str, ...] = ("reward",)) -> Demos:
+        """Episodes `[S, N, H, ...]` of the learner alone: nothing is asked of the expert, and only env steps are charged."""
+        self._calls += 1
+        behaviour = self.same(mixed(self.task.env.action, self.task.horizon, beta=0.0, reveal=0.0))
+        return self._count(self._roll(f"rollout{self._calls}", 0, episodes, behaviour, policy, record))
+
+    def branch(
+        self, policy: Policy, episodes: int, explore: str | float = "random", *, step: Any = None
+    ) -> branching.Branches:
+        """Deviations and what follows: `policy` up to a step, one action there, then the expert; and the same without it.
+
+        `explore` is "random" (any action), "learner" (the policy's own) or the size of a push in a random direction; `step` a number
+        or `[S]`, drawn for every episode where it is None. The expert's actions are charged; with record COLLECT, error and reward.
+        Raises what `collect` raises.
+        """
+        task, seeds = self.task, len(self.seeds)
+        if (worst := 2 * episodes * task.horizon) > self.remaining.min():
+            raise BudgetExceeded(
+                f"{task.name}: {episodes} branches, each with and without its deviation, may take {worst} labels and "
+                f"{int(self.remaining.min())} are left: branch fewer"
+            )
+        steps = None if step is None else np.broadcast_to(np.asarray(step, np.int32), (seeds,))
+        self._calls += 1
+        stream = f"collect{self._calls}"
+
+        def rolled(kick: bool) -> Demos:
+            behaviour = branching.deviating(task.env.action, task.horizon, seeds, explore, steps, kick=kick)
+            return self._paid(episodes, None, stream, behaviour, policy, ("reward", "error"))
+
+        keys = episode_keys(stream, self.seeds, episodes)  # the same for both: until the deviation the two are one
+        return branching.Branches(rolled(True), rolled(False), branching.steps_of(keys, task.horizon, steps))
 
     def _paid(
-        self, episodes: int | None, labels: Any, stream: str, behaviour: Behaviour, policy: Policy | None
+        self, episodes: int | None, labels: Any, stream: str, behaviour: Behaviour, policy: Policy | None, record: tuple[str, ...]
     ) -> Demos:
         """Rolls what was asked for, cuts it off where it is paid for, and charges it."""
         if episodes is not None and episodes < 1:
@@ -253,14 +173,16 @@ class Lab:
             raise ValueError(f"{self.task.name}: {int(wanted.max())} labels; at least 1 is needed")
         if episodes is not None:
             pieces = range(0, episodes, PATIENCE)  # in pieces, lest a long record is in memory twice while it is made
-            demos = concatenate(
-                [self._roll(stream, i, min(PATIENCE, episodes - i), behaviour, policy) for i in pieces]
+            demos = cutting.concatenate(
+                [self._roll(stream, i, min(PATIENCE, episodes - i), behaviour, policy, record) for i in pieces]
             )
         else:
-            demos = self._until(wanted, stream, behaviour, policy)
+            demos = self._until(wanted, stream, behaviour, policy, record)
         return self._count(within(demos, wanted))
 
-    def _until(self, wanted: np.ndarray, stream: str, behaviour: Behaviour, policy: Policy | None) -> Demos:
+    def _until(
+        self, wanted: np.ndarray, stream: str, behaviour: Behaviour, policy: Policy | None, record: tuple[str, ...]
+    ) -> Demos:
         """Episodes until every seed has been charged `wanted [S]`, or 64 for every one's worth of it."""
         worth = np.maximum(1, -(-wanted // self.task.horizon))
         most, parts, had, rolled = PATIENCE * worth, [], np.zeros(len(self.seeds), np.int64), 0
@@ -269,21 +191,25 @@ class Lab:
             pace = np.maximum(had / rolled, 1.0) if rolled else np.float64(self.task.horizon)
             count = int(np.clip(np.ceil((wanted - had) / pace)[short].max(), 1, PATIENCE))
             count = -(-count // LANES) * LANES  # whole chunks, so that where a call begins deals no mixture another way
-            parts.append(self._roll(stream, rolled, count, behaviour, policy))
+            parts.append(self._roll(stream, rolled, count, behaviour, policy, record))
             had += charged(parts[-1]).sum((1, 2))
             rolled += count
-        demos = concatenate(parts)
-        return _cut(demos, np.broadcast_to((np.arange(rolled) < most[:, None])[..., None], np.shape(demos.alive)))
+        demos = cutting.concatenate(parts)
+        return cut(demos, np.broadcast_to((np.arange(rolled) < most[:, None])[..., None], np.shape(demos.alive)))
 
-    def _roll(self, stream: str, first: int, episodes: int, behaviour: Behaviour, policy: Policy | None) -> Demos:
+    def _roll(
+        self, stream: str, first: int, episodes: int, behaviour: Behaviour, policy: Policy | None, record: tuple[str, ...]
+    ) -> Demos:
+        task, fields = self.task, (*COLLECT, *(name for name in record if name not in COLLECT))
+        if policy is None and task.recorded is not None:
+            return self._recorded(first, episodes)
         # With its head: the program that rolls holds the learner's network too, and another program rounds otherwise.
-        task, key = self.task, (stream, first, episodes, self.seeds, self.head, fingerprint(self.task))
+        key = (stream, first, episodes, self.seeds, self.head, fields, fingerprint(task))
         if policy is None and key in self.demos_cache:
             return self.demos_cache[key]
-        behaviours = jax.tree.map(lambda x: np.broadcast_to(x, (len(self.seeds), *np.shape(x))).copy(), behaviour)
         demos = rollout(
-            task.env, task.expert, self._placeholder() if policy is None else policy, behaviours,
-            episode_keys(stream, self.seeds, episodes, first), horizon=task.horizon, record=COLLECT, block=task.block,
+            task.env, task.expert, deployed.untrained(self.head, self.seeds) if policy is None else policy, behaviour,
+            episode_keys(stream, self.seeds, episodes, first), horizon=task.horizon, record=fields, block=task.block,
             seeds=np.asarray(self.seeds, np.int64) + first // LANES,
         )  # fmt: skip
         if policy is None:
@@ -291,6 +217,20 @@ class Lab:
                 leaf.flags.writeable = False  # others get the same arrays
             self.demos_cache[key] = demos
         return demos
+
+    def _recorded(self, first: int, episodes: int) -> Demos:
+        """Recorded episodes first ... first+N-1 of each seed's own order of them; beyond the last one nothing is alive."""
+        assert self.task.recorded is not None
+        demos = self.task.recorded()
+        count = demos.alive.shape[1]
+        orders = [
+            np.random.default_rng(np.asarray(jax.random.key_data(key))).permutation(count)
+            for key in seed_keys("demos", self.seeds)
+        ]
+        index = np.minimum(np.arange(first, first + episodes), count - 1)
+        taken = jax.tree.map(lambda x: np.stack([np.asarray(x)[0, order[index]] for order in orders]), demos)
+        there = np.broadcast_to(np.arange(first, first + episodes)[:, None] < count, taken.alive.shape)
+        return cut(taken, there)
 
     def _count(self, demos: Demos) -> Demos:
         alive, acts = np.asarray(demos.alive), (np.asarray(demos.actor) == EXPERT) & np.asarray(demos.alive)
@@ -307,51 +247,84 @@ class Lab:
         )
         return demos
 
+    def rows(self, demos: Demos, capacity: int | None = None) -> Data:
+        """Labelled rows of Demos, `[S, N*H, ...]` or `[S, capacity, ...]`, as this head's window wants them."""
+        return cutting.rows(demos, capacity, self.head.window)
+
     def fit(
-        self, data: Data, *, stage: int = 0, stages: int = 1, start: PyTree | None = None
+        self,
+        data: Data,
+        *,
+        name: str = "policy",
+        objective: Objective | None = None,
+        given: PyTree = (),
+        stage: int = 0,
+        stages: int = 1,
+        start: PyTree | None = None,
     ) -> tuple[PyTree, np.ndarray]:
         """Fits the head to rows `[S, R, ...]` with the suite's gradient steps; closed form where the head has one.
 
-        Returns parameters `[S, ...]` and the training-loss curve `[S, <=64]`. `start` continues from earlier parameters. Of
-        `stages` fits each takes all of `fit.updates`, or under `fit.equal_steps` a share of them.
+        Returns parameters `[S, ...]` and the training-loss curve `[S, <=64]`. `start` continues from earlier parameters; another
+        `name` is another start and other draws, so that members of an ensemble differ. `objective(head, given, params, key, row)`
+        takes the place of the head's loss, `given` (leaves `[S, ...]`) being what else it reads. Of `stages` fits each takes all
+        of `fit.updates`, or under `fit.equal_steps` a share of them. Raises ValueError for an objective of a closed form.
         """
-        keys = seed_keys(f"fit{stage}", self.seeds)
+        own = "" if name == "policy" else f"/{name}/"
+        keys = seed_keys(f"fit{own}{stage}", self.seeds)
         if self.head.solve is not None:
+            if objective is not None:
+                raise ValueError("this head is solved in closed form and takes no objective; take one that is trained")
             params = fitting.solve(self.head, keys, data)
-            return params, np.asarray(fitting.loss(self.head, params, data))[:, None]
+            return params, np.asarray(fitting.loss(self.head, keys, params, data))[:, None]
         if start is None:
-            start = fitting.init(self.head, seed_keys("init", self.seeds))
+            start = fitting.init(self.head, seed_keys(f"init{own}", self.seeds))
         updates = self.fit_config.updates
         if self.fit_config.equal_steps:
             updates = max(1, updates // stages)
-        fitted = fitting.fit(self.head, self.task.env.obs, keys, start, data, self.fit_config, updates)
+        fitted = fitting.fit(self.head, keys, start, data, self.fit_config, updates, objective, given)
         self._charge(gradient_steps=updates)
         self.fits[:] = [fitted]
         return fitted.params, np.asarray(fitted.losses)
 
+    def train(
+        self, model: Model, data: Data, *, name: str, start: PyTree | None = None, **settings: Any
+    ) -> tuple[PyTree, np.ndarray]:
+        """Fits any other model (dynamics, a critic, a classifier) by the same loop: parameters `[S, ...]`, losses `[S, <=64]`.
+
+        `name` seeds its start and its draws; `settings` are fields of FitConfig. Its steps are not the policy's, and are counted apart.
+        """
+        config = dataclasses.replace(FitConfig(), **settings)
+        keys = seed_keys(f"algorithm/{name}", self.seeds)
+        if start is None:
+            start = fitting.init(model, keys)
+        fitted = fitting.fit(model, _children(keys), start, data, config, config.updates)
+        self._charge(model_steps=config.updates)
+        return fitted.params, np.asarray(fitted.losses)
+
     def loss(self, params: PyTree, data: Data) -> np.ndarray:
         """The head's mean loss `[S]` on rows."""
-        return np.asarray(fitting.loss(self.head, params, data))
+        return np.asarray(fitting.loss(self.head, seed_keys("loss", self.seeds), params, data))
 
     def policy(self, params: PyTree) -> Policy:
         """The deployed policy of parameters `[S, ...]`."""
-        return to_policy(self.head, params)
+        return deployed.to_policy(self.head, params)
+
+    def sampling(self, params: PyTree) -> Policy:
+        """The policy that draws its actions from the head; raises ValueError for a head without `sample`."""
+        return deployed.sampling(self.head, params)
 
     def mixture(self, iterates: Sequence[PyTree]) -> Policy:
         """The uniform mixture of iterates with leaves `[S, ...]`."""
-        return mixture(self.head, iterates)
+        return deployed.mixture(self.head, iterates)
 
     def keys(self, stream: str) -> Array:
         """Keys `[S]` of a named stream for randomness of the algorithm's own."""
         return seed_keys(f"algorithm/{stream}", self.seeds)
 
 
-def finite(params: PyTree) -> np.ndarray:
-    """Which seeds `[S]` have only finite parameters in leaves `[S, ...]`."""
-    flags = [
-        np.isfinite(np.asarray(leaf, np.float64)).reshape(leaf.shape[0], -1).all(1) for leaf in jax.tree.leaves(params)
-    ]
-    return np.all(flags, axis=0) if flags else np.ones((), bool)
+@jax.jit
+def _children(keys: Array) -> Array:
+    return jax.vmap(lambda key: jax.random.split(key, 3)[2])(keys)
 
 
 def fingerprint(task: Task) -> str:

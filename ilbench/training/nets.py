@@ -53,7 +53,7 @@ def mlp(inputs: int, sizes: tuple[int, ...], activation: str = "tanh") -> tuple[
 
 
 def width_of(obs: Space) -> int:
-    """Number of features an observation has for a network: n for `Discrete(n)` (one-hot), dim for `Box`."""
+    """Number of features an observation has for a network: n for `Discrete(n)` (one-hot), all entries of a `Box`."""
     return obs.n if isinstance(obs, Discrete) else obs.dim
 
 
@@ -77,6 +77,7 @@ def fit_norm(obs: Space, x: Array, weight: Array) -> dict[str, Array]:
     """Mean and scale `[features]` of rows `x [R, *obs]` with weights `[R]`; one-hots are left alone, see `scale_of`."""
     if isinstance(obs, Discrete):
         return identity_norm(obs)
+    x = x.reshape(x.shape[0], -1).astype(jnp.float32)
     total = jnp.maximum(jnp.sum(weight), 1.0)
     mean = weight @ x / total
     var = weight @ jnp.square(x - mean[None, :]) / total
@@ -87,4 +88,4 @@ def features(obs: Space, norm: dict[str, Array], x: Array) -> Array:
     """Network input `[features]` of one observation: one-hot or standardised."""
     if isinstance(obs, Discrete):
         return jax.nn.one_hot(x, obs.n, dtype=jnp.float32)
-    return (x - norm["mean"]) / norm["std"]
+    return (x.reshape(-1).astype(jnp.float32) - norm["mean"]) / norm["std"]

@@ -12,7 +12,8 @@ import numpy as np
 
 from ilbench.rollouts.keys import seed_keys
 from ilbench.training import fit as fitting
-from ilbench.training.lab import Lab, rows
+from ilbench.training.lab import Lab
+from ilbench.training.rows import rows
 from ilbench.types import Trained
 
 TRY = ("scalar_stable", "linear", 300)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from ilbench.training.lab import Lab, rows
+from ilbench.training.lab import Lab
+from ilbench.training.rows import rows
 from ilbench.types import Policy, Trained
 
 

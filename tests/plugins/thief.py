@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ilbench.training import lab as labs
-from ilbench.training.lab import Lab, rows
+from ilbench.training.lab import Lab
+from ilbench.training.rows import rows
 from ilbench.types import Trained
 
 

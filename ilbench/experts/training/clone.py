@@ -20,7 +20,8 @@ from ilbench.experts.training.train import to_stderr, untrained
 from ilbench.heads import mse
 from ilbench.records import files
 from ilbench.training.fit import FitConfig
-from ilbench.training.lab import Lab, rows
+from ilbench.training.lab import Lab
+from ilbench.training.rows import rows
 from ilbench.types import Demos, Task
 
 TRAJECTORIES, SEEDS, EPISODES = 200, 3, 32  # demonstrations and evaluation episodes are per seed
@@ -52,7 +53,7 @@ def clone(
     if trajectories < 1:
         raise ValueError(f"cloning needs at least one trajectory, got {trajectories}")
     started = time.monotonic()
-    head = mse.make(task, mse.Config())
+    head = mse.make(task.spec, mse.Config())
     lab = Lab(task, head, tuple(range(seeds)), trajectories * task.horizon, fit)
     policy = lab.policy(lab.fit(rows(lab.demonstrate(trajectories)))[0])
     found = scored(roll(task, policy, lab.seeds, episodes, beta=0.0), references)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilbench.evaluation.evidence import mistakes
-from ilbench.rollouts.behaviours import mixed
+from ilbench.rollouts.behaviours import mixed, same
 from ilbench.rollouts.keys import episode_keys
 from ilbench.rollouts.rollout import rollout
 from ilbench.types import EVIDENCE, Array, Policy, Task
@@ -42,12 +42,12 @@ def policy(task: Task, rate: float, steps: Any, kick: Any) -> Policy:
     steps = np.asarray(steps, np.int32)
     rows = len(steps)
     params = {
-        "expert": jax.tree.map(lambda x: np.broadcast_to(x, (rows, 1, *np.shape(x))).copy(), task.expert.params),
+        "expert": jax.tree.map(lambda x: np.broadcast_to(x, (rows, 1, *np.shape(x))).copy(), task.ask().params),
         "rate": np.full((rows, 1), rate, np.float32),
         "step": steps[:, None],
         "kick": np.asarray(kick, bool)[:, None],
     }
-    return Policy(params, *_functions(task.expert.init, task.expert.act))
+    return Policy(params, *_functions(task.ask().init, task.ask().act))
 
 
 class Branches(NamedTuple):
@@ -67,9 +67,7 @@ def run(task: Task, rate: float, steps: Any, groups: int, episodes: int, stream:
     kick = np.arange(len(rows)) < len(steps)
     keys = episode_keys(f"theory/{stream}", range(1), groups * episodes)
     keys = jnp.broadcast_to(keys, (len(rows), groups * episodes))
-    behaviour = jax.tree.map(
-        lambda leaf: np.broadcast_to(leaf, (len(rows), *np.shape(leaf))).copy(), mixed(task.env.action, H)
-    )
+    behaviour = same(mixed(task.env.action, H), len(rows))
     demos = rollout(
         task.env, task.expert, policy(task, rate, rows, kick), behaviour, keys,
         horizon=H, record=EVIDENCE, block=task.block,

@@ -72,8 +72,7 @@ _NO_HEAD: Head = None  # type: ignore[assignment]  # the dialled learner fits no
 def dialled_policy(task: Task, coverage: str, eps: float) -> Policy:
     """The product's dialled learner for `SEEDS` seeds."""
     lab = Lab(task, _NO_HEAD, tuple(range(SEEDS)), 0, FitConfig())
-    keys: Any = None
-    return dialled.train(lab, keys, task, dialled.Config(eps=eps, coverage=coverage)).policies["last"]
+    return dialled.train(lab, dialled.Config(eps=eps, coverage=coverage)).policies["last"]
 
 
 def episodes_of(horizon: int) -> int:

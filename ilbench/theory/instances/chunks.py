@@ -29,7 +29,7 @@ def _predicted(head: Head, length: int, actions: int) -> tuple[Any, Any]:
         return jnp.zeros((length, actions), jnp.float32)
 
     def act(params: Any, key: Array, t: Array, memory: Array, obs: Array) -> tuple[Array, Array]:
-        plan = jnp.where(t % length == 0, head.act(params, key, t, obs).reshape(length, actions), memory)
+        plan = jnp.where(t % length == 0, head.act(params, key, t, (), obs)[1].reshape(length, actions), memory)
         return plan, plan[t % length]
 
     return init, act

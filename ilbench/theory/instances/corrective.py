@@ -20,7 +20,8 @@ from ilbench.exact.mdp import Floats
 from ilbench.heads import mse
 from ilbench.training import dynamics
 from ilbench.training.fit import FitConfig
-from ilbench.training.lab import Lab, rows
+from ilbench.training.lab import Lab
+from ilbench.training.rows import rows
 
 SEEDS, EPISODES = 10, 4
 
@@ -41,7 +42,7 @@ def observed(task_id: str) -> Observed:
     assert dyn is not None
     assert dyn.from_obs is not None
     to_x, step, observe = dyn.from_obs, dyn.step_vec, dyn.observe
-    lab = Lab(task, mse.make(task, mse.Config()), tuple(range(SEEDS)), EPISODES * task.horizon, FitConfig())
+    lab = Lab(task, mse.make(task.spec, mse.Config()), tuple(range(SEEDS)), EPISODES * task.horizon, FitConfig())
     demos = lab.demonstrate(EPISODES)
     seen, data = dynamics.transitions(demos, None), rows(demos)
     labels, _ = ccil.corrective_labels(lab, task, ccil.Config(width=64), seen, data)

@@ -14,7 +14,8 @@ from ilbench.exact import bounds, dp
 from ilbench.exact.mdp import MDP
 from ilbench.running import plan
 from ilbench.running.policies import untrained
-from ilbench.training.lab import Lab, rows
+from ilbench.training.lab import Lab
+from ilbench.training.rows import rows
 from ilbench.types import Demos, Policy, Task
 
 NAMES = ("b3", "b2", "b1", "b0")
@@ -89,7 +90,7 @@ def erring(task: Task, eps: float) -> Any:
     if task.id == "copy_chain":
         return registry.load("tasks", task.id).learner(eps)
     A = mdp.R.shape[1]
-    expert = np.broadcast_to(np.asarray(task.expert.params), (H, len(mdp.rho)))
+    expert = np.broadcast_to(np.asarray(task.ask().params), (H, len(mdp.rho)))
     seen = dp.occupancy(mdp, expert, H).max(0) > 0
     rate = np.where(seen, eps, 1.0)[:, None]
     return (1 - rate) * np.eye(A)[expert] + rate * np.eye(A)[dp.worst_actions(mdp, expert, H)]
@@ -102,7 +103,7 @@ def tabular_instances(eps: float) -> dict[str, Rungs]:
         task = registry.task(name)
         assert task.reward_range is not None
         width = task.reward_range[1] - task.reward_range[0]
-        out[name] = rungs(task.mdp(), erring(task, eps), task.expert.params, task.horizon, width)
+        out[name] = rungs(task.mdp(), erring(task, eps), task.ask().params, task.horizon, width)
     return out
 
 

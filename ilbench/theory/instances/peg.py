@@ -18,7 +18,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from ilbench.types import Array, Head
+from ilbench.types import Array, Data, Head
 
 T_STAR = 0.9
 # (w1, w2, s, c, n); C2 = noise in training, C3 = supervised second pass
@@ -70,16 +70,16 @@ def head(width: int = WIDTH) -> Head:
     def parts(row: Array) -> tuple[Array, Array, Array, Array]:
         return row[:POSE], row[POSE : POSE + ACTION], row[POSE + ACTION : POSE + 2 * ACTION], row[POSE + 2 * ACTION :]
 
-    def loss(params: Any, t: Array, row: Array, a: Array) -> Array:
-        pose, z1, z2, (w1, w2, s, c, n) = parts(row)
+    def loss(params: Any, key: Array, row: Data) -> Array:
+        (pose, z1, z2, (w1, w2, s, c, n)), a = parts(row.obs), row.action
         first = net(params, pose, s * z1, 0.0)
         second = net(params, pose, c * a + n * z2, T_STAR)
         return w1 * jnp.sum(jnp.square(first - a)) + w2 * jnp.sum(jnp.square(second - a))
 
-    def act(params: Any, key: Array, t: Array, row: Array) -> Array:
+    def act(params: Any, key: Array, t: Array, memory: Any, row: Array) -> tuple[Any, Array]:
         pose, z1, _, (_, w2, _, c, _) = parts(row)
         a0 = net(params, pose, jnp.zeros_like(z1), 0.0)
-        return jnp.where(w2 > 0, net(params, pose, c * a0, T_STAR), a0)
+        return memory, jnp.where(w2 > 0, net(params, pose, c * a0, T_STAR), a0)
 
     return Head(lambda key: {"net": init(key)}, loss, act)
 
@@ -88,7 +88,7 @@ def _acted(shared: Any, item: Any, *, head: Head) -> Array:
     import jax
 
     params, rows = item
-    return jax.vmap(lambda row: head.act(params, jax.random.key(0), jnp.int32(0), row))(rows)
+    return jax.vmap(lambda row: head.act(params, jax.random.key(0), jnp.int32(0), (), row)[1])(rows)
 
 
 def factorial(seeds: int, stream: int, sides: tuple[int, ...] = (2, 1)) -> dict[int, dict[str, dict[str, np.ndarray]]]:
@@ -97,7 +97,7 @@ def factorial(seeds: int, stream: int, sides: tuple[int, ...] = (2, 1)) -> dict[
     from ilbench.compute.parallel import per_seed
     from ilbench.rollouts.keys import seed_keys
     from ilbench.training import fit
-    from ilbench.types import Box, Data
+    from ilbench.types import Data
 
     train, test = [], []
     for k in sides:
@@ -125,7 +125,7 @@ def factorial(seeds: int, stream: int, sides: tuple[int, ...] = (2, 1)) -> dict[
     params = fit.init(head(), _gathered(seed_keys("t15/init", range(seeds)), index))
     keys = _gathered(seed_keys("t15/fit", range(seeds)), index)
     settings = fit.FitConfig(updates=UPDATES, batch=BATCH)
-    params = fit.fit(head(), Box(obs.shape[2] + 5), keys, params, data, settings, UPDATES).params
+    params = fit.fit(head(), keys, params, data, settings, UPDATES).params
     pose, wanted = (np.stack(x) for x in zip(*test, strict=True))
     blank = np.concatenate([pose, np.zeros((*pose.shape[:2], 2 * ACTION))], -1)
     done = np.asarray(per_seed(_acted, head=head(), block=16)((), (params, rows(blank))), np.float64)

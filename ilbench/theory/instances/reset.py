@@ -21,7 +21,8 @@ from ilbench.exact import dp
 from ilbench.exact.mdp import MDP
 from ilbench.heads import table
 from ilbench.training.fit import FitConfig
-from ilbench.training.lab import Lab, rows
+from ilbench.training.lab import Lab
+from ilbench.training.rows import rows
 from ilbench.types import Policy, Task
 
 STATES, N, HORIZONS = 12, 100, (5, 14, 40)
@@ -72,7 +73,7 @@ def by_dp(horizon: int, n: int, *, shared: bool, states: int = STATES) -> Costs:
     task = registry.task("reset_cliff", horizon, n=n * horizon if shared else n, states=states)
     assert task.mdp is not None
     mdp, m = task.mdp(), states - 2
-    expert, rho = np.asarray(task.expert.params, np.int64), task.mdp().rho
+    expert, rho = np.asarray(task.ask().params, np.int64), task.mdp().rho
     if shared:
         law = missing_law(m, float(rho[0]), n * horizon)
         errors = [np.append(np.arange(states - 1) < k, True).astype(float) for k in range(m + 1)]
@@ -91,7 +92,7 @@ def _population(mdp: MDP, policy: Any, expert: Any, horizon: int) -> tuple[float
 def trained(horizon: int, seeds: range, *, shared: bool, n: int = N) -> tuple[Task, Policy]:
     """Behaviour cloning of the product: N demonstrations and the counting head, one table or one per step."""
     task = registry.task("reset_cliff", horizon, n=n * horizon if shared else n, states=STATES)
-    head = table.make(task, table.Config(per_step=not shared, unseen="wrong"))
+    head = table.make(task.spec, table.Config(per_step=not shared, unseen="wrong"))
     lab = Lab(task, head, tuple(seeds), n * horizon, FitConfig())
     params, _ = lab.fit(rows(lab.demonstrate(n)))
     return task, lab.policy(params)
@@ -106,7 +107,7 @@ def tables(policy: Policy) -> np.ndarray:
 def evaluated(task: Task, policy: Policy) -> Costs:
     """Population costs `[S]` of trained tables by dynamic programming."""
     assert task.mdp is not None
-    mdp, expert = task.mdp(), np.asarray(task.expert.params, np.int64)
+    mdp, expert = task.mdp(), np.asarray(task.ask().params, np.int64)
     each = [_population(mdp, a[0] if len(a) == 1 else a, expert, task.horizon) for a in tables(policy)]
     return Costs(*np.array(each).T)
 

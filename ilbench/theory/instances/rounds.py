@@ -16,14 +16,15 @@ from ilbench.rollouts.keys import seed_keys
 from ilbench.theory.instances import renewal
 from ilbench.training import fit as fitting
 from ilbench.training.fit import FitConfig
-from ilbench.training.lab import Lab, concatenate, rows
+from ilbench.training.lab import Lab
+from ilbench.training.rows import concatenate, rows
 from ilbench.types import PyTree
 
 
 def _lab(recoverable: bool, n: int, horizon: int, states: int, seeds: range) -> Lab:
     name = "reset_cliff_recoverable" if recoverable else "reset_cliff"
     task = registry.task(name, horizon, n=n, states=states)
-    head = table.make(task, table.Config(per_step=True, unseen="wrong"))
+    head = table.make(task.spec, table.Config(per_step=True, unseen="wrong"))
     return Lab(task, head, tuple(seeds), n * horizon, FitConfig())
 
 
@@ -35,7 +36,7 @@ def _gaps(params: PyTree, n: int, recoverable: bool) -> Floats:
 def cloned(n: int, horizon: int, states: int, seeds: range, *, recoverable: bool) -> tuple[Floats, Lab]:
     """Gaps `[S, H]` of `bc` on n demonstrations, and the lab with its ledger."""
     lab = _lab(recoverable, n, horizon, states, seeds)
-    policy = bc.train(lab, lab.keys("bc"), lab.task, bc.Config()).policies["last"]
+    policy = bc.train(lab, bc.Config()).policies["last"]
     return _gaps({"counts": np.asarray(policy.params["counts"])[:, 0]}, n, recoverable), lab
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilbench.evaluation.evidence import mistakes
-from ilbench.rollouts.behaviours import mixed
+from ilbench.rollouts.behaviours import mixed, same
 from ilbench.rollouts.keys import episode_keys
 from ilbench.rollouts.rollout import rollout
 from ilbench.types import EVIDENCE, Array, Policy, Task
@@ -42,10 +42,7 @@ def rolled(
 
     beta = 1 lets the expert act. `stream` names the random numbers: claims that must be independent need two names.
     """
-    behaviour = jax.tree.map(
-        lambda leaf: np.broadcast_to(leaf, (seeds, *np.shape(leaf))).copy(),
-        mixed(task.env.action, task.horizon, beta=beta),
-    )
+    behaviour = same(mixed(task.env.action, task.horizon, beta=beta), seeds)
     demos = rollout(
         task.env,
         task.expert,

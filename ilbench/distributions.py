@@ -1,0 +1,100 @@
+"""The laws of an action that have closed forms: what stochastic experts and densities expose as `dist`.
+
+Each is a NamedTuple of arrays, so that a rollout can record it; leading axes are batches. Mixtures and others have no closed
+divergences and are no Dist: sample them.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ilbench.types import Array
+
+
+class Categorical(NamedTuple):
+    """Softmax of `logits [..., n]`."""
+
+    logits: Array
+
+
+class Normal(NamedTuple):
+    """Independent Gaussians `mean [..., A]`, `std [..., A]`."""
+
+    mean: Array
+    std: Array
+
+
+Dist = Categorical | Normal
+
+
+def _alike(p: Dist, q: Dist) -> None:
+    if type(p) is not type(q):
+        raise TypeError(f"no divergence between a {type(p).__name__} and a {type(q).__name__}: give both the same kind")
+
+
+def log_prob(dist: Dist, action: Array) -> Array:
+    """Log-probability (density) of `action [..., *action]`, `[...]`."""
+    if isinstance(dist, Categorical):
+        return jnp.take_along_axis(jax.nn.log_softmax(dist.logits), action[..., None], axis=-1)[..., 0]
+    z = (action - dist.mean) / dist.std
+    return jnp.sum(-0.5 * jnp.square(z) - jnp.log(dist.std) - 0.5 * jnp.log(2 * jnp.pi), axis=-1)
+
+
+def sample(dist: Dist, key: Array) -> Array:
+    """One draw per batch element, `[..., *action]`."""
+    if isinstance(dist, Categorical):
+        return jax.random.categorical(key, dist.logits).astype(jnp.int32)
+    return dist.mean + dist.std * jax.random.normal(key, dist.mean.shape, dist.mean.dtype)
+
+
+def mode(dist: Dist) -> Array:
+    """The most likely action `[..., *action]`."""
+    return jnp.argmax(dist.logits, axis=-1).astype(jnp.int32) if isinstance(dist, Categorical) else dist.mean
+
+
+def kl(p: Dist, q: Dist) -> Array:
+    """KL(p || q) `[...]`, exact; raises TypeError for laws of two kinds."""
+    _alike(p, q)
+    if isinstance(p, Categorical) and isinstance(q, Categorical):
+        log_p = jax.nn.log_softmax(p.logits)
+        return jnp.sum(jnp.exp(log_p) * (log_p - jax.nn.log_softmax(q.logits)), axis=-1)
+    assert isinstance(p, Normal)
+    assert isinstance(q, Normal)
+    ratio, gap = p.std / q.std, (p.mean - q.mean) / q.std
+    return jnp.sum(0.5 * (jnp.square(ratio) + jnp.square(gap) - 1.0) - jnp.log(ratio), axis=-1)
+
+
+DRAWS = 256  # fixed normal draws a side, where the total variation of two Gaussians has no closed form
+
+
+def total_variation(p: Dist, q: Dist) -> Array:
+    """Total variation `[...]`: exact for categorical laws and for Gaussians of equal widths, else to a few percent.
+
+    TV = E_p (1 - q/p)_+, averaged with E_q (1 - p/q)_+ over the same normal draws and their mirror images, since Gaussians of
+    different widths in several dimensions have no closed form. Raises TypeError for laws of two kinds.
+    """
+    _alike(p, q)
+    if isinstance(p, Categorical) and isinstance(q, Categorical):
+        return 0.5 * jnp.sum(jnp.abs(jax.nn.softmax(p.logits) - jax.nn.softmax(q.logits)), axis=-1)
+    assert isinstance(p, Normal)
+    assert isinstance(q, Normal)
+    equal = jax.lax.erf(jnp.linalg.norm((p.mean - q.mean) / p.std, axis=-1) / 8.0**0.5)
+    z = jax.random.normal(jax.random.key(0), (DRAWS, p.mean.shape[-1]), jnp.float32)
+    z = jnp.concatenate([z, -z])
+
+    def outside(a: Normal, b: Normal) -> Array:
+        x = a.mean[..., None, :] + a.std[..., None, :] * z
+        every = Normal(*(leaf[..., None, :] for leaf in a)), Normal(*(leaf[..., None, :] for leaf in b))
+        return jnp.mean(jnp.maximum(0.0, 1.0 - jnp.exp(log_prob(every[1], x) - log_prob(every[0], x))), axis=-1)
+
+    return jnp.where((p.std == q.std).all(-1), equal, 0.5 * (outside(p, q) + outside(q, p)))
+
+
+def variation_at(action: Array, q: Dist) -> Array:
+    """Total variation between always taking `action [..., *action]` and q, `[...]`: 1 - q(action), and 1 for a density."""
+    if isinstance(q, Categorical):
+        return 1.0 - jnp.exp(log_prob(q, action))
+    return jnp.ones(q.mean.shape[:-1], jnp.float32)

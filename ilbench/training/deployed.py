@@ -1,0 +1,80 @@
+"""Deployed: the policies that parameters of a head stand for, alone, mixed or drawn from, and fresh ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import jax
+import numpy as np
+
+from ilbench.rollouts.keys import seed_keys
+from ilbench.training import fit as fitting
+from ilbench.types import Array, Head, Policy, PyTree
+
+
+@lru_cache(maxsize=512)
+def _law(head: Head) -> Any:
+    if head.dist is None:
+        return None
+    law = head.dist
+
+    def dist(params: PyTree, t: Array, memory: Any, obs: Array) -> Any:
+        return law(params, t, obs)
+
+    return dist
+
+
+@lru_cache(maxsize=512)
+def _sampling(head: Head) -> Any:
+    if head.sample is None:
+        raise ValueError("this head has no `sample`: it is no density, and nothing can be drawn from it")
+    sample = head.sample
+
+    def act(params: PyTree, key: Array, t: Array, memory: Any, obs: Array) -> tuple[Any, Array]:
+        return memory, sample(params, key, t, obs)
+
+    return act
+
+
+@jax.jit
+def _one_iterate(params: PyTree) -> PyTree:
+    return jax.tree.map(lambda leaf: leaf[:, None], params)
+
+
+def to_policy(head: Head, params: PyTree) -> Policy:
+    """The deployed policy of a head: leaves `[S, ...]` become `[S, 1, ...]`."""
+    return Policy(_one_iterate(params), head.memory, head.act, _law(head))
+
+
+def mixture(head: Head, iterates: Sequence[PyTree]) -> Policy:
+    """The uniform mixture of M parameter sets with leaves `[S, ...]`: one is drawn per episode; leaves `[S, M, ...]`."""
+    stacked = jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves], axis=1), *iterates)
+    return Policy(stacked, head.memory, head.act, _law(head))
+
+
+def choose(iterates: Sequence[PyTree], which: np.ndarray) -> PyTree:
+    """Per seed s, the parameters of iterate `which[s]`: leaves `[S, ...]`."""
+    seeds = np.arange(len(which))
+    return jax.tree.map(
+        lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves], axis=1)[seeds, which], *iterates
+    )
+
+
+def sampling(head: Head, params: PyTree) -> Policy:
+    """The policy that draws from a head that is a density: leaves `[S, ...]` become `[S, 1, ...]`; ValueError without `sample`."""
+    return Policy(_one_iterate(params), head.memory, _sampling(head), _law(head))
+
+
+def untrained(head: Head, seeds: tuple[int, ...]) -> Policy:
+    """A head's policy with fresh parameters, leaves `[S, 1, ...]`: what a trained one looks like."""
+    return to_policy(head, fitting.init(head, seed_keys("init", seeds)))
+
+
+def finite(params: PyTree) -> np.ndarray:
+    """Which seeds `[S]` have only finite parameters in leaves `[S, ...]`."""
+    flags = [
+        np.isfinite(np.asarray(leaf, np.float64)).reshape(leaf.shape[0], -1).all(1) for leaf in jax.tree.leaves(params)
+    ]
+    return np.all(flags, axis=0) if flags else np.ones((), bool)
