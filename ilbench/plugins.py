@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from functools import cache
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -53,7 +52,6 @@ def _part(module: ModuleType, name: str, default: Any, form: str) -> Any:
     return part
 
 
-@cache
 def algorithm(name: str) -> Algorithm:
     """The algorithm `name`; raises UnknownName, its own import errors, and ValueError for parts of another form."""
     module = registry.load("algorithms", name)
@@ -68,7 +66,6 @@ def algorithm(name: str) -> Algorithm:
     )
 
 
-@cache
 def head(name: str) -> Head:
     """The head `name`; raises UnknownName, its own import errors, and ValueError for parts of another form."""
     module = registry.load("heads", name)

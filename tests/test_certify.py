@@ -13,8 +13,7 @@ from ilbench import registry
 from ilbench.evaluation import certify, coupling
 from ilbench.evaluation.evidence import Protocol
 from ilbench.exact import closed_forms
-from ilbench.records import packing, store
-from ilbench.records.schema import schema
+from ilbench.records import packing, schema, store
 from ilbench.render import show
 from ilbench.running import policies, runner
 from ilbench.running.plan import Block, Suite

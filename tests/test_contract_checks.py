@@ -9,24 +9,35 @@ import pytest
 
 from ilbench import densities, registry, testing
 
+
+def done(head, params, key, t, obs):
+    """What a head without memory does."""
+    return head.act(params, key, t, (), obs)[1]
+
+
+def other(head, f):
+    """`act` whose action is changed."""
+    return {"act": lambda p, k, t, m, o: (m, f(done(head, p, k, t, o)))}
+
+
 GAUSSIAN = {  # what is replaced in a sound Gaussian head: what the check says
     "off by five": (lambda h: {"log_prob": lambda *a: h.log_prob(*a) + 5.0}, "integrates to"),
     "off by a fifth": (lambda h: {"log_prob": lambda *a: h.log_prob(*a) - 0.2}, "integrates to"),
     "no constant": (
-        lambda h: {"log_prob": lambda p, t, o, a: -jnp.sum(jnp.square(a - h.act(p, None, t, o)))},
+        lambda h: {"log_prob": lambda p, t, o, a: -jnp.sum(jnp.square(a - done(h, p, None, t, o)))},
         "integrates to",
     ),
     "nan": (lambda h: {"log_prob": lambda *a: h.log_prob(*a) * jnp.float32(jnp.nan)}, "NaN at an action"),
     "wide samples": (
-        lambda h: {"sample": lambda p, k, t, o: h.act(p, k, t, o) + 1.5 * (h.sample(p, k, t, o) - h.act(p, k, t, o))},
+        lambda h: {"sample": lambda p, k, t, o: 1.5 * h.sample(p, k, t, o) - 0.5 * done(h, p, k, t, o)},
         "disagree",
     ),
     "shifted samples": (lambda h: {"sample": lambda *a: h.sample(*a) + 0.2}, "disagree|integrate"),
-    "no samples": (lambda h: {"sample": h.act}, "density"),
+    "no samples": (lambda h: {"sample": lambda *a: done(h, *a)}, "density"),
     "infinite samples": (lambda h: {"sample": lambda *a: h.sample(*a) / 0.0}, "not finite"),
-    "wrong sign": (lambda h: {"act": lambda *a: -h.act(*a)}, "best constant"),
-    "out of bounds": (lambda h: {"act": lambda *a: 100.0 * h.act(*a)}, "the bounds are"),
-    "constant": (lambda h: {"act": lambda *a: 0.0 * h.act(*a) + 0.3}, "best constant"),
+    "wrong sign": (lambda h: other(h, lambda a: -a), "best constant"),
+    "out of bounds": (lambda h: other(h, lambda a: 100.0 * a), "the bounds are"),
+    "constant": (lambda h: other(h, lambda a: 0.0 * a + 0.3), "best constant"),
 }
 CATEGORICAL = {
     "no constant": (lambda h: {"log_prob": lambda *a: h.log_prob(*a) + 0.1}, "sum to"),
@@ -34,8 +45,8 @@ CATEGORICAL = {
         lambda h: {"sample": lambda p, k, t, o: jax.random.randint(k, (), 0, 2, jnp.int32)},
         "frequencies",
     ),
-    "third action": (lambda h: {"act": lambda *a: h.act(*a) + jnp.int32(1)}, "of 0 ... 1 are deployed"),
-    "other action": (lambda h: {"act": lambda *a: jnp.int32(1) - h.act(*a)}, "best constant"),
+    "third action": (lambda h: other(h, lambda a: a + jnp.int32(1)), "of 0 ... 1 are deployed"),
+    "other action": (lambda h: other(h, lambda a: jnp.int32(1) - a), "best constant"),
 }
 HEADS = [("gaussian", "scalar_stable", *v) for v in GAUSSIAN.values()] + [
     ("mlp", "cartpole", *v) for v in CATEGORICAL.values()
@@ -63,7 +74,7 @@ def test_densities_are_integrated_in_several_dimensions_and_without_samples():
         def draw(params, key, t, obs, mean=mean, wide=wide):
             return mean + wide * jax.random.normal(key, mean.shape)
 
-        head = Head(None, None, lambda p, k, t, o, mean=mean: mean, sample=draw if sampled else None, log_prob=log_prob)
+        head = Head(None, None, lambda p, k, t, m, o, mean=mean: (m, mean), sample=draw if sampled else None, log_prob=log_prob)
         wrong = dataclasses.replace(head, log_prob=lambda *a, f=log_prob: f(*a) + 0.2)
         rest = Box(dim, -1.0, 1.0), (), jnp.int32(0), jnp.zeros(1), jax.random.split(jax.random.key(0), densities.DRAWS)
         densities.check_density(head, *rest)

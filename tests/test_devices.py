@@ -12,7 +12,8 @@ import sys, jax, numpy as np, ilbench
 devices, out = int(sys.argv[1]), sys.argv[2]
 ilbench.setup(devices=devices)
 assert jax.device_count() == devices
-from ilbench import fit, registry
+from ilbench import registry
+from ilbench.training import fit
 from ilbench.heads import mse
 from ilbench.training.deployed import to_policy
 from ilbench.types import COLLECT

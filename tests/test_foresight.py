@@ -82,7 +82,7 @@ def test_every_setting_that_takes_memory_is_foreseen(name, monkeypatch, tmp_path
 
 def test_a_network_is_measured_without_being_made():
     head = registry.load("heads", "mse").make(
-        registry.task("pendulum"), registry.load("heads", "mse").Config(width=16, depth=2)
+        registry.task("pendulum").spec, registry.load("heads", "mse").Config(width=16, depth=2)
     )
     found = foresight.network(head)
     made = jax.tree.leaves(head.init(jax.random.key(0)))

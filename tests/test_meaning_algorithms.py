@@ -104,7 +104,7 @@ def test_dagger_starts_from_demonstrations_and_aggregates_every_round(run):
     for s in range(len(MANY)):
         so_far = [toys.labelled(lab.events[0][1], s)]
         for data, _, collected in phases:
-            whole = Data(*(np.concatenate(x) for x in zip(*so_far, strict=True)))
+            whole = jax.tree.map(lambda *x: np.concatenate(x), *so_far)
             fitted = toys.existing(data, s)
             toys.same_rows(fitted, whole)
             np.testing.assert_array_equal(fitted.action, experts[fitted.obs])  # the expert's labels, whoever acted
@@ -210,11 +210,11 @@ def test_noise_bc_jitters_what_is_seen_and_nothing_else():
         n = len(shown.t)
         assert n == budget
         assert len(fitted.t) == (1 + copies) * n
-        toys.same_rows(Data(*(x[:n] for x in fitted)), shown)
+        toys.same_rows(jax.tree.map(lambda x, n=n: x[:n], fitted), shown)
         sd = np.float64(shown.obs).std(0)
         drawn = []
         for k in range(1, 1 + copies):
-            part = Data(*(x[k * n : (k + 1) * n] for x in fitted))
+            part = jax.tree.map(lambda x, k=k, n=n: x[k * n : (k + 1) * n], fitted)
             np.testing.assert_array_equal(part.action, shown.action)
             np.testing.assert_array_equal(part.t, shown.t)
             drawn.append((np.float64(part.obs) - shown.obs) / (sigma * sd))
@@ -255,9 +255,9 @@ def _pairs(lab, s, repeats=1):
     demos, data = lab.demos()[0], lab.of("fit")[0][0]
     shown, fitted = toys.labelled(demos, s), toys.existing(data, s)
     n = len(shown.t)
-    toys.same_rows(Data(*(x[:n] for x in fitted)), shown)
+    toys.same_rows(jax.tree.map(lambda x, n=n: x[:n], fitted), shown)
     following = np.concatenate([demos.obs[s, :, 1:], demos.final_obs[s, :, None]], 1)[demos.revealed[s]]
-    return shown, np.float64(following), Data(*(x[n:] for x in fitted))
+    return shown, np.float64(following), jax.tree.map(lambda x: x[n:], fitted)
 
 
 def _inverse(task, target, action):
@@ -332,10 +332,8 @@ class Stingy(toys.Spy):
 @pytest.mark.parametrize("label", ["backtrack", "disturbed"])
 def test_pairs_come_from_states_whose_label_was_bought(label):
     task, head = registry.task("double_integrator", 20, noise=0.0, bound=1.0), registry.load("heads", "linear")
-    lab = Stingy(task, head.make(task, head.Config()), (0, 1), 240, FitConfig())
-    ccil.train(
-        lab, lab.keys("meaning"), task, ccil.Config(dynamics="true", label=label, disturbance=0.0, max_distance=9.0)
-    )
+    lab = Stingy(task, head.make(task.spec, head.Config()), (0, 1), 240, FitConfig())
+    ccil.train(lab, ccil.Config(dynamics="true", label=label, disturbance=0.0, max_distance=9.0))
     for s in range(2):
         shown, following, made = _pairs(lab, s)
         assert len(made.t) == len(shown.t) < 0.7 * lab.demos()[0].alive[s].sum()

@@ -27,7 +27,7 @@ def fallen():
     """Rollouts with falls, labels bought half of the time, two collections of them, and the lab."""
     lab = _spy(toys.counter())
     policy = toys.constant(np.tile(np.float32([[[0.5, 0.25]]]), (3, 1, 1)))
-    parts = [lab.collect(5, mixed(lab.task.env.action, 8, reveal=0.5), policy) for _ in range(2)]
+    parts = [lab.collect(5, lab.same(mixed(lab.task.env.action, 8, reveal=0.5)), policy) for _ in range(2)]
     return lab, parts
 
 
@@ -37,7 +37,7 @@ def test_rows_are_the_labels_bought_on_live_steps_in_the_order_of_episodes_and_s
     data = rows(concatenate(parts))
     for s in range(3):
         one, two = (toys.labelled(x, s) for x in parts)
-        toys.same_rows(toys.existing(data, s), type(one)(*(np.concatenate(x) for x in zip(one, two, strict=True))))
+        toys.same_rows(toys.existing(data, s), jax.tree.map(lambda *x: np.concatenate(x), one, two))
         toys.same_rows(toys.existing(rows(parts[1]), s), two)
         assert len(two.t) < parts[1].alive[s].sum() < 40
         assert set(np.asarray(data.weight)[s]) == {0, 1}
@@ -60,7 +60,7 @@ def test_each_collection_is_of_fresh_episodes(fallen):
     policy = toys.constant(np.tile(np.float32([[[0.5, 0.25]]]), (3, 1, 1)))
     # A call's episodes are its own, however many of them there are.
     for part, count in zip(parts, (2, 5), strict=True):
-        again = lab.collect(count, mixed(lab.task.env.action, 8, reveal=0.5), policy)
+        again = lab.collect(count, lab.same(mixed(lab.task.env.action, 8, reveal=0.5)), policy)
         np.testing.assert_array_equal(again.obs, part.obs[:, :count])
         np.testing.assert_array_equal(again.revealed, part.revealed[:, :count])
 
@@ -68,15 +68,15 @@ def test_each_collection_is_of_fresh_episodes(fallen):
 def test_labels_are_bought_to_the_last_one_whatever_falls_do():
     """Episodes live 4 to 6 of 8 steps: every seed gets exactly its labels, and nothing of what was rolled beyond."""
     policy = toys.constant(np.tile(np.float32([[[0.5, 0.25]]]), (3, 1, 1)))
-    whole = _spy(toys.counter()).collect(12, mixed(toys.counter().env.action, 8), policy)
-    lab = _spy(toys.counter(), budget=50)
+    lab, other = _spy(toys.counter(), budget=50), _spy(toys.counter())
+    whole = other.collect(12, other.same(mixed(other.task.env.action, 8)), policy)
     wanted = np.array([17, 1, 30])
-    made = lab.collect(labels=wanted, behaviour=mixed(lab.task.env.action, 8), policy=policy)
+    made = lab.collect(labels=wanted, behaviour=lab.same(mixed(lab.task.env.action, 8)), policy=policy)
     np.testing.assert_array_equal(lab.ledger.labels, wanted)
     np.testing.assert_array_equal(lab.ledger.env_steps, wanted)
     for s, count in enumerate(wanted):
         first = toys.labelled(whole, s)
-        toys.same_rows(toys.labelled(made, s), type(first)(*(x[:count] for x in first)))
+        toys.same_rows(toys.labelled(made, s), jax.tree.map(lambda x, count=count: x[:count], first))
         assert made.alive[s].sum() == count
         assert not made.label[s][~made.revealed[s]].any()
         end = np.flatnonzero(made.alive[s].ravel())[-1] + 1
@@ -97,7 +97,7 @@ def test_a_mixture_is_dealt_by_seed_and_episode_whichever_seeds_are_collected_wi
     found = {}
     for seeds, labels in (((0, 1, 2), np.array([400, 30, wanted])), ((2,), np.array([wanted]))):
         lab = _spy(toys.counter(), seeds=seeds)
-        behaviour = mixed(lab.task.env.action, 8)
+        behaviour = lab.same(mixed(lab.task.env.action, 8))
         made = lab.collect(labels=labels, behaviour=behaviour, policy=toys.constant(actions[: len(seeds)]))
         found[seeds] = made.action[-1][made.alive[-1]]
     np.testing.assert_array_equal(found[0, 1, 2], found[2,])
@@ -106,7 +106,7 @@ def test_a_mixture_is_dealt_by_seed_and_episode_whichever_seeds_are_collected_wi
 
 def test_an_experts_executed_action_is_a_label_and_control_is_counted():
     lab = _spy(toys.counter(stop=8))
-    made = lab.collect(6, mixed(lab.task.env.action, 8, beta=0.5, reveal=0.0), toys.constant(np.zeros((3, 1, 2), np.float32)))
+    made = lab.collect(6, lab.same(mixed(lab.task.env.action, 8, beta=0.5, reveal=0.0)), toys.constant(np.zeros((3, 1, 2), np.float32)))
     acts = made.actor == 1
     np.testing.assert_array_equal(lab.ledger.labels, acts.sum((1, 2)))
     changes = acts[:, :, 1:] != acts[:, :, :-1]
@@ -137,7 +137,7 @@ def test_demonstrations_are_the_experts_and_the_same_for_every_algorithm():
     shared = {}
     labs = [_spy(task), _spy(task, demos_cache=shared), _spy(task, demos_cache=shared)]
     # Others may have asked for labels before: demonstrations are a stream of their own.
-    labs[2].collect(3, mixed(task.env.action, 10), to_policy(labs[2].head, fit.init(labs[2].head, labs[2].keys("x"))))
+    labs[2].collect(3, labs[2].same(mixed(task.env.action, 10)), to_policy(labs[2].head, fit.init(labs[2].head, labs[2].keys("x"))))
     spent = [lab.ledger.labels.copy() for lab in labs]
     found = [lab.demonstrate(4) for lab in labs]
     gain, limit = np.float64(task.expert.params.gain), float(task.expert.params.limit)
@@ -160,11 +160,11 @@ def test_labels_beyond_the_budget_are_not_bought():
     assert lab.episodes == 2
     lab.demonstrate(2)
     policy = to_policy(lab.head, fit.init(lab.head, lab.keys("x")))
-    lab.collect(1, mixed(task.env.action, 10), policy)  # given what is left: half an episode
+    lab.collect(1, lab.same(mixed(task.env.action, 10)), policy)  # given what is left: half an episode
     assert lab.ledger.labels.tolist() == [25] * 3
     assert lab.demos()[-1].alive.sum(2).tolist() == [[5]] * 3
     with pytest.raises(ValueError, match="25 of 25 are spent"):
-        lab.collect(1, mixed(task.env.action, 10), policy)
+        lab.collect(1, lab.same(mixed(task.env.action, 10)), policy)
     with pytest.raises(ValueError, match="budget"):
         _spy(task, budget=9).demonstrate(0)
 
@@ -227,7 +227,7 @@ def test_gradient_steps_are_counted_and_a_fit_is_of_the_seeds_own_rows():
     assert shared.ledger.gradient_steps == 2
     # With the seeds' rows exchanged, each seed's fit changes.
     other = _spy(task, head="mse", seeds=(0, 1), fit_config=lab.fit_config)
-    swapped, _ = other.fit(type(data)(*(np.asarray(x)[::-1].copy() for x in data)))
+    swapped, _ = other.fit(jax.tree.map(lambda x: np.asarray(x)[::-1].copy(), data))
     for a, b in zip(jax.tree.leaves(params["norm"]), jax.tree.leaves(swapped["norm"]), strict=True):
         np.testing.assert_array_equal(a, np.asarray(b)[::-1])
     assert np.isfinite(losses).all()

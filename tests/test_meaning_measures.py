@@ -239,7 +239,7 @@ def test_evaluation_starts_from_other_states_than_training_and_each_seed_from_it
     np.testing.assert_array_equal(*starts)
     lab = Lab(task, head, (0, 1), 200 * 6, FitConfig())
     shown = lab.demonstrate(64).obs[:, :, 0]
-    asked = [lab.collect(64, mixed(task.env.action, 6), learner).obs[:, :, 0] for _ in range(2)]
+    asked = [lab.collect(64, lab.same(mixed(task.env.action, 6)), learner).obs[:, :, 0] for _ in range(2)]
     everything = np.concatenate([x.reshape(-1, x.shape[-1]) for x in (starts[0], shown, *asked)])
     assert len(np.unique(everything, axis=0)) == len(everything) == 4 * 2 * 64
 

@@ -228,7 +228,7 @@ def test_killed_while_packing(results):
     held = contents(results)
     code = f"""
 import os, sys
-from ilbench import pack, packing
+from ilbench.records import pack, packing
 real = pack.write_members
 def slow(stream, members):
     real(stream, members)
@@ -267,7 +267,7 @@ def test_writers_wait_for_packing(results):
 import sys
 sys.path.insert(0, {str(pathlib.Path(__file__).parent)!r})
 from test_records import record
-from ilbench import store
+from ilbench.records import store
 print("ready", flush=True)
 for score in range(40):
     store.write({str(results)!r}, record(1, score=float(score)), replace=True)

@@ -11,8 +11,7 @@ import pytest
 
 from ilbench import configs, registry
 from ilbench.commands.run import Run
-from ilbench.records import shipped, store
-from ilbench.records.schema import schema
+from ilbench.records import schema, shipped, store
 from ilbench.running import plan, runner
 
 STEPS = (10, 20)

@@ -18,10 +18,10 @@ from ilbench.running.execute import Session, execute
 from ilbench.running.plan import Block, resolve
 from ilbench.types import Policy, Trained
 
-SOUND = '"""A sound one.\n\nPaper: somebody 2026\n"""\ndef train(lab, keys, task, config): ...\n'
+SOUND = '"""A sound one.\n\nPaper: somebody 2026\n"""\ndef train(lab, config): ...\n'
 BROKEN = {  # the module's text: what is said of it
     "def train(:": "SyntaxError",
-    "def trian(lab, keys, task, config): ...": "defines no 'train'",
+    "def trian(lab, config): ...": "defines no 'train'",
     "from other import *": "defines no 'train'",
     SOUND + "VERSION = 1 + 1": "VERSION must be a literal integer",
     SOUND + "VERSION = 0": "got 0",

@@ -20,8 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ilbench.records import store, table
-from ilbench.records.schema import Cell, cell_id, make_record, schema, summarise_episodes
+from ilbench.records import schema, store, table
+from ilbench.records.schema import Cell, cell_id, make_record, summarise_episodes
 
 SUITE = "quick@1"
 CELL = {
@@ -358,7 +358,7 @@ def test_concurrent_writers_leave_one_whole_record_each(tmp_path):
 def test_full_disk_leaves_nothing_half_written(tmp_path):
     code = f"""
     import resource, numpy as np
-    from ilbench import records, store
+    from ilbench.records import schema, store
     cell = schema.Cell(**{CELL!r})
     r = schema.make_record(cell, {SUITE!r}, status="ok")
     store.write({str(tmp_path)!r}, r)

@@ -14,10 +14,10 @@ import pytest
 from safetensors import numpy as safetensors
 from test_records import SUITE, cell, record
 
-from ilbench.records import files, store
+from ilbench.records import files, schema, store
 from ilbench.records.codec import decode_arrays, encode_arrays
 from ilbench.records.consistency import consistent, fits_arrays
-from ilbench.records.schema import check_cell, make_record, schema, seal, summarise_episodes
+from ilbench.records.schema import check_cell, make_record, seal, summarise_episodes
 from ilbench.report import source
 
 ARRAYS = {"prefix_return": np.array([[4.5], [5.5]], np.float32), "cost_t": np.zeros(3, np.float32)}

@@ -75,7 +75,7 @@ def test_predicted_chunks_execute_every_action_of_a_prediction():
     head = Head(
         lambda key: jnp.zeros(()),
         lambda *a: jnp.zeros(()),
-        lambda p, key, t, obs: obs[0] + p + jnp.arange(3, dtype=jnp.float32),
+        lambda p, key, t, memory, obs: (memory, obs[0] + p + jnp.arange(3, dtype=jnp.float32)),
     )
     task = plant("test", 0.0, 0.0, 7, start=[1.0])  # x' = u, so states are the actions
     x = observations(task, predicted(head, np.zeros(2, np.float32), 3, 1), 2, 2, "test")[..., 0]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import toys
 
 from ilbench.exact import divergences as div
 from ilbench.stats.claims import failed, judge
@@ -94,13 +95,16 @@ def test_losses_are_the_five_formulas():
     def row(name, z1=z1, z2=z2):
         return jnp.concatenate([pose, z1, z2, np.array(peg.METHODS[name], np.float32)])
 
-    loss = {name: float(head.loss(params, jnp.int32(0), row(name), a)) for name in peg.METHODS}
-    plain = head.act(params, key, jnp.int32(0), row("regression"))
+    def of(row):
+        return float(toys.loss(head, params, jnp.int32(0), row, a))
+
+    loss = {name: of(row(name)) for name in peg.METHODS}
+    plain = toys.acts(head, params, key, jnp.int32(0), row("regression"))
     assert loss["regression"] == pytest.approx(float(jnp.square(plain - a).sum()), rel=1e-5)
-    quiet = float(head.loss(params, jnp.int32(0), row("straight flow (C2)", z1=zero), a))
+    quiet = of(row("straight flow (C2)", z1=zero))
     assert quiet == pytest.approx(loss["regression"], rel=1e-5)
     assert loss["straight flow (C2)"] != pytest.approx(quiet)
-    still = float(head.loss(params, jnp.int32(0), row("MIP, paper (C2+C3)", z2=zero), a))
+    still = of(row("MIP, paper (C2+C3)", z2=zero))
     assert still == pytest.approx(loss["residual regression (C3)"], rel=1e-5)
     w1, w2, _, scale, noise = peg.METHODS["MIP, released (C2+C3)"]
     assert (round(w1, 2), round(w2), scale, round(noise, 1)) == (1.23, 100, 1.0, 0.1)

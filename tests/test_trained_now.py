@@ -9,8 +9,7 @@ import pytest
 from ilbench import cli, registry
 from ilbench.compute import parallel
 from ilbench.evaluation import certify
-from ilbench.records import shipped, store
-from ilbench.records.schema import schema
+from ilbench.records import schema, shipped, store
 from ilbench.running import plan, policies, runner, trained_now
 
 FOUND = [  # task, policy, options: suite, updates, horizon, what is said

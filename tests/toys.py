@@ -10,13 +10,14 @@ import numpy as np
 
 from ilbench import registry
 from ilbench.evaluation.evidence import Protocol
+from ilbench.rollouts.behaviours import same
 from ilbench.rollouts.keys import episode_keys
 from ilbench.rollouts.rollout import rollout
 from ilbench.running.execute import Session, execute
 from ilbench.running.plan import Block, resolve
 from ilbench.training.fit import FitConfig
 from ilbench.training.lab import Lab
-from ilbench.types import Box, Data, Demos, Env, Policy, Step, Task
+from ilbench.types import Box, Data, Demos, Env, Head, Policy, Step, Task
 
 EVERYTHING = ("obs", "action", "label", "actor", "revealed", "error", "reward", "alive", "final_obs")
 
@@ -84,9 +85,19 @@ def tabled(tables: Any) -> Policy:
 
 
 # --------------------------------------------------------------------------------------------- the product, called
+def acts(head: Head, params: Any, key: Any, t: Any, obs: Any) -> Any:
+    """What a head without memory does at one observation."""
+    return head.act(params, key, t, head.memory(params, key), obs)[1]
+
+
+def loss(head: Head, params: Any, t: Any, obs: Any, action: Any) -> Any:
+    """A head's loss, which draws nothing, of one row."""
+    return head.loss(params, None, Data(t, obs, action, np.float32(1)))
+
+
 def repeat(tree: Any, seeds: int) -> Any:
     """Leaves with a leading `[S]`, the same for every seed."""
-    return jax.tree.map(lambda x: np.broadcast_to(x, (seeds, *np.shape(x))).copy(), tree)
+    return same(tree, seeds)
 
 
 def rolled(task: Task, policy: Policy, behaviour: Any, seeds: Any = (0,), episodes: int = 8) -> Demos:
@@ -150,7 +161,7 @@ def trained(
 ) -> tuple[Any, Spy]:
     """`(Trained, Spy)` of an algorithm's train on a task."""
     module, heads = registry.load("algorithms", algorithm), registry.load("heads", head)
-    lab = Spy(task, heads.make(task, heads.Config(**dict(head_config))), tuple(seeds), labels, FitConfig(**fit))
+    lab = Spy(task, heads.make(task.spec, heads.Config(**dict(head_config))), tuple(seeds), labels, FitConfig(**fit))
     return module.train(lab, module.Config(**config)), lab
 
 
@@ -158,7 +169,7 @@ def trained(
 def existing(data: Data, s: int) -> Data:
     """The rows of seed s that exist, in their order."""
     there = np.asarray(data.weight)[s] > 0
-    return Data(*(np.asarray(x)[s][there] for x in data))
+    return jax.tree.map(lambda x: np.asarray(x)[s][there], data)
 
 
 def labelled(demos: Demos, s: int) -> Data:
@@ -175,8 +186,8 @@ def labelled(demos: Demos, s: int) -> Data:
 
 def same_rows(a: Data, b: Data) -> None:
     """Asserts that two sets of rows are equal, in the same order."""
-    for name, x, y in zip(Data._fields, a, b, strict=True):
-        np.testing.assert_array_equal(x, y, err_msg=name)
+    for name in ("t", "obs", "action", "weight"):
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
 
 
 def table_of(data: Data, states: int, actions: int, otherwise: np.ndarray) -> np.ndarray:

@@ -36,7 +36,7 @@ def _mixed_up(params, how):
     return params
 
 
-def train(lab: Lab, keys, task, config: Config):
+def train(lab: Lab, config: Config):
     """Cloning, and what `how` says."""
     if config.how == "idle":
         return Trained({"last": lab.policy(fitting.init(lab.head, seed_keys("init", lab.seeds)))}, "last")

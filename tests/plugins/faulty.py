@@ -67,7 +67,7 @@ FAULTS = {
 }
 
 
-def train(lab: Lab, keys, task, config: Config):
+def train(lab: Lab, config: Config):
     """Behaviour cloning, and the fault."""
     if config.fault == "raises":
         raise ZeroDivisionError("a fault of the author's own")

@@ -58,7 +58,7 @@ class Config:
     more: bool = False  # ask for one demonstration beyond the budget afterwards
 
 
-def train(lab: Lab, keys, task, config: Config):
+def train(lab: Lab, config: Config):
     """Behaviour cloning, and the trick."""
     params, losses = lab.fit(rows(lab.demonstrate(lab.episodes)))
     TRICKS[config.trick](lab)
