@@ -242,7 +242,8 @@ class Head:
     `solve(data, key) -> params` is the closed form where one exists, and then no gradient step is taken.
     `sample(params, key, t, obs) -> action` and `log_prob(params, t, obs, action) -> []` exist where the head is a density,
     `dist(params, t, obs) -> Dist` where divergences from it have closed forms.
-    `window` (K, L): rows hold K observations, the last one now, and L actions from now on.
+    `window` (K, L): rows hold K observations, the last one now, and L actions from now on. A head of chunks may `complete(params,
+    key, t, obs, prefix [L, *action], known [L]) -> [L, *action]` one of which some actions are known (inpainting).
     """
 
     init: Callable[[Array], PyTree]
@@ -257,6 +258,7 @@ class Head:
     after: Callable[[PyTree], PyTree] | None = None
     fixed: tuple[str, ...] = ("norm",)
     window: tuple[int, int] = (1, 1)
+    complete: Callable[[PyTree, Array, Array, Array, Array, Array], Array] | None = None
 
 
 @dataclass(frozen=True)

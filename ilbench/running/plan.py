@@ -22,6 +22,7 @@ from ilbench.rollouts.keys import SEEDS
 from ilbench.training.fit import FitConfig
 from ilbench.types import Head, Task
 from ilbench.wrappers.noisy import unfit
+from ilbench.wrappers.policy import PolicyConfig, wrapped
 
 NUMBERS = 100_000  # of seeds or horizons in one run at most
 
@@ -112,7 +113,7 @@ def resolve(block: Block) -> Plan:
     """Looks every name up and builds every config; raises ValueError (UnknownName) before any compute."""
     algorithm, kind = plugins.algorithm(block.algorithm), plugins.head(block.head)
     for key in block.config:
-        if key.split(".", 1)[0] not in (block.algorithm, block.head, "fit", "task") or "." not in key:
+        if key.split(".", 1)[0] not in (block.algorithm, block.head, "fit", "policy", "task") or "." not in key:
             raise ValueError(f"{block.task}: config key {key!r} is of no use to {block.algorithm}/{block.head}")
     check_seeds(block.seeds)
     task_config = _task_options(block.task, _part(block.config, "task"))
@@ -122,6 +123,7 @@ def resolve(block: Block) -> Plan:
     config = build_config(block.algorithm, algorithm.Config, _part(block.config, block.algorithm))
     head_config = build_config(block.head, kind.Config, _part(block.config, block.head))
     fit = build_config("fit", FitConfig, _part(block.config, "fit"))
+    policy = build_config("policy", PolicyConfig, _part(block.config, "policy"))
     if not algorithm.instrument and block.labels < task.horizon:
         raise ValueError(
             f"{task.name}: a budget of {block.labels} labels buys no demonstration of {task.horizon} steps; "
@@ -130,8 +132,8 @@ def resolve(block: Block) -> Plan:
     if block.protocol.noise and (reason := unfit(task)):
         raise ValueError(f"evaluation.noise on {task.name}: {reason}")
     resolved = {f"task.{k}": v for k, v in task_config.items()}
-    resolved |= spelled(block.algorithm, config) | spelled(block.head, head_config) | spelled("fit", fit)
-    head = kind.make(task.spec, head_config)
+    resolved |= spelled(block.algorithm, config) | spelled(block.head, head_config) | spelled("fit", fit) | spelled("policy", policy)
+    head = wrapped(lambda spec: kind.make(spec, head_config), task.spec, policy)
     if reason := algorithm.skip(task, head):
         raise ValueError(f"{block.algorithm} cannot run on {task.name}: {reason}")
     algorithm.check(block.labels, task, head, config)
@@ -164,7 +166,7 @@ def parse_set(items: Iterable[str]) -> dict[str, str]:
 
 def _fields(block: Block) -> list[str]:
     """What `changes` may name of a block's algorithm, head and optimiser, as `fit.updates`."""
-    of = {"fit": FitConfig}
+    of: dict[str, Any] = {"fit": FitConfig, "policy": PolicyConfig}
     of |= {b: registry.load(kind, b).Config for kind, b in (("algorithms", block.algorithm), ("heads", block.head))}
     return [f"{prefix}.{f.name}" for prefix, config in of.items() for f in dataclasses.fields(config)]
 
@@ -184,15 +186,15 @@ def _checked(blocks: tuple[Block, ...], changes: Any) -> Mapping[str, Any]:
 def override(blocks: Iterable[Block], changes: Mapping[str, Any]) -> tuple[Block, ...]:
     """Blocks with config fields changed where the prefix applies.
 
-    Prefixes are algorithm and head ids, `fit`, `task`, `evaluation` (all of Protocol but its name) and `block` (labels, head).
+    Prefixes are algorithm and head ids, `fit`, `policy`, `task`, `evaluation` (all of Protocol but its name) and `block` (labels, head).
     Raises ValueError for a change that applies to no block.
     """
     out = tuple(blocks)
     for key, value in _checked(out, changes).items():
         prefix, name = key.split(".", 1)
-        hit = [prefix in ("fit", "task", "evaluation", "block", b.algorithm, b.head) for b in out]
+        hit = [prefix in ("fit", "policy", "task", "evaluation", "block", b.algorithm, b.head) for b in out]
         if not any(hit):
-            names = sorted({"fit", "task", "evaluation", "block"} | {b.algorithm for b in out} | {b.head for b in out})
+            names = sorted({"fit", "policy", "task", "evaluation", "block"} | {b.algorithm for b in out} | {b.head for b in out})
             hint = registry.hint(prefix, names, after=f".{name}")
             raise ValueError(f"--set {key}: nothing in this run is called {prefix!r}. {hint}")
         if key == "block.head":

@@ -30,6 +30,8 @@ def _law(head: Head) -> Any:
 def _sampling(head: Head) -> Any:
     if head.sample is None:
         raise ValueError("this head has no `sample`: it is no density, and nothing can be drawn from it")
+    if head.window != (1, 1):
+        raise ValueError("a head with a history or chunks is deployed by its own `act`; nothing is drawn from it step by step")
     sample = head.sample
 
     def act(params: PyTree, key: Array, t: Array, memory: Any, obs: Array) -> tuple[Any, Array]:
