@@ -10,10 +10,12 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 import ilbench
 from ilbench import registry
-from ilbench.compute import foresight, parallel
+from ilbench.compute import memory, parallel
 from ilbench.rollouts.behaviours import mixed
+from ilbench.rollouts.foresight import PEAK, step_bytes
 from ilbench.rollouts.keys import episode_keys
 from ilbench.rollouts.rollout import rollout
+from ilbench.running.foresight import block_bytes, network
 from ilbench.types import COLLECT, EVIDENCE
 
 FULL = (*COLLECT, "error", "reward")
@@ -37,24 +39,24 @@ def test_the_estimate_is_the_size_of_the_record(name):
     task = registry.task(name)
     demos = _roll(task, 4, 8)
     size = sum(leaf.nbytes for field, leaf in demos._asdict().items() if leaf is not None and field != "final_obs")
-    assert foresight.step_bytes(task.env, FULL) * 4 * 8 == size
+    assert step_bytes(task.env, FULL) * 4 * 8 == size
 
 
 def test_a_rollout_that_does_not_fit_is_refused_with_what_would(monkeypatch):
     task = registry.task("pendulum")
-    each = foresight.step_bytes(task.env, FULL) * 8 * foresight.PEAK
-    monkeypatch.setattr(foresight, "available", lambda: int(10.5 * each / foresight.SPARE))
+    each = step_bytes(task.env, FULL) * 8 * PEAK
+    monkeypatch.setattr(memory, "available", lambda: int(10.5 * each / memory.SPARE))
     before = parallel.compiled_programs()
-    with pytest.raises(foresight.TooLarge, match="at most 10 episodes"):
+    with pytest.raises(memory.TooLarge, match="at most 10 episodes"):
         _roll(task, 4096, 8)
     assert parallel.compiled_programs() == before
 
 
 def test_a_run_that_does_not_fit_is_refused_with_how_many_seeds_would(monkeypatch, tmp_path):
     task = registry.task("pendulum")
-    each = foresight.block_bytes(task.env, 10**9, 64, 64, task.horizon)
-    monkeypatch.setattr(foresight, "available", lambda: int(2.5 * each / foresight.SPARE))
-    with pytest.raises(foresight.TooLarge, match="--seeds 0,1, then"):
+    each = block_bytes(task.env, 10**9, 64, 64, task.horizon)
+    monkeypatch.setattr(memory, "available", lambda: int(2.5 * each / memory.SPARE))
+    with pytest.raises(memory.TooLarge, match="--seeds 0,1, then"):
         ilbench.run(tasks="pendulum", algorithms="bc", changes={"block.labels": 10**9}, out=tmp_path, quiet=True)
     assert not list(tmp_path.rglob("*.json"))
 
@@ -71,9 +73,9 @@ SETTINGS = {  # what is asked for, many times over: more is foreseen, and the re
 def test_every_setting_that_takes_memory_is_foreseen(name, monkeypatch, tmp_path):
     usual, many, way = SETTINGS[name]
     kind = {"tasks": "scalar_unstable", "algorithms": "bc", "seeds": (0,), "out": tmp_path, "quiet": True}
-    monkeypatch.setattr(foresight, "available", lambda: 2**30)
+    monkeypatch.setattr(memory, "available", lambda: 2**30)
     before = parallel.compiled_programs()
-    with pytest.raises(foresight.TooLarge, match=way):
+    with pytest.raises(memory.TooLarge, match=way):
         ilbench.run("smoke", changes={name: many}, **kind)
     assert parallel.compiled_programs() == before
     assert not list(tmp_path.iterdir())
@@ -84,7 +86,7 @@ def test_a_network_is_measured_without_being_made():
     head = registry.load("heads", "mse").make(
         registry.task("pendulum").spec, registry.load("heads", "mse").Config(width=16, depth=2)
     )
-    found = foresight.network(head)
+    found = network(head)
     made = jax.tree.leaves(head.init(jax.random.key(0)))
     assert found.parameters == sum(leaf.size for leaf in made)
     assert found.width == 16 + 16 + 1
@@ -92,8 +94,8 @@ def test_a_network_is_measured_without_being_made():
 
 def test_noise_keeps_another_rollout():
     env = registry.task("pendulum").env
-    clean, noisy = (foresight.block_bytes(env, 100, 1000, 64, 200, noise=noise) for noise in (False, True))
-    assert noisy - clean == 1000 * 200 * foresight.step_bytes(env, EVIDENCE)
+    clean, noisy = (block_bytes(env, 100, 1000, 64, 200, noise=noise) for noise in (False, True))
+    assert noisy - clean == 1000 * 200 * step_bytes(env, EVIDENCE)
 
 
 def test_limits_of_every_container_around_count_and_cached_files_are_free(monkeypatch, tmp_path):
@@ -106,8 +108,8 @@ def test_limits_of_every_container_around_count_and_cached_files_are_free(monkey
         (folder / "memory.max").write_text(limit)
         (folder / "memory.current").write_text("700")
         (folder / "memory.stat").write_text("anon 400\nactive_file 200\ninactive_file 100\n")
-    assert foresight._containers(tmp_path) == [1000 - 700 + 300]
-    assert 0 < foresight.available() < 2**50
+    assert memory._containers(tmp_path) == [1000 - 700 + 300]
+    assert 0 < memory.available() < 2**50
 
 
 def test_programs_are_dropped_before_the_system_gives_no_more_mappings():

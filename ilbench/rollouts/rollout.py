@@ -12,8 +12,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from ilbench.compute import foresight
 from ilbench.compute.parallel import device_count, per_seed
+from ilbench.rollouts import foresight
 from ilbench.rollouts.episode import episode
 from ilbench.rollouts.keys import raw
 from ilbench.types import COLLECT, Array, Behaviour, Demos, Env, Policy

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ilbench import registry
-from ilbench.compute import arithmetic, foresight
+from ilbench.compute import arithmetic
 from ilbench.configs import stated
 from ilbench.records import store
 from ilbench.records.schema import Cell, Record, cell_id, check_cell, make_record, provenance, summarise_episodes
+from ilbench.running import foresight
 from ilbench.running import plan as planning
 from ilbench.running.plan import Block, Plan, Suite
 from ilbench.running.progress import reporter
