@@ -16,7 +16,7 @@ import ilbench, ilbench.envs.cliff, ilbench.bench.smoke
 assert ilbench.__file__.startswith(sys.argv[1]) and ilbench.envs.cliff.__file__.startswith(sys.argv[1])
 assert "jax" in sys.modules
 ilbench.setup(1, "off")
-from ilbench import places
+from ilbench.records import places
 print(ilbench.run("smoke", tasks="cliff", out="here", quiet=True).done, *places.suites(places.shipped()))
 """
 
