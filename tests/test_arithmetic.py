@@ -171,7 +171,7 @@ def test_promotion_rules_refuse_but_do_not_move_bits(name, config):
 ENVIRONMENT = {  # a variable, and what is recorded of it
     ("XLA_FLAGS", "--b=2 --xla_force_host_platform_device_count=2 --a=1 --xla_dump_to=/tmp/x"): "--a=1 --b=2",
     ("XLA_FLAGS", "--xla_force_host_platform_device_count=2"): None,
-    ("XLA_FLAGS", "--xla_gpu_cuda_data_dir=/usr/lib/cuda-13"): "--xla_gpu_cuda_data_dir=cuda-13",
+    ("XLA_FLAGS", "--xla_gpu_cuda_data_dir=/usr/lib/cuda-13"): "--xla_gpu_cuda_data_dir=/usr/lib/cuda-13",
     ("JAX_SOME_NEW_FLAG", "1"): "1",
     ("JAX_LOG_COMPILES", "1"): None,
     ("JAX_COMPILATION_CACHE_DIR", "/tmp/x"): None,

@@ -211,7 +211,12 @@ def test_reasons_are_scrubbed():
 
 
 def test_provenance_names_versions_and_no_machine():
-    p = schema.provenance(device="cpu", devices=2, block=128, precision="float32", prng="threefry2x32")
+    moving = {"XLA_FLAGS": f"--xla_gpu_cuda_data_dir={pathlib.Path.home()}/cuda-13 " + "x" * 400, "jax_debug_infs": True}
+    known = {"device": "cpu", "devices": 2, "block": 128, "precision": "float32", "prng": "threefry2x32"}
+    p = schema.provenance(**known, settings=moving)
+    assert p.settings["XLA_FLAGS"].startswith("--xla_gpu_cuda_data_dir=cuda-13 x")
+    assert len(p.settings["XLA_FLAGS"]) == 300
+    assert p.settings["jax_debug_infs"] is True
     assert {"jax", "brax", "mujoco"} <= p.packages.keys()
     assert p.git_sha is None or len(p.git_sha) == 40
     text = p.model_dump_json()

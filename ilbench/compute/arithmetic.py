@@ -343,8 +343,6 @@ def settings() -> dict[str, Any]:
     """What in this process may move bits and is not as pinned: JAX's configuration, XLA_FLAGS, the environment; {} by default."""
     import jax
 
-    from ilbench.records.schema import scrub
-
     now = jax.config.values
     pinned = REFUSED | PINNED
     found = {k: _value(now[k]) for k, default in pinned.items() if k in now and _value(now[k]) != default}
@@ -353,7 +351,7 @@ def settings() -> dict[str, Any]:
         unknown = name.startswith("JAX_") and not name.startswith(NEUTRAL) and name.lower() not in pinned
         if value and (unknown or name in OTHERS):
             found[name] = value
-    return {name: scrub(value)[:300] if isinstance(value, str) else value for name, value in sorted(found.items())}
+    return dict(sorted(found.items()))
 
 
 def refuse_settings() -> None:

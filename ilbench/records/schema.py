@@ -287,8 +287,11 @@ def _mean_sd(values: list[float]) -> tuple[float | None, float | None]:
     return mean, math.sqrt(math.fsum((x - mean) ** 2 for x in values) / (len(values) - 1))
 
 
-def provenance(**known: Any) -> Provenance:
-    """Versions and git state, importing none of it; `known`: device, devices, block, precision, prng."""
+def provenance(*, settings: Mapping[str, Any] | None = None, **known: Any) -> Provenance:
+    """Versions and git state, importing none of it; `known`: device, devices, block, precision, prng.
+
+    `settings`: what of the process moves bits; texts among them are scrubbed and cut to 300 characters.
+    """
     sha, dirty = _git(pathlib.Path(ilbench.__file__).resolve().parent.parent)
     return Provenance(
         ilbench=ilbench.__version__,
@@ -296,6 +299,7 @@ def provenance(**known: Any) -> Provenance:
         git_sha=sha,
         git_dirty=dirty,
         packages=dict(_versions()),
+        settings={k: scrub(v)[:300] if isinstance(v, str) else v for k, v in (settings or {}).items()},
         **known,
     )
 
