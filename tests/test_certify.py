@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from ilbench import registry
+from ilbench.commands.theory import certificate
 from ilbench.evaluation import certify, coupling
 from ilbench.evaluation.evidence import Protocol
 from ilbench.exact import closed_forms
@@ -117,7 +118,7 @@ def test_outcomes(gap, outcome):
 def test_errors_come_before_compute(task, policy, options, says, monkeypatch):
     monkeypatch.setattr(policies, "build", lambda *a, **k: pytest.fail("compute before the check"))
     with pytest.raises(ValueError, match=says):
-        certify.main_rows(task, policy, **options)
+        certificate(task, policy, **options)
 
 
 def random_act(params, key, t, memory, obs):
@@ -144,7 +145,7 @@ def test_smoothing_adds_the_noise_and_nothing_else():
 
 
 def test_certificate_of_a_policy_trained_now():
-    c = certify.main_rows("gridworld", "bc:6", episodes=64, deploy=True, horizon=30)
+    c = certificate("gridworld", "bc:6", episodes=64, deploy=True, horizon=30)
     values = json.loads(json.dumps(c.as_json(), allow_nan=False))
     assert [(r["of"], r["bound"]) for r in values["rungs"][:2]] == [("return gap", "B3"), ("return gap", "B2")]
     assert all(r.estimate <= r.upper + 1e-9 for r in c.rungs)
@@ -154,7 +155,7 @@ def test_certificate_of_a_policy_trained_now():
 
 @pytest.mark.slow
 def test_certificate_of_a_smoothed_pair():
-    c = certify.main_rows("pendulum", "bc:8", sigma=2.0, episodes=64, deploy=True, horizon=30)
+    c = certificate("pendulum", "bc:8", sigma=2.0, episodes=64, deploy=True, horizon=30)
     by = {(r.of, r.bound): r for r in c.rungs}
     assert by["return gap", "path"].estimate <= by["return gap", "B3"].estimate < by["return gap", "B3"].trivial
     assert not c.exceeded
@@ -188,7 +189,7 @@ def test_a_saved_policy_is_read_back(saved):
     assert np.array_equal(loaded.policy.params["counts"], counts[None])
     path = store.record_path(folder, record.suite, record.id)
     certificates = [
-        certify.main_rows("gridworld", name, results=str(folder), episodes=16) for name in (record.id[:8], str(path))
+        certificate("gridworld", name, results=str(folder), episodes=16) for name in (record.id[:8], str(path))
     ]
     assert certificates[0] == certificates[1]
     assert certificates[0].horizon == 20
@@ -220,7 +221,7 @@ def test_a_record_must_fit_what_is_asked(saved):
         ("gridworld", {"changes": {"fit.updates": 1}}, "trained already"),
     ):
         with pytest.raises(ValueError, match=says):
-            certify.main_rows(task, record.id, results=str(folder), **options)
+            certificate(task, record.id, results=str(folder), **options)
     cell = record.cell.model_copy(update={"expert": "0" * 64})
     other = record.model_copy(update={"cell": cell})
     with pytest.raises(ValueError, match="expert of gridworld@1 has changed"):
@@ -249,11 +250,11 @@ def test_a_record_is_read_only_if_it_is_the_one_asked_for(saved, tmp_path):
     ):
         change()
         for name in (str(path), record.id):
-            for read in (certify.main_rows, show.make):
+            for read in (certificate, show.make):
                 with pytest.raises((ValueError, store.StoreError), match=says):
-                    read("gridworld" if read is certify.main_rows else "cartpole", name, results=str(results))
+                    read("gridworld" if read is certificate else "cartpole", name, results=str(results))
     with pytest.raises(ValueError, match="lies in no folder of records"):
-        certify.main_rows("gridworld", str(moved))
+        certificate("gridworld", str(moved))
 
 
 def test_a_packed_policy_is_read_back(saved, tmp_path):

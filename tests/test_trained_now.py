@@ -7,10 +7,12 @@ import sys
 import pytest
 
 from ilbench import cli, registry
+from ilbench.commands.theory import certificate
 from ilbench.compute import parallel
-from ilbench.evaluation import certify
 from ilbench.records import schema, shipped, store
-from ilbench.running import plan, policies, runner, trained_now
+from ilbench.report import standing as board
+from ilbench.report.standing import standing
+from ilbench.running import plan, policies, runner
 
 FOUND = [  # task, policy, options: suite, updates, horizon, what is said
     ("cartpole", "bc:2", {}, "quick", 2500, 500, "settings of quick@"),
@@ -38,7 +40,7 @@ def test_without_a_suite_the_librarys_defaults_are_said(monkeypatch):
     found = policies.find("bc:6", "cartpole")
     assert (found.suite, found.plan.fit.updates) == (None, 2000)
     assert "of the library: no suite runs bc on cartpole; 2,000 updates" in found.settings
-    assert trained_now.board(found) is None
+    assert standing(found) == ()
 
 
 def test_what_is_trained_is_the_suites_cell():
@@ -68,14 +70,14 @@ def _shipped(folder, monkeypatch, seeds, **changes):
 
 def test_the_boards_number_stands_beside_it(tmp_path, monkeypatch):
     found = _shipped(tmp_path, monkeypatch, range(4))
-    said = trained_now.board(found)
+    (said,) = standing(found)
     score, rest = said.removeprefix(found.suite).split(" (mean [95 %] over 4 seeds); ")
     assert score.startswith(": bc at 120 labels scores 0.65")
     assert rest == "this is seed 1, which scored 0.600"
-    assert "which scored" not in trained_now.board(_shipped(tmp_path / "b", monkeypatch, (0, 2, 3)))
-    assert trained_now.board(_shipped(tmp_path / "c", monkeypatch, range(4), budget=7)) is None
+    assert "which scored" not in standing(_shipped(tmp_path / "b", monkeypatch, (0, 2, 3)))[0]
+    assert standing(_shipped(tmp_path / "c", monkeypatch, range(4), budget=7)) == ()
     monkeypatch.setattr(shipped, "folders", lambda: ())
-    assert trained_now.board(found) is None
+    assert standing(found) == ()
 
 
 def test_render_says_how_it_was_trained(tmp_path, monkeypatch, capsys):
@@ -99,18 +101,18 @@ def test_render_says_how_it_was_trained(tmp_path, monkeypatch, capsys):
 
 
 def test_certificates_say_it_too(tmp_path, monkeypatch):
-    made = certify.main_rows("gridworld", "bc:6", episodes=16, horizon=30)
+    made = certificate("gridworld", "bc:6", episodes=16, horizon=30)
     assert "settings of quick@" in made.notes[0]
     assert "as in quick@" in made.policy
     with pytest.raises(registry.UnknownName, match="does not run bc on gridworld"):
-        certify.main_rows("gridworld", "bc:6", episodes=16, suite="brax")
+        certificate("gridworld", "bc:6", episodes=16, suite="brax")
 
 
-def test_the_board_says_nothing_of_noise(monkeypatch):
-    monkeypatch.setattr(trained_now, "board", lambda of: "the board")
-    found = policies.find("bc:1", "scalar_unstable", horizon=10, changes={"fit.updates": 5}, suite="smoke")
-    assert policies.build(found).told == (found.settings, "the board")
-    assert policies.build(found, sigma=0.1).told == (found.settings,)
+@pytest.mark.parametrize(("task", "policy", "sigma"), [("gridworld", "bc:6", None), ("scalar_unstable", "bc:1", 0.1)])
+def test_the_board_says_nothing_of_noise(task, policy, sigma, monkeypatch):
+    monkeypatch.setattr(board, "standing", lambda found: ("the board",))
+    made = certificate(task, policy, sigma=sigma, episodes=4, horizon=30, changes={"fit.updates": 5})
+    assert ("the board" in made.notes) == (sigma is None)
 
 
 def test_a_record_has_no_other_suite(tmp_path, monkeypatch):

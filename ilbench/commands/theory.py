@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional, UseAppendAction
 
 from ilbench.commands.output import emit
+
+if TYPE_CHECKING:
+    from ilbench.evaluation.certify import Certificate
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,6 @@ class Theory:
     def _certify(self) -> int:
         from ilbench.compute.parallel import setup
         from ilbench.display import tables
-        from ilbench.evaluation import certify
         from ilbench.running import plan
 
         if len(self.names) != 3:
@@ -107,7 +112,7 @@ class Theory:
                 "demonstrations now) or the id of a record written with --save-policies"
             )
         setup()
-        certificate = certify.main_rows(
+        made = certificate(
             self.names[1],
             self.names[2],
             sigma=self.sigma,
@@ -119,8 +124,8 @@ class Theory:
             changes=plan.parse_set(self.set),
             suite=self.suite,
         )
-        emit(self.json, certificate.as_json(), lambda: print(certificate.text(tables.terminal(), self.full)))
-        return 3 if certificate.exceeded else 0
+        emit(self.json, made.as_json(), lambda: print(made.text(tables.terminal(), self.full)))
+        return 3 if made.exceeded else 0
 
     def _sweep(self, suite: str) -> int:
         from ilbench.display import tables
@@ -136,6 +141,40 @@ class Theory:
             page = theory.page(rows, found.suite, source.first_line(found))
             print(f"wrote {source.write_page(found, 'THEORY.md', page)}", file=sys.stderr)
         return 3 if any(r.verdict == "VIOLATED" for r in rows) else 0
+
+
+def certificate(
+    task: str,
+    policy: str,
+    *,
+    sigma: float | None = None,
+    episodes: int = 256,
+    deploy: bool = False,
+    results: str | None = None,
+    horizon: int | None = None,
+    seed: int = 0,
+    changes: Mapping[str, Any] | None = None,
+    suite: str | None = None,
+) -> Certificate:
+    """What `ilbench theory certify TASK POLICY` shows. POLICY: `bc:20`, `bc/mlp:20`, a record id, or its JSON file.
+
+    `bc:20` trains now, with the settings of `suite` (by default of the first that runs it on the task), `seed` and `changes`
+    ({"fit.updates": 5000}), where sigma is given on demonstrations of the smoothed expert; a saved policy is taken as it is.
+    Raises ValueError (UnknownName with the closest match) or StoreError, before any compute where that is possible.
+    """
+    from ilbench.evaluation import certify
+    from ilbench.report.standing import standing
+    from ilbench.running import plan, policies
+
+    plan.check_seeds((seed,))
+    found = policies.find(policy, task, results=results, seed=seed, horizon=horizon, changes=changes, suite=suite)
+    certify.check(policies.task_of(found), sigma, episodes)
+    loaded = policies.build(found, sigma=sigma)
+    made = certify.certify(
+        loaded.task, loaded.policy, sigma=sigma, episodes=episodes, deploy=deploy, label=loaded.source
+    )
+    beside = standing(found) if sigma is None else ()  # a board's policies were trained without the noise
+    return dataclasses.replace(made, notes=(*loaded.told, *beside, *made.notes))
 
 
 def _stem(suite: str) -> str:

@@ -15,7 +15,6 @@ Source: B0 is Ross & Bagnell 2010, https://proceedings.mlr.press/v9/ross10a.html
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +25,6 @@ from ilbench.display.tables import text as render
 from ilbench.evaluation import coupling
 from ilbench.evaluation.evidence import log_spaced
 from ilbench.exact import bounds
-from ilbench.running.policies import Loaded
 from ilbench.stats import bounded
 from ilbench.types import Discrete, Policy, Task
 
@@ -209,35 +207,6 @@ def certify(
         task.name, label, task.horizon, sigma, episodes, level, float(held_out.reward[0].sum(1).mean()),
         float(1 - cost.failed[:, -1].mean()), episodes if deploy else 0, tuple(rungs), _notes(task, sigma, level, held_out, rungs),
     )  # fmt: skip
-
-
-def main_rows(
-    task: str,
-    policy: str,
-    *,
-    sigma: float | None = None,
-    episodes: int = 256,
-    deploy: bool = False,
-    results: str | None = None,
-    horizon: int | None = None,
-    seed: int = 0,
-    changes: Mapping[str, Any] | None = None,
-    suite: str | None = None,
-) -> Certificate:
-    """What `ilbench theory certify TASK POLICY` shows. POLICY: `bc:20`, `bc/mlp:20`, a record id, or its JSON file.
-
-    `bc:20` trains now, with the settings of `suite` (by default of the first that runs it on the task), `seed` and `changes`
-    ({"fit.updates": 5000}), where sigma is given on demonstrations of the smoothed expert; a saved policy is taken as it is.
-    Raises ValueError (UnknownName with the closest match) or StoreError, before any compute where that is possible.
-    """
-    from ilbench.running import plan, policies
-
-    plan.check_seeds((seed,))
-    found = policies.find(policy, task, results=results, seed=seed, horizon=horizon, changes=changes, suite=suite)
-    check(policies.task_of(found), sigma, episodes)
-    loaded: Loaded = policies.build(found, sigma=sigma)
-    made = certify(loaded.task, loaded.policy, sigma=sigma, episodes=episodes, deploy=deploy, label=loaded.source)
-    return dataclasses.replace(made, notes=(*loaded.told, *made.notes))
 
 
 # --------------------------------------------------------------------------------------------- text

@@ -12,6 +12,7 @@ from ilbench.evaluation import references
 from ilbench.records import files
 from ilbench.render import episode, geometry, gif, html
 from ilbench.render.film import Film, film
+from ilbench.report.standing import standing
 from ilbench.running import policies, trained_now
 from ilbench.types import Policy, Task
 
@@ -38,7 +39,7 @@ def _policy(found: Any, name: str, task: Task, number: int) -> tuple[Policy, str
     if name == "random":
         return references.random_policy(task.env.action), "random, uniform over actions", ()
     loaded = policies.build(found)
-    return episode.iterate(loaded.policy, number), loaded.source, loaded.told
+    return episode.iterate(loaded.policy, number), loaded.source, (*loaded.told, *standing(found))
 
 
 def make(

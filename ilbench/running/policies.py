@@ -36,7 +36,7 @@ class Loaded(NamedTuple):
     policy: Policy
     task: Task
     source: str
-    told: tuple[str, ...] = ()  # of one trained now: whose settings it has, and what the board says of such policies
+    told: tuple[str, ...] = ()  # of one trained now: whose settings it has
 
 
 def find(

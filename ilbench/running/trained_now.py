@@ -1,4 +1,4 @@
-"""A policy named on the command line, `bc:6`: trained now, with the settings of a suite, and with what the board says of it.
+"""A policy named on the command line, `bc:6`: trained now, with the settings of a suite.
 
 The suite is the one asked for, or the first of quick and all others that runs the algorithm on the task; of its blocks the
 one with the nearest budget. Without any the library's defaults; either is said.
@@ -119,30 +119,6 @@ def _of_suite(
     return name, dataclasses.replace(nearest, horizon=steps), settings
 
 
-def board(of: Training) -> str | None:
-    """What the records that come with ilbench say of such policies, the same in all but the seed; None where there are none."""
-    from ilbench.display.tables import interval, number
-    from ilbench.records import shipped
-    from ilbench.report import leaderboard
-    from ilbench.running import runner
-
-    if of.suite is None:
-        return None
-    block = of.plan.block
-    (cell,) = runner.cells(of.plan).values()
-    same = [r for r in shipped.records(of.suite) if shipped.but_for_seed(r.cell) == shipped.but_for_seed(cell)]
-    rows = leaderboard.build(same).rows if same else []
-    if not rows or rows[0]["score"] is None:
-        return None
-    score = interval(rows[0]["score"], *rows[0]["score_ci"])
-    own = next((r for r in same if r.cell.seed == cell.seed), None)
-    this = f", which scored {number(own.scores.get('score'))}" if own is not None else ""
-    return (
-        f"{of.suite}: {block.algorithm} at {block.labels:,} labels scores {score} (mean [95 %] over {len(same)} seeds); "
-        f"this is seed {cell.seed}{this}"
-    )
-
-
 def train(of: Training, sigma: float | None) -> tuple[Policy, str, tuple[str, ...]]:
     """The policy of one seed, leaves `[1, M, ...]`, what to call it, and how it was trained; ValueError if it diverged."""
     found, block = of.plan, of.plan.block
@@ -157,5 +133,4 @@ def train(of: Training, sigma: float | None) -> tuple[Policy, str, tuple[str, ..
         kind = "dialled"
     how = "trained now" if of.suite is None else f"trained as in {of.suite}"
     source = f"{block.algorithm}/{block.head}, {kind}, seed {block.seeds[0]}, {how}"
-    said = board(of) if sigma is None else None
-    return policy, source, (of.settings, *([said] if said else []))
+    return policy, source, (of.settings,)
