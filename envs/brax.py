@@ -33,6 +33,7 @@ VERSION = 1
 VERSIONS: dict[str, int] = {}  # of single tasks whose numbers changed since; weights are valid for one version only
 HORIZON = 1000  # unless a robot's settings say otherwise
 TAGS = ("brax",)
+FAMILY = "brax"  # `brax:NAME/BACKEND` is made by `make_any`
 # Every robot of Brax. `absorbing_reward` is earned on every step after a fall: 0 for the robots that earn about +1 (or
 # +5, +10) a step for staying up, so that falling is not better than living. Those that cannot fall get about the worst
 # reward of a step, should their physics blow up: reacher distance 0.41 (arm 0.21 + target 0.2) and action cost 2, pusher

@@ -273,11 +273,13 @@ def load(kind: str, name: str) -> ModuleType:
 
 
 def task_maker(name: str) -> Callable[..., Any]:
-    """The function that makes the task `name`; raises UnknownName."""
-    if name.startswith("brax:"):
-        maker: Callable[..., Any] = importlib.import_module("ilbench.envs.brax").make_any
-    else:
-        maker = load("tasks", name).make
+    """The function that makes the task `name`; `FAMILY:...` is for the file with that FAMILY. Raises UnknownName."""
+    family, colon, _ = name.partition(":")
+    for found in entries("tasks").values() if colon else ():
+        if dict(found.literals).get("FAMILY") == family:
+            any_of: Callable[..., Any] = importlib.import_module(found.module).make_any
+            return any_of
+    maker: Callable[..., Any] = load("tasks", name).make
     return maker
 
 

@@ -12,8 +12,9 @@ import pytest
 
 from ilbench import registry
 from ilbench.evaluation import references
-from ilbench.experts import manifests, page
+from ilbench.experts import manifests
 from ilbench.experts.training import clone
+from ilbench.report import expert
 from ilbench.training.fit import FitConfig
 from ilbench.types import Demos
 
@@ -57,7 +58,7 @@ def test_the_clone_is_kept_in_the_manifest_if_asked_and_shown(tmp_path, monkeypa
     assert kept == stated == manifests.manifest("inverted_pendulum@1")
     assert kept["cloned"] == found
     assert (tmp_path / "inverted_pendulum@1.safetensors").read_bytes() == before
-    assert "from 7 trajectories to a score of 0.987" in page.text(kept)
+    assert "from 7 trajectories to a score of 0.987" in expert.text(kept)
     assert manifests.line("inverted_pendulum@1", ("brax",)) == "return 1,000, 100% survive, clone 0.99"
 
 

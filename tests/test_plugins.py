@@ -104,6 +104,16 @@ def test_two_of_one_name_are_not_guessed(tmp_path, monkeypatch, capsys):
         assert registry.entry("algorithms", "theirs").module == "plugins.faulty"
 
 
+def test_a_family_makes_names_that_nobody_lists(tmp_path, monkeypatch):
+    text = "def make(name, horizon=None): ...\ndef make_any(name, horizon=None): return name\n"
+    files = {"relatives.py": f'"""Tasks."""\nTASKS = {{"one": {{}}}}\nFAMILY = "mine"\n{text}'}
+    with plugins.installed(tmp_path, files, {("tasks", "theirs"): "relatives"}, monkeypatch):
+        assert registry.task_maker("mine:x/y")("mine:x/y") == "mine:x/y"
+        assert registry.task_maker("brax:ant/mjx").__module__ == "ilbench.envs.brax"
+        with pytest.raises(registry.UnknownName, match="yours:x"):
+            registry.task_maker("yours:x")
+
+
 def test_identity_is_known_without_importing(tmp_path, monkeypatch):
     text = SOUND + "VERSION = 4\nREADS: tuple[str, ...] = ('data/table.bin',)\nraise RuntimeError('imported')\n"
     with plugins.installed(tmp_path, {"somebodys.py": text, "data/table.bin": "one"}, {ONE[0]: ONE[1]}, monkeypatch):

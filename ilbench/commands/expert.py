@@ -39,7 +39,7 @@ class Expert:
         import pathlib
 
         from ilbench.compute.parallel import setup
-        from ilbench.experts import page
+        from ilbench.report import expert as page
         from ilbench.running import plan
 
         plan.check_seeds((self.seed,))
