@@ -22,7 +22,7 @@ from ilbench.compute import arithmetic, caches
 from ilbench.types import Array
 
 MAPPINGS = 30_000  # memory mappings before programs are dropped; Linux allows 65,530, which ten robots' programs fill
-COMPILE_SECONDS = [0.0]  # wall seconds spent tracing, lowering and compiling in this process; read by run.py
+COMPILE_SECONDS = [0.0]  # wall seconds spent tracing, lowering and compiling in this process; running/execute.py reads it
 
 
 def setup(devices: int | None = None, compile_cache: str = "auto") -> None:

@@ -91,7 +91,7 @@ def held_out_errors(task: Task, policy: Policy, seeds: tuple[int, ...], expert: 
 
 
 def errors(space: Space, action: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """`rollout.imitation_error` of arrays `[..., *action]` on the host, `[...]`."""
+    """`episode.imitation_error` of arrays `[..., *action]` on the host, `[...]`."""
     if isinstance(space, Discrete):
         return (action != label).astype(np.float32)
     gap = np.abs(np.clip(action, space.low, space.high) - np.clip(label, space.low, space.high)).max(-1)

@@ -35,7 +35,7 @@ def encode(record: Record) -> bytes:
     for key, line in lines.items():
         found = PATH.search(line)
         if found:
-            raise ValueError(f"{key} holds the path {found[0]!r}; records name no machine: use records.scrub")
+            raise ValueError(f"{key} holds the path {found[0]!r}; records name no machine: use schema.scrub")
     data = ("{\n" + ",\n".join(lines.values()) + "\n}\n").encode()
     if len(data) > MAX_BYTES:
         largest = max(lines, key=lambda key: len(lines[key]))

@@ -39,8 +39,8 @@ def suites(folder: pathlib.Path) -> list[str]:
 
 
 def load(suite: str = "quick", results: str | pathlib.Path | None = None) -> Found:
-    """The records of `quick` (its newest version) or `quick@1`, from where places.py says; what is no sound record is set
-    aside, counted and named on stderr.
+    """The records of `quick` (its newest version) or `quick@1`, from where records/places.py says; what is no sound record is
+    set aside, counted and named on stderr.
 
     Raises StoreError when no folder has the suite yet, UnknownName when there is none of that name, and ValueError
     when `results` is no folder.

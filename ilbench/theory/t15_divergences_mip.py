@@ -10,7 +10,7 @@ Modes: expert 1/2 N(-1, .1^2) + 1/2 N(1, .1^2), success within .3 of a mode. Wit
 mean is best; drawing from the expert then succeeds with .933, or .866 if only the mode that was drawn counts.
 
 Factorial (kind E): regression, straight flow (C2: noise in training), residual regression (C3: supervised second pass) and
-MIP (both), by the paper's objective and by that of the released code (losses.py, samplers.py: noise a + (1 - t*) z, a_0 not
+MIP (both), by the paper's objective and by that of the released code (noise a + (1 - t*) z, a_0 not
 scaled, weights 1/.81 and 1/.01), on a peg-in-slot task (ilbench/theory/instances/peg.py) with a two-sided and a one-sided expert;
 settings were fixed before the first run. The paper reports effects on long-horizon robot tasks with nets of 20 M
 parameters; a small one-shot task that does not show them says nothing against those.
