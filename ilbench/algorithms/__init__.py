@@ -1,1 +1,4 @@
-"""Algorithms, one per file: each turns expert labels into policies under the lab's ledger."""
+"""Algorithms, one per file: each buys labels through the lab and returns policies.
+
+An algorithm counts nothing, loops over no seeds and imports no other algorithm.
+"""

@@ -1,1 +1,4 @@
-"""Display: how numbers, tables and lines look; knows no records."""
+"""How numbers, tables and lines look, in a terminal, in Markdown and in pictures.
+
+It knows no records and computes nothing.
+"""

@@ -1,1 +1,4 @@
-"""Tables and pages generated from records."""
+"""Records as text, pages and pictures: boards, rankings, exponents, convergence, speed.
+
+It trains and rolls out nothing: every page can be deleted and made again.
+"""

@@ -1,1 +1,4 @@
-"""Rollouts: physics is stepped here and nowhere else."""
+"""Rollouts: random keys, who acts, one episode, many at once, replay.
+
+Physics is stepped here and nowhere else, but for the RL loop (training/rl.py) and the camera's own episode (render/).
+"""

@@ -1,1 +1,4 @@
-"""Training: gradients are taken here and nowhere else."""
+"""Training: networks, the one supervised fit, the lab with its ledger of labels and steps, learnt dynamics, the RL loop.
+
+Gradients of parameters are taken here and nowhere else.
+"""

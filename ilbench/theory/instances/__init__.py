@@ -1,1 +1,4 @@
-"""What checks share: their instances, by name, for tests too. Not found as checks: the registry reads the folder above only."""
+"""What several checks share: instances, exact numbers of theirs, learners trained on them; public, for tests too.
+
+No claim is made here.
+"""
