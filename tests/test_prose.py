@@ -36,6 +36,11 @@ def test_what_is_named_exists(file):
         assert not [f"{stem}.{name}" for stem, name in MEMBER.findall(text) if _lost(stem, name)]
 
 
+@pytest.mark.parametrize("file", modules.FILES.values(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_is_claimed_was_looked_up_or_derived(file):
+    assert not re.search(r"from memory|(not|un)[ -]?(confirmed|verified)", file.read_text(encoding="utf-8"), re.I)
+
+
 def _there(dotted):
     """Whether a dotted name is a module, or a name that a module defines or imports."""
     module = modules.named(dotted)

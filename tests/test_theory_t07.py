@@ -55,6 +55,13 @@ def test_smile_mixes_to_one_and_drops_the_expert():
         interactive.smile(mdp, expert, alias, 6, 1.0, 3)
 
 
+@pytest.mark.parametrize("T", [3, 6, 12, 100, 1000])
+def test_with_smiles_schedule_dropping_the_expert_costs_at_most_one(T):
+    alpha, rounds = interactive.smile_schedule(T)
+    assert rounds >= 2 * np.log(T) / alpha
+    assert T**2 * (1 - alpha) ** rounds <= 1
+
+
 def test_exact_claims_come_out():
     verdicts = [c.verdict for c in t07.measure("exact", lambda text: None).claims]
     assert sorted(set(verdicts)) == ["HOLDS", "REFUTED AS EXPECTED"]

@@ -4,15 +4,15 @@ The learner sees `alias[s]` instead of s and chooses one action per observation,
 Loss is the 0-1 imitation loss averaged over the H steps; a state law `[S]` below is the mean of d_t over t.
 
 - DAgger (Ross, Gordon & Bagnell 2011, https://arxiv.org/abs/1011.0686): data under pi_i = beta_i pi* + (1 - beta_i) pihat_i,
-  pihat_{i+1} the best of the class on all data so far (follow the leader). Theorem 4.1 (constant from memory, not
-  confirmed): min_i E_{d_pihat_i} l <= eps_N + gamma_N + (2/N) [n_beta + T sum_{i > n_beta} beta_i], n_beta the last i with
-  beta_i > 1/T. It follows from their lemma |d_{pi_i} - d_{pihat_i}|_1 <= 2 min(1, T beta_i) even without the factor 2,
-  because a loss in [0, 1] changes by half the L1 distance.
+  pihat_{i+1} the best of the class on all data so far (follow the leader). Theorem 4.1, for a loss in [0, 1]:
+  min_i E_{d_pihat_i} l <= eps_N + gamma_N + (2/N) [n_beta + T sum_{i > n_beta} beta_i], n_beta the last i with
+  beta_i > 1/T. It follows from Lemma 4.1, |d_{pi_i} - d_{pihat_i}|_1 <= 2 T beta_i, even without the factor 2, because
+  a loss in [0, 1] changes by half the L1 distance.
 - Forward training (Ross & Bagnell 2010, https://proceedings.mlr.press/v9/ross10a.html): one policy per step, trained on the law
-  that its predecessors induce: J <= J* + u T eps with eps the mean loss at training (from memory, and immediate:
-  training laws are the deployed ones).
-- SMILe (same paper, form from memory, not confirmed): pi^n = (1-a)^n pi* + a sum_{j<=n} (1-a)^(j-1) pihat^j, pihat^j trained under
-  pi^{j-1}; the expert's share (1-a)^N is removed in the end.
+  that its predecessors induce: J <= J* + u T eps with eps the mean loss at training, which is the loss when deployed
+  (Theorem 2.2 of the paper above).
+- SMILe (same paper, as section 2.3 of the one above tells it): pi^n = (1-a)^n pi* + a sum_{j<=n} (1-a)^(j-1) pihat^j, pihat^j
+  trained under pi^{j-1}; the expert's share (1-a)^N is removed in the end, and the rest normalised.
 """
 
 from __future__ import annotations
@@ -122,5 +122,9 @@ def smile(mdp: MDP, expert: Ints, alias: Ints, H: int, alpha: float, rounds: int
 
 
 def smile_schedule(T: int) -> tuple[float, int]:
-    """alpha = sqrt 3 / (T^2 sqrt log T), N = 2 T^2 (ln T)^{3/2} of the paper (from memory, not confirmed); T >= 3."""
+    """alpha = sqrt 3 / (T^2 sqrt ln T) and N = 2 T^2 (ln T)^{3/2} for T >= 3.
+
+    Up to logarithms the orders that SMILe's theorem asks for, 1 / T^2 and T^2 log T; the constants are a choice, with which
+    N >= (2 / alpha) ln T, so that removing the expert costs at most T^2 (1 - alpha)^N <= 1.
+    """
     return float(np.sqrt(3) / (T**2 * np.sqrt(np.log(T)))), int(np.ceil(2 * T**2 * np.log(T) ** 1.5))

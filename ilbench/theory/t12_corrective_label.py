@@ -11,8 +11,8 @@ A wall makes f jump: no K_f exists, and labels whose step would cross it miss by
 Learned models are checked twice: fitted on (theta, omega), where the constants above are those of the statement, and
 with the labels that the product itself makes from observations, under the bound of ilbench/theory/instances/corrective.py.
 
-Source: Ke et al. 2024, CCIL, https://arxiv.org/abs/2310.12972 (that such a bound exists; this form and its proof are
-derived here; the paper's own constants: from memory, not confirmed).
+Source: Ke et al. 2024, CCIL, https://arxiv.org/abs/2310.12972 (that such a bound exists; this form, its
+constants and its proof are derived here).
 """
 
 from __future__ import annotations

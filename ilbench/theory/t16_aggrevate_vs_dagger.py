@@ -12,7 +12,7 @@ Caveat, also checked: what the expert says after a fall matters. Fallen, all act
 1 (or none), follow-the-leader stays with 1 from the first round; if it is 0, the fallen steps teach it action 0.
 
 Source: Ross and Bagnell 2014, Reinforcement and imitation learning via interactive no-regret learning,
-https://arxiv.org/abs/1406.5979. The finite-sample bound there is not checked (its constants: from memory, not confirmed).
+https://arxiv.org/abs/1406.5979. The bound there in rounds and samples has an O(.) and no constant to check.
 """
 
 from __future__ import annotations
