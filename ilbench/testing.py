@@ -41,7 +41,7 @@ def _same(a: Any, b: Any) -> bool:
 
 def _inside(space: Space, x: Any, what: str) -> None:
     x = jnp.asarray(x)
-    dtype = jnp.int32 if isinstance(space, Discrete) else jnp.float32
+    dtype = jnp.int32 if isinstance(space, Discrete) else jnp.dtype(space.dtype)
     assert x.shape == space.shape, f"{what} has shape {x.shape}; the space says {space.shape}"
     assert x.dtype == dtype, f"{what} is {x.dtype}; it must be {jnp.dtype(dtype)}"
     assert bool(jnp.isfinite(x).all()), f"{what} is not finite"

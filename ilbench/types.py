@@ -335,7 +335,7 @@ class Demos(NamedTuple):
 
 # Record selections: what a rollout is asked for.
 COLLECT = ("obs", "action", "label", "actor", "revealed", "alive", "final_obs")  # what training needs
-EVIDENCE = ("obs", "label", "error", "reward", "alive")  # what measures need
+EVIDENCE = ("obs", "action", "label", "error", "reward", "alive")  # what measures need
 
 
 class Data(NamedTuple):
@@ -362,4 +362,4 @@ class Trained:
     policies: dict[str, Policy]
     selected: str
     curve: dict[str, Any] = field(default_factory=dict)
-    scalars: dict[str, Any] = field(default_factory=dict)
+    scalars: dict[str, Any] = field(default_factory=dict)  # they stand in the record as own/NAME

@@ -12,11 +12,12 @@ from ilbench import registry
 from ilbench.algorithms import dialled
 from ilbench.evaluation import evidence as ev
 from ilbench.evaluation.evidence import Evidence, Protocol
-from ilbench.evaluation.references import random_policy, references
+from ilbench.evaluation.references import references
 from ilbench.exact import dp
 from ilbench.measures import bounds, convergence, cost, eps, noise, returns, survival
 from ilbench.rollouts.behaviours import mixed
 from ilbench.rollouts.keys import seed_keys
+from ilbench.rollouts.random import random_policy
 from ilbench.training import fit
 from ilbench.training.deployed import to_policy
 from ilbench.training.fit import FitConfig

@@ -7,11 +7,15 @@ differences are paired.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
+from ilbench.distributions import total_variation, variation_at
 from ilbench.rollouts.behaviours import mixed, same
 from ilbench.rollouts.keys import episode_keys
 from ilbench.rollouts.replay import replay
@@ -25,25 +29,30 @@ class Evidence(NamedTuple):
     """What measures read, for one seed and one policy; N held-out or evaluation episodes, H steps."""
 
     horizon: int
-    deltas: tuple[float, ...]  # 0-1 cost is 1{error > delta}; the first is the headline
+    deltas: tuple[float | None, ...]  # 0-1 cost is 1{error > delta}; the first is the headline; None: the error is the cost, see `mistakes`
     prefixes: tuple[int, ...]  # horizons at which cumulative costs are read off, K of them
     reward_range: tuple[float, float] | None
     references: dict[str, float]  # mean return of "random" and "expert" at this horizon, and of "noisy_expert" where there is noise
-    held_out_error: np.ndarray  # `[N, H]` the learner's imitation error at the expert's states
-    expert_alive: np.ndarray  # `[N, H]` bool
-    expert_reward: np.ndarray  # `[N, H]`
+    held_out_error: Any  # `[N, H]` the learner's imitation error at the expert's states; None without an expert, as the next two
+    expert_alive: Any  # `[N, H]` bool
+    expert_reward: Any  # `[N, H]`
     error: np.ndarray  # `[N, H]` the learner's imitation error at its own states
     alive: np.ndarray  # `[N, H]` bool
     reward: np.ndarray  # `[N, H]`
     noisy_reward: np.ndarray | None = None  # `[N, H]` under the protocol's noise, where it has some
     noisy_alive: np.ndarray | None = None  # `[N, H]` bool
     constant_error: np.ndarray | None = None  # `[N, H]` the error of the best constant action at the expert's states
+    obs: np.ndarray | None = None  # `[N, H, *obs]` what the learner saw
+    action: np.ndarray | None = None  # `[N, H, *action]` what it did
     held_out_loss: tuple[float, float] | None = None  # the head's loss on them, half way through its last fit and at its end
 
 
-def mistakes(error: np.ndarray, alive: np.ndarray, delta: float) -> np.ndarray:
-    """0-1 imitation cost `[N, H]`: 1{error > delta} while alive, and 1 on every step after a fall."""
-    return np.where(alive, error > delta, True)
+def mistakes(error: np.ndarray, alive: np.ndarray, delta: float | None) -> np.ndarray:
+    """Imitation cost `[N, H]`: 1{error > delta} while alive, and 1 on every step after a fall.
+
+    Against a stochastic expert delta is None and the error, a total variation, is itself the probability of a mistake.
+    """
+    return np.where(alive, error > delta, True) if delta is not None else np.where(alive, error, 1.0)
 
 
 def log_spaced(horizon: int, points: int = CURVE_POINTS) -> np.ndarray:
@@ -73,21 +82,47 @@ class Protocol:
                 raise ValueError(f"evaluation.prefixes are horizons, integers of at least 1, got {h!r}")
 
 
-def roll(task: Task, policy: Policy, seeds: tuple[int, ...], episodes: int, *, beta: float) -> Demos:
-    """Evaluation rollouts `[S, N, H]` on the evaluation keys: beta = 0 the learner acts, beta = 1 the expert."""
+def roll(task: Task, policy: Policy, seeds: tuple[int, ...], episodes: int, *, beta: float, record: tuple[str, ...] = ()) -> Demos:
+    """Evaluation rollouts `[S, N, H]` on the evaluation keys: beta = 0 the learner acts, beta = 1 the expert.
+
+    `record` names fields beside EVIDENCE.
+    """
     # One stream per task: algorithms are paired on it, and what chance does on one task says nothing of another.
     keys = episode_keys(f"evaluation/{task.name}", seeds, episodes)
     behaviour = same(mixed(task.env.action, task.horizon, beta=beta), len(seeds))
     return rollout(
-        task.env, task.expert, policy, behaviour, keys, horizon=task.horizon, record=EVIDENCE, block=task.block, seeds=seeds
+        task.env, task.expert, policy, behaviour, keys, horizon=task.horizon, record=(*EVIDENCE, *record), block=task.block, seeds=seeds
     )
 
 
 def held_out_errors(task: Task, policy: Policy, seeds: tuple[int, ...], expert: Demos) -> np.ndarray:
-    """The learner's imitation error `[S, N, H]` at the expert's held-out states; non-finite actions count as inf."""
+    """The learner's imitation error `[S, N, H]` at the expert's held-out states; non-finite actions count as inf.
+
+    Against a stochastic expert it is the total variation between what the two would draw.
+    """
     assert expert.label is not None
+    if expert.dist is not None:
+        return _variations(policy, seeds, expert)
     proposed = replay(policy, expert.obs, episode_keys("replay", seeds, expert.label.shape[1]), seeds)
     return errors(task.env.action, proposed, expert.label)
+
+
+@lru_cache(maxsize=64)
+def _telling(act: Any, dist: Any) -> Any:
+    """An `act` that gives the law of the action instead of the action."""
+
+    def tells(params: Any, key: Any, t: Any, memory: Any, obs: Any) -> Any:
+        return act(params, key, t, memory, obs)[0], dist(params, t, memory, obs)
+
+    return tells
+
+
+def _variations(policy: Policy, seeds: tuple[int, ...], expert: Demos) -> np.ndarray:
+    keys = episode_keys("replay", seeds, expert.label.shape[1])
+    if policy.dist is None:
+        return np.asarray(variation_at(replay(policy, expert.obs, keys, seeds), jax.tree.map(np.asarray, expert.dist)))
+    told = dataclasses.replace(policy, act=_telling(policy.act, policy.dist))
+    return np.asarray(total_variation(replay(told, expert.obs, keys, seeds), jax.tree.map(np.asarray, expert.dist)))
 
 
 def errors(space: Space, action: np.ndarray, label: np.ndarray) -> np.ndarray:
@@ -116,30 +151,38 @@ def split(
     task: Task,
     protocol: Protocol,
     references: dict[str, float],
-    expert: Demos,
-    held_out: np.ndarray,
+    expert: Demos | None,
+    held_out: np.ndarray | None,
     learner: Demos,
     noisy: Demos | None = None,
     losses: np.ndarray | None = None,
 ) -> list[Evidence]:
     """One Evidence per seed from seed-batched rollouts; `losses [S, 2]`: held-out, half way and at the end of the last fit."""
     prefixes = tuple(sorted({h for h in protocol.prefixes if h < task.horizon} | {task.horizon}))
-    constant = constant_errors(task.env.action, expert)
+    graded = expert is not None and expert.dist is not None
+    constant = None if expert is None or graded else constant_errors(task.env.action, expert)
     found = []
-    for s, error in enumerate(np.asarray(held_out)):
+
+    def of(tree: Demos | None, name: str, s: int) -> Any:
+        field = None if tree is None else getattr(tree, name)
+        return None if field is None else np.asarray(field)[s]
+
+    for s in range(len(learner.alive)):
         seed = Evidence(
             horizon=task.horizon,
-            deltas=task.deltas,
+            deltas=(None,) if graded else task.deltas,
             prefixes=prefixes,
             reward_range=task.reward_range,
             references=references,
-            held_out_error=error,
-            expert_alive=np.asarray(expert.alive)[s],
-            expert_reward=np.asarray(expert.reward)[s],
+            held_out_error=None if held_out is None else np.asarray(held_out)[s],
+            expert_alive=of(expert, "alive", s),
+            expert_reward=of(expert, "reward", s),
             error=np.asarray(learner.error)[s],
             alive=np.asarray(learner.alive)[s],
             reward=np.asarray(learner.reward)[s],
-            constant_error=constant[s],
+            constant_error=None if constant is None else constant[s],
+            obs=of(learner, "obs", s),
+            action=of(learner, "action", s),
             held_out_loss=None if losses is None else (float(losses[s, 0]), float(losses[s, 1])),
         )
         if noisy is not None:

@@ -35,6 +35,14 @@ def _check(name: str, key: Any, value: Any) -> None:
         )
 
 
+def unmet(entry: registry.Entry, evidence: Evidence) -> str | None:
+    """What a measure's literal NEEDS asks for and this evidence lacks, or None: "expert", or a field of Evidence."""
+    for need in dict(entry.literals).get("NEEDS", ()):
+        if getattr(evidence, "expert_alive" if need == "expert" else need) is None:
+            return f"needs {need}"
+    return None
+
+
 def measure_all(evidence: Evidence) -> dict[str, Any]:
     """What every measure of the registry says of one evidence, in one dict; each key has one owner.
 
@@ -43,7 +51,9 @@ def measure_all(evidence: Evidence) -> dict[str, Any]:
     """
     values: dict[str, Any] = {}
     owner: dict[str, str] = {}
-    for name in registry.entries("measures"):
+    for name, entry in registry.entries("measures").items():
+        if unmet(entry, evidence) is not None:
+            continue
         found = registry.load("measures", name).measure(evidence)
         if not isinstance(found, Mapping):
             raise ValueError(

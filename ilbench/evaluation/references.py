@@ -12,11 +12,10 @@ import json
 import math
 import pathlib
 import re
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 import ilbench
@@ -26,32 +25,12 @@ from ilbench.evaluation.evidence import roll
 from ilbench.exact import dp
 from ilbench.experts import weights
 from ilbench.records.files import write_atomic
-from ilbench.types import Array, Box, Discrete, Policy, Space, Task
+from ilbench.rollouts.random import random_policy
+from ilbench.types import Policy, Task
 
 EPISODES = 1024  # of each policy, unless told otherwise
 FORMAT, MAX_BYTES = "ilbench-references-1", 16_384
 SEED = 2**31 - 1  # a stream of its own: never a seed of a run
-
-
-def _init(params: Any, key: Array) -> tuple[()]:
-    return ()
-
-
-@lru_cache
-def _uniform(space: Space) -> Any:
-    def act(params: Any, key: Array, t: Array, memory: Any, obs: Array) -> tuple[Any, Array]:
-        if isinstance(space, Discrete):
-            return memory, jax.random.randint(key, (), 0, space.n, jnp.int32)
-        return memory, jax.random.uniform(key, (space.dim,), jnp.float32, space.low, space.high)
-
-    return act
-
-
-def random_policy(space: Space) -> Policy:
-    """Uniform over actions; raises ValueError for unbounded ones."""
-    if isinstance(space, Box) and not (math.isfinite(space.low) and math.isfinite(space.high)):
-        raise ValueError("a random policy needs bounded actions; give the env's Box low and high")
-    return Policy((), _init, _uniform(space))
 
 
 def mean_of(returns: np.ndarray) -> dict[str, Any]:
@@ -176,6 +155,15 @@ def _keep(file: pathlib.Path, key: dict[str, Any], found: dict[str, dict[str, An
         return
 
 
+def _of_recorded(task: Task, episodes: int) -> dict[str, dict[str, Any]]:
+    """Random as ever; of the expert what the recorded demonstrations say, if they hold rewards."""
+    found = {"random": _measured(task, random_policy(task.env.action), episodes)}
+    demos = None if task.recorded is None else task.recorded()
+    if demos is not None and demos.reward is not None and demos.alive.shape[1] > 1:
+        found["expert"] = mean_of(np.where(demos.alive, demos.reward, 0.0).sum(-1, dtype=np.float64)[0])
+    return found
+
+
 def references(task: Task, episodes: int = EPISODES) -> dict[str, dict[str, Any]]:
     """`{"random": {mean, ci, n}, "expert": {...}}` returns at the task's horizon; n = 0 means exact.
 
@@ -189,6 +177,8 @@ def references(task: Task, episodes: int = EPISODES) -> dict[str, dict[str, Any]
         uniform = np.full(mdp.R.shape, 1.0 / mdp.R.shape[1])
         table = np.asarray(task.ask().params)
         return {"random": _exact(dp.total_return(mdp, uniform, H)), "expert": _exact(dp.total_return(mdp, table, H))}
+    if task.expert is None:
+        return _of_recorded(task, episodes)
     shipped = weights.references(task)
     if shipped is not None:
         return shipped

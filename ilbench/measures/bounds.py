@@ -10,6 +10,8 @@ from typing import Any
 from ilbench.evaluation.evidence import Evidence, mistakes
 from ilbench.exact import bounds
 
+NEEDS = ("expert",)  # somebody to err against
+
 
 def measure(evidence: Evidence) -> dict[str, Any]:
     """`bound_b1`, `bound_b0`, `bound_b2` (each at most H), and `bound_ratio` = cost / B2 (the tightest of them)."""

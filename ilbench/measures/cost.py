@@ -11,6 +11,8 @@ import numpy as np
 
 from ilbench.evaluation.evidence import Evidence, log_spaced, mistakes
 
+NEEDS = ("expert",)  # somebody to err against
+
 
 def measure(evidence: Evidence) -> dict[str, Any]:
     """`cost` = E sum_t 1{error > delta} (1 on every step after a fall), `eps_on` = cost / H; `cost_t [K]`, `prefix_cost [N, P]`."""
@@ -21,8 +23,8 @@ def measure(evidence: Evidence) -> dict[str, Any]:
         "cost": wrong.sum(1).mean(),
         "eps_on": wrong.mean(),
         "cost_t": cost_t[log_spaced(evidence.horizon) - 1],
-        "prefix_cost": np.cumsum(wrong, axis=1, dtype=np.int32)[:, index],
+        "prefix_cost": np.cumsum(wrong, axis=1, dtype=np.int32 if wrong.dtype == bool else None)[:, index],
     }
-    for delta in evidence.deltas[1:]:
+    for delta in filter(None, evidence.deltas[1:]):
         out[f"cost@{delta:g}"] = mistakes(evidence.error, evidence.alive, delta).sum(1).mean()
     return out

@@ -11,6 +11,8 @@ import numpy as np
 
 from ilbench.evaluation.evidence import Evidence, log_spaced, mistakes
 
+NEEDS = ("expert",)  # somebody to err against
+
 
 def measure(evidence: Evidence) -> dict[str, Any]:
     """`eps_bar`, `eps_max` (biased upward by the maximum over noisy steps) and the metric error, `held_out_error`.
@@ -31,7 +33,7 @@ def measure(evidence: Evidence) -> dict[str, Any]:
     out["held_out_error"] = error
     if constant is not None:
         out["worse_than_constant"] = float(error is None or error > constant)
-    for delta in evidence.deltas[1:]:
+    for delta in filter(None, evidence.deltas[1:]):
         out[f"eps_bar@{delta:g}"] = mistakes(evidence.held_out_error, evidence.expert_alive, delta).mean()
     return out
 

@@ -21,12 +21,12 @@ def measure(evidence: Evidence) -> dict[str, Any]:
     if evidence.noisy_reward is None or evidence.noisy_alive is None:
         return {}
     total = float(np.sum(evidence.noisy_reward, axis=1, dtype=np.float64).mean())
-    random, clean = evidence.references["random"], evidence.references["expert"]
+    random, clean = evidence.references["random"], evidence.references.get("expert")
     expert = evidence.references.get("noisy_expert")
     return {
         "noisy_return": total,
         "noisy_score": None if expert is None else normalised(total, random, expert),
         "noisy_survived": float(np.mean(evidence.noisy_alive[:, -1])),
         "noisy_expert_return": expert,
-        "noisy_expert_score": None if expert is None else normalised(expert, random, clean),
+        "noisy_expert_score": None if expert is None or clean is None else normalised(expert, random, clean),
     }

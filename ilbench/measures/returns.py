@@ -21,14 +21,17 @@ def measure(evidence: Evidence) -> dict[str, Any]:
     """`return`, `score`, `gap` = J(expert) - J(learner), paired on the held-out keys; `prefix_gap [P]`, `prefix_return [N, P]`."""
     index = np.asarray(evidence.prefixes) - 1
     learner = np.cumsum(evidence.reward, axis=1, dtype=np.float64)[:, index]
-    expert = np.cumsum(evidence.expert_reward, axis=1, dtype=np.float64)[:, index]
     total = learner[:, -1].mean()
-    random, best = evidence.references["random"], evidence.references["expert"]
+    random, best = evidence.references["random"], evidence.references.get("expert")
+    score = None if best is None else normalised(total, random, best)
+    if evidence.expert_reward is None:  # recorded demonstrations at most: nothing is paired
+        return {"return": total, "score": score, "prefix_return": learner}
+    expert = np.cumsum(evidence.expert_reward, axis=1, dtype=np.float64)[:, index]
     paired = min(len(learner), len(expert))
     gap = expert[:paired].mean(0) - (learner[:paired] if paired == len(learner) else learner).mean(0)
     return {
         "return": total,
-        "score": normalised(total, random, best),
+        "score": score,
         "gap": gap[-1],
         "prefix_gap": gap,
         "prefix_return": learner,

@@ -14,14 +14,15 @@ from ilbench.evaluation.evidence import Evidence, log_spaced, mistakes
 
 def measure(evidence: Evidence) -> dict[str, Any]:
     """`survived` (alive at H), `faultless` (no mistake in H steps); curves `faultless_t`, `union_bound_t`, `alive_t [K]`."""
+    at = log_spaced(evidence.horizon) - 1
+    lived = {"survived": evidence.alive[:, -1].mean(), "alive_t": evidence.alive.mean(0)[at]}
+    if evidence.expert_alive is None or evidence.deltas[0] is None:  # no mistakes that could be told
+        return lived
     wrong = mistakes(evidence.error, evidence.alive, evidence.deltas[0])
     before = np.cumsum(wrong, axis=1) - wrong  # mistakes in the first t-1 steps
     eps = mistakes(evidence.held_out_error, evidence.expert_alive, evidence.deltas[0]).mean(0).max()
-    at = log_spaced(evidence.horizon) - 1
-    return {
-        "survived": evidence.alive[:, -1].mean(),
+    return lived | {
         "faultless": (~wrong.any(1)).mean(),
         "faultless_t": (before == 0).mean(0)[at],
         "union_bound_t": np.maximum(0.0, 1.0 - at * eps),
-        "alive_t": evidence.alive.mean(0)[at],
     }

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ilbench import registry
-from ilbench.evaluation import references
 from ilbench.records import files
 from ilbench.render import episode, geometry, gif, html
 from ilbench.render.film import Film, film
 from ilbench.report.standing import standing
+from ilbench.rollouts.random import random_policy
 from ilbench.running import policies, trained_now
 from ilbench.types import Policy, Task
 
@@ -37,7 +37,7 @@ def _policy(found: Any, name: str, task: Task, number: int) -> tuple[Policy, str
     if name == "expert":
         return task.ask(), "the expert itself", ()
     if name == "random":
-        return references.random_policy(task.env.action), "random, uniform over actions", ()
+        return random_policy(task.env.action), "random, uniform over actions", ()
     loaded = policies.build(found)
     return episode.iterate(loaded.policy, number), loaded.source, (*loaded.told, *standing(found))
 

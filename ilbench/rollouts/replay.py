@@ -14,11 +14,11 @@ from ilbench.rollouts.rollout import chunks_of, per_item
 from ilbench.types import Array, Policy
 
 
-def _replay_chunk(shared: Any, item: Any, *, horizon: int, impl: Any) -> Array:
+def _replay_chunk(shared: Any, item: Any, *, horizon: int, impl: Any) -> Any:
     policy, obs, words = item
     keys = jax.random.wrap_key_data(words, impl=impl)
 
-    def one(obs: Array, key: Array) -> Array:
+    def one(obs: Array, key: Array) -> Any:
         k_init, k_steps = jax.random.split(key)
 
         def step(memory: Any, at: Any) -> Any:
@@ -31,7 +31,7 @@ def _replay_chunk(shared: Any, item: Any, *, horizon: int, impl: Any) -> Array:
     return jax.vmap(one)(obs, keys)
 
 
-def replay(policy: Policy, obs: Any, keys: Array, seeds: Any = None) -> np.ndarray:
+def replay(policy: Policy, obs: Any, keys: Array, seeds: Any = None) -> Any:
     """What policies with leaves `[S, M, ...]` would do at recorded observations `[S, N, H, *obs]`; returns `[S, N, H, *action]`.
 
     The policy's memory runs along the recorded episode; chunks of episodes go round the M iterates as in `rollout`.
@@ -44,4 +44,4 @@ def replay(policy: Policy, obs: Any, keys: Array, seeds: Any = None) -> np.ndarr
     recorded = host[:, index].reshape(count * chunks, lanes, *host.shape[2:])
     items = (per_item(policy, count, chunks, seeds), recorded, words[:, index].reshape(count * chunks, lanes, 2))
     out = per_seed(_replay_chunk, horizon=horizon, impl=impl, block=16)((), items)
-    return out.reshape(count, chunks * lanes, *out.shape[2:])[:, :episodes]
+    return jax.tree.map(lambda leaf: leaf.reshape(count, chunks * lanes, *leaf.shape[2:])[:, :episodes], out)

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
 
 from ilbench.compute import parallel
-from ilbench.evaluation import references
-from ilbench.evaluation.coupling import random_expert
-from ilbench.evaluation.evidence import held_out_errors, roll, split
-from ilbench.evaluation.measuring import measure_all
+from ilbench.evaluation.evaluate import Judged, Session, evaluate, expert_rollouts, reference_returns
 from ilbench.records.schema import MAX_EPISODES
 from ilbench.rollouts.keys import seed_keys
 from ilbench.running import validate
@@ -24,40 +20,9 @@ from ilbench.training.deployed import finite, untrained
 from ilbench.training.lab import Lab
 from ilbench.training.ledger import SPENT
 from ilbench.training.rows import rows
-from ilbench.types import Demos, Policy, Task, Trained
-from ilbench.wrappers.noisy import noisy
+from ilbench.types import Demos, Policy, Trained
 
-NOISY_EXPERT_EPISODES = 256  # of the expert under noise: what a noisy score of 1 is
 LOSS_ROWS = 2**16  # held-out rows that go through a network at once
-MISTAKES = ("cost", "eps", "bound", "faultless", "held_out_error", "worse_than_constant", "prefix_cost", "prefix_eps", "union")
-
-
-@dataclass
-class Session:
-    """What the blocks of a run share while they are about one task: expert rollouts, demonstrations, references."""
-
-    demos: dict[Any, Demos] = field(default_factory=dict)
-    expert: dict[Any, Demos] = field(default_factory=dict)
-    references: dict[Any, Any] = field(default_factory=dict)
-    task: Task | None = None
-    shared_s: float = 0.0  # seconds that went into them since they were last asked for, without compiling
-
-    def enter(self, task: Task) -> None:
-        """Forgets what belongs to another task, so that memory stays bounded by one."""
-        if self.task is not task:
-            self.demos.clear()
-            self.expert.clear()
-            self.references.clear()
-            self.task = task
-            parallel.spare_mappings()
-
-    def once(self, kept: dict[Any, Any], key: Any, make: Callable[[], Any]) -> Any:
-        """What `kept` has under `key`, made the first time; the time that takes is nobody's in particular."""
-        if key not in kept:
-            started, compiled = time.perf_counter(), parallel.COMPILE_SECONDS[0]
-            kept[key] = make()
-            self.shared_s += time.perf_counter() - started - (parallel.COMPILE_SECONDS[0] - compiled)
-        return kept[key]
 
 
 @dataclass(frozen=True)
@@ -89,37 +54,6 @@ class Executed:
     shared_s: float  # of what it made first and other blocks of the task use too: references, expert rollouts
 
 
-def _evaluated(plan: Plan) -> Task:
-    """The task of the clean evaluation: with noise declared, the noisy one at sigma = 0, so that one program serves both."""
-    return noisy(plan.task, 0.0) if plan.block.protocol.noise else plan.task
-
-
-def _expert_evidence(session: Session, plan: Plan, seeds: tuple[int, ...]) -> Demos:
-    protocol = plan.block.protocol
-
-    def make() -> Demos:
-        return roll(_evaluated(plan), untrained(plan.head, seeds), seeds, protocol.held_out, beta=1.0)
-
-    # With the head: the program that rolls holds the learner's network too, and another program rounds otherwise.
-    key = (seeds, protocol.held_out, bool(protocol.noise), plan.head)
-    return session.once(session.expert, key, make)
-
-
-def _references(session: Session, plan: Plan) -> dict[str, Any]:
-    """Returns of random and expert, and of the expert under the protocol's noise, seeing what the learner sees."""
-    found = session.once(session.references, None, lambda: references.references(plan.task))
-    noise = plan.block.protocol.noise
-    if not noise:
-        return found
-
-    def make() -> dict[str, Any]:
-        seeds = (references.SEED,)
-        rolled = roll(noisy(plan.task, noise, blind=True), untrained(plan.head, seeds), seeds, NOISY_EXPERT_EPISODES, beta=1.0)
-        return references.mean_of(np.asarray(rolled.reward, np.float64)[0].sum(-1))
-
-    return {**found, "noisy_expert": session.once(session.references, (noise, plan.head), make)}
-
-
 def _losses(plan: Plan, lab: Lab, expert: Demos) -> np.ndarray | None:
     """The head's loss on the expert's held-out states `[S, 2]`, half way through the last fit and at its end."""
     if not lab.fits:
@@ -139,31 +73,6 @@ def _scalar(value: Any) -> float | None:
     return None if value is None or not np.isfinite(value) else float(value)
 
 
-def _measure(
-    plan: Plan, seeds: tuple[int, ...], policy: Policy, expert: Demos, refs: dict[str, Any], losses: np.ndarray | None
-) -> tuple[list[dict[str, Any]], Demos]:
-    """All measures of one policy, a dict per seed, and its rollouts `[S, N, H]`."""
-    protocol = plan.block.protocol
-    learner = roll(_evaluated(plan), policy, seeds, protocol.episodes, beta=0.0)
-    shaken = (
-        roll(noisy(plan.task, protocol.noise), policy, seeds, protocol.episodes, beta=0.0) if protocol.noise else None
-    )
-    held_out = held_out_errors(plan.task, policy, seeds, expert)
-    means = {name: ref["mean"] for name, ref in refs.items()}
-    found = [measure_all(e) for e in split(plan.task, protocol, means, expert, held_out, learner, shaken, losses)]
-    if random_expert(plan.task):  # two draws of one expert differ: counting that as mistakes would say nothing
-        found = [{k: None if k.startswith(MISTAKES) else v for k, v in values.items()} for values in found]
-    return found, learner
-
-
-def _costs(learner: Demos, delta: float) -> np.ndarray:
-    from ilbench.evaluation.evidence import mistakes
-
-    assert learner.error is not None
-    assert learner.alive is not None
-    return mistakes(learner.error, learner.alive, delta).sum(-1)
-
-
 def _outcome(
     s: int,
     seed: int,
@@ -176,6 +85,7 @@ def _outcome(
 ) -> Outcome:
     values = measured[trained.selected][s]
     scalars = {k: _scalar(v) for k, v in values.items() if np.ndim(v) == 0 or v is None}
+    scalars |= {f"own/{k}": _scalar(np.asarray(v)[s]) for k, v in trained.scalars.items()}
     curves = {k: np.asarray(v) for k, v in values.items() if v is not None and np.ndim(v) > 0}
     if (
         len(learner_costs := curves.get("prefix_cost", np.zeros(0))) > MAX_EPISODES
@@ -227,18 +137,19 @@ def execute(plan: Plan, seeds: tuple[int, ...], session: Session) -> Executed:
     validate.trained(trained, plan.block.algorithm, seeds, plan.task)
     if (lab.budget, lab.seeds) != (plan.block.labels, seeds):
         raise ValueError(f"algorithm {plan.block.algorithm!r} changed the budget or the seeds of its lab")
-    refs = _references(session, plan)
-    expert = _expert_evidence(session, plan, seeds)
-    measured, rolled = {}, {}
-    losses = _losses(plan, lab, expert)
+    protocol, beside = plan.block.protocol, untrained(plan.head, seeds)
+    refs = reference_returns(plan.task, protocol, beside, session)
+    expert = expert_rollouts(plan.task, protocol, seeds, beside, session)
+    losses = None if expert is None else _losses(plan, lab, expert)
+    measured: dict[str, list[dict[str, Any]]] = {}
+    scored: Judged | None = None
     for name, policy in trained.policies.items():
-        measured[name], rolled[name] = _measure(plan, seeds, policy, expert, refs, losses)
-        if name != trained.selected:
-            del rolled[name]  # a record as long as the evaluation: only the scored one's is read again
-    learner, chosen = rolled[trained.selected], trained.policies[trained.selected]
-    costs = _costs(learner, plan.task.deltas[0])
-    if random_expert(plan.task):
-        costs = np.full(costs.shape, np.nan)
+        judged = evaluate(plan.task, policy, protocol, seeds, session, beside=beside, losses=losses)
+        measured[name] = judged.values
+        if name == trained.selected:  # a record as long as the evaluation: only the scored one's is read again
+            scored = judged
+    assert scored is not None
+    learner, costs, chosen = scored.learner, scored.costs, trained.policies[trained.selected]
     ok = np.broadcast_to(finite(chosen.params), (len(seeds),))
     ledger = lab.ledger
     spent = [{name: int(getattr(ledger, name)[s]) for name in SPENT} for s in range(len(seeds))]

@@ -66,7 +66,7 @@ def _acts(name: str, policy: Policy, who: str, task: Task) -> None:
         return jax.ShapeDtypeStruct(np.shape(leaf)[2:], jax.dtypes.canonicalize_dtype(dtype))
 
     params, key = jax.tree.map(spec, policy.params), jax.eval_shape(lambda: prng.key(0))
-    kind = np.int32 if isinstance(task.env.obs, Discrete) else np.float32
+    kind = np.int32 if isinstance(task.env.obs, Discrete) else np.dtype(task.env.obs.dtype)
     t, obs = jax.ShapeDtypeStruct((), np.int32), jax.ShapeDtypeStruct(task.env.obs.shape, kind)
     try:
         memory = jax.eval_shape(policy.init, params, key)
@@ -93,6 +93,17 @@ def _curves(curve: Any, who: str, seeds: int) -> None:
         shape = np.shape(values)
         if len(shape) != 2 or shape[0] != seeds:
             raise ValueError(f"{who}: curve {name!r} has the shape {list(shape)}; {wanted}")
+
+
+def _scalars(scalars: Any, who: str, seeds: int) -> None:
+    if not isinstance(scalars, Mapping):
+        raise ValueError(f"{who}: scalars is a {type(scalars).__name__}; it must be a dict of numbers [S] by name")
+    _words("scalar", scalars, who)
+    for name, values in scalars.items():
+        reason, wanted = _numeric(values), f"scalars are numbers [S] with S = {seeds} seeds"
+        if reason or np.shape(values) != (seeds,):
+            found = reason or f"of shape {list(np.shape(values))}"
+            raise ValueError(f"{who}: scalar {name!r} is {found}; {wanted}")
 
 
 def trained(result: Any, algorithm_id: str, seeds: int | tuple[int, ...], task: Task | None = None) -> None:
@@ -123,3 +134,4 @@ def trained(result: Any, algorithm_id: str, seeds: int | tuple[int, ...], task: 
         if task is not None:
             _acts(name, policy, who, task)
     _curves(result.curve, who, count)
+    _scalars(result.scalars, who, count)

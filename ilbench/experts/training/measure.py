@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilbench.compute.parallel import per_seed
-from ilbench.evaluation.references import random_policy
 from ilbench.rollouts.behaviours import mixed
 from ilbench.rollouts.episode import episode
 from ilbench.rollouts.keys import episode_keys
+from ilbench.rollouts.random import random_policy
 from ilbench.types import Array, Policy, Task
 
 REPORT, REFERENCE = 256, 1024  # episodes
