@@ -288,6 +288,7 @@ class Task:
     mdp: Callable[[], MDP] | None = field(default=None, compare=False)
     dynamics: Dynamics | None = None
     recorded: Callable[[], Demos] | None = field(default=None, compare=False)  # demonstrations `[1, N, H, ...]` from a file
+    demonstrator: str | None = None  # digest of those, which says in a cell what an expert's weights say elsewhere
 
     @property
     def name(self) -> str:

@@ -23,6 +23,7 @@ from ilbench.training.fit import FitConfig
 from ilbench.types import Head, Task
 from ilbench.wrappers.noisy import unfit
 from ilbench.wrappers.policy import PolicyConfig, wrapped
+from ilbench.wrappers.recorded import recorded
 
 NUMBERS = 100_000  # of seeds or horizons in one run at most
 
@@ -116,8 +117,12 @@ def resolve(block: Block) -> Plan:
         if key.split(".", 1)[0] not in (block.algorithm, block.head, "fit", "policy", "task") or "." not in key:
             raise ValueError(f"{block.task}: config key {key!r} is of no use to {block.algorithm}/{block.head}")
     check_seeds(block.seeds)
-    task_config = _task_options(block.task, _part(block.config, "task"))
-    task = registry.task(block.task, block.horizon, **task_config)
+    options = _part(block.config, "task")
+    file = options.pop("demonstrations", None)  # any task's: what is in it is the cell's expert, its path is nobody's business
+    task_config = _task_options(block.task, options)
+    task: Task = registry.task(block.task, block.horizon, **task_config)
+    if file is not None:
+        task = recorded(task, str(file))
     if reason := kind.skip(task.spec):
         raise ValueError(f"{block.head} cannot run on {task.name}: {reason}")
     config = build_config(block.algorithm, algorithm.Config, _part(block.config, block.algorithm))

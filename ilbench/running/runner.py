@@ -93,7 +93,7 @@ def cells(plan: Plan) -> dict[int, Cell]:
 
     block, task = plan.block, plan.task
     evaluation = stated(block.protocol) | {"deltas": task.deltas}
-    expert = weights.digest(task.ask().params)
+    expert = task.demonstrator or weights.digest(task.ask().params)
     return {
         seed: Cell(
             task=task.name,
