@@ -344,12 +344,14 @@ def test_a_residual_model_is_normalised_limited_and_fits_what_follows():
     weight = (np.arange(300) < 240).astype(np.float32)[None]
     following = np.where(weight[..., None] > 0, obs + change, 1e5)
     seen = dynamics.Transitions(*(np.asarray(x, np.float32) for x in (obs, action, following, weight)))
-    settings = {"sizes": (32, 32), "updates": 300, "batch": 64, "rate": 1e-2, "decay": 0.0}
+    model = dynamics.model(2, 1, (32, 32))
     keys, there = seed_keys("fit", (0,)), weight[0] > 0
     inputs = np.concatenate([obs, action], -1)[0, there]
     norms = {}
     for limit in (None, 0.7):
-        params, losses = dynamics.fit(keys, seen, lipschitz=limit, **settings)
+        rows, config = dynamics.data(seen, limit), FitConfig(updates=300, batch=64, learning_rate=1e-2)
+        fitted = fit.fit(model, keys, fit.init(model, keys), rows, config, 300)
+        params, losses = dynamics.settled(fitted.params), fitted.losses
         for part, x in (("in", inputs), ("out", change[0, there])):
             np.testing.assert_allclose(params[part]["mean"][0], x.mean(0), rtol=1e-3, atol=1e-3)
             np.testing.assert_allclose(params[part]["mad"][0], np.abs(x - x.mean(0)).mean(0), rtol=1e-3)

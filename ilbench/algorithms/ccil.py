@@ -144,11 +144,12 @@ def corrective_labels(
             task.env.params, (start, label if discrete else vectors)
         )
     else:
-        model, losses = dynamics.fit(
-            lab.keys("dynamics"), seen, sizes=sizes, updates=config.updates, batch=config.batch, rate=config.learning_rate,
-            decay=config.weight_decay, lipschitz=config.lipschitz_constant if config.lipschitz == "spectral" else None,
+        pairs = dynamics.data(seen, config.lipschitz_constant if config.lipschitz == "spectral" else None)
+        model, losses = lab.train(
+            dynamics.model(at.shape[-1], vectors.shape[-1], sizes), pairs, name="dynamics", updates=config.updates,
+            batch=config.batch, learning_rate=config.learning_rate, weight_decay=config.weight_decay,
         )  # fmt: skip
-        generated = per_seed(_learned_one, sizes=sizes)((), (model, start, vectors))
+        generated = per_seed(_learned_one, sizes=sizes)((), (dynamics.settled(model), start, vectors))
         report["model_loss"] = losses
     generated = np.asarray(generated)
     exists = _repeat(np.asarray(data.weight), k) > 0

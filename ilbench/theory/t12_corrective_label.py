@@ -164,10 +164,11 @@ def learned(task_id: str) -> Learned:
 
     x, following = state(np.asarray(seen.obs)), state(np.asarray(seen.next_obs))
     following[..., 0] = x[..., 0] + (following[..., 0] - x[..., 0] + np.pi) % (2 * np.pi) - np.pi
-    model, _ = dynamics.fit(
-        lab.keys("t12"), dynamics.Transitions(x, seen.action, following, seen.weight), sizes=SIZES, updates=600,
-        batch=256, rate=1e-3, decay=1e-5, lipschitz=2.0,
-    )  # fmt: skip
+    pairs = dynamics.data(dynamics.Transitions(x, seen.action, following, seen.weight), 2.0)
+    trained, _ = lab.train(
+        dynamics.model(x.shape[-1], seen.action.shape[-1], SIZES), pairs, name="t12", updates=600, weight_decay=1e-5
+    )
+    model = dynamics.settled(trained)
     rows = jax.vmap(lambda m, o, a: dynamics.residual(m, o, a, SIZES), (None, 0, 0))
     predict = jax.jit(jax.vmap(rows))
     predicted = np.asarray(predict(model, x, seen.action), np.float64)

@@ -8,16 +8,15 @@ Paper: Ke et al. 2024, CCIL, https://arxiv.org/abs/2310.12972; spectral normalis
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
-from ilbench.compute.parallel import per_seed
 from ilbench.training.nets import mlp
-from ilbench.types import Array, Demos, PyTree
+from ilbench.types import Array, Data, Demos, Model, PyTree
 
 STILL = 1e-4  # mean absolute deviation below which a feature does not move: its scale is 1, lest it be blown up
 POWER_STEPS = 2  # power iterations per update; the vector is carried on, so that they add up
@@ -42,6 +41,15 @@ def transitions(demos: Demos, actions: int | None) -> Transitions:
     return Transitions(*rows)
 
 
+def data(seen: Transitions, lipschitz: float | None) -> Data:
+    """What the supervised loop fits: (obs, action) `[S, R, o + a]` to the change of obs `[S, R, o]`; no limit for None."""
+    obs, action, following, weight = (np.asarray(x) for x in seen)
+    limit = np.full(weight.shape, np.inf if lipschitz is None else lipschitz, np.float32)
+    return Data(
+        np.zeros(weight.shape, np.int32), np.concatenate([obs, action], axis=-1), following - obs, weight, extra=limit
+    )
+
+
 def _scale(x: Array, weight: Array) -> dict[str, Array]:
     total = jnp.maximum(jnp.sum(weight), 1.0)
     mean = weight @ x / total
@@ -53,32 +61,73 @@ def _layers(net: PyTree) -> list[str]:
     return sorted(net)
 
 
-def limit(net: PyTree, vectors: PyTree, constant: Array) -> tuple[PyTree, PyTree]:
-    """The net with every matrix's largest singular value at most `constant`, and the power iteration's vectors."""
-    out, carried = {}, {}
+def _turned(net: PyTree, vectors: PyTree) -> PyTree:
+    """Every matrix's right singular vector of the largest value, a few power iterations nearer."""
+    carried = {}
     for name in _layers(net):
         w, v = net[name]["kernel"], vectors[name]
         for _ in range(POWER_STEPS):
             u = w @ v
             v = w.T @ (u / (jnp.linalg.norm(u) + 1e-12))
             v = v / (jnp.linalg.norm(v) + 1e-12)
-        v = jax.lax.stop_gradient(v)
-        sigma = jnp.linalg.norm(w @ v)
-        out[name] = {**net[name], "kernel": w / jnp.maximum(sigma / constant, 1.0)}
         carried[name] = v
-    return out, carried
+    return carried
 
 
-def _limit_exactly(net: PyTree, constant: Array) -> PyTree:
-    """As `limit`, by singular values: what is used once training is over must hold the limit, not nearly."""
-    return {
-        name: {**layer, "kernel": layer["kernel"] / jnp.maximum(jnp.linalg.norm(layer["kernel"], 2) / constant, 1.0)}
-        for name, layer in net.items()
-    }
+def limited(net: PyTree, vectors: PyTree, constant: Array) -> PyTree:
+    """The net with every matrix divided by max(sigma / constant, 1), sigma its largest singular value along `vectors`."""
+    out = {}
+    for name in _layers(net):
+        sigma = jnp.linalg.norm(net[name]["kernel"] @ vectors[name])
+        out[name] = {**net[name], "kernel": net[name]["kernel"] / jnp.maximum(sigma / constant, 1.0)}
+    return out
 
 
 def _net(obs: int, action: int, sizes: tuple[int, ...]) -> Any:
     return mlp(obs + action, (*sizes, obs), "relu")
+
+
+@lru_cache(maxsize=64)
+def model(obs: int, action: int, sizes: tuple[int, ...]) -> Model:
+    """The model for the supervised loop; its limit, a number, comes with the rows (`data`)."""
+    init_net, apply = _net(obs, action, sizes)
+
+    def init(key: Array) -> PyTree:
+        k_net, k_vectors = jax.random.split(key)
+        net = init_net(k_net)
+        vectors = {
+            name: jax.random.normal(jax.random.fold_in(k_vectors, i), (net[name]["kernel"].shape[1],))
+            for i, name in enumerate(_layers(net))
+        }
+        unit = {size: {"mean": jnp.zeros(n), "mad": jnp.ones(n)} for size, n in (("in", obs + action), ("out", obs))}
+        return {"net": net, "vectors": vectors, "limit": jnp.float32(jnp.inf), **unit}
+
+    def prepare(params: PyTree, rows: Data) -> PyTree:
+        scales = {"in": _scale(rows.obs, rows.weight), "out": _scale(rows.action, rows.weight)}
+        return {**params, **scales, "limit": jnp.max(rows.extra), "vectors": _turned(params["net"], params["vectors"])}
+
+    def loss(params: PyTree, key: Array, row: Data) -> Array:
+        net = limited(params["net"], params["vectors"], params["limit"])
+        wanted = (row.action - params["out"]["mean"]) / params["out"]["mad"]
+        return jnp.mean(jnp.square(apply(net, (row.obs - params["in"]["mean"]) / params["in"]["mad"]) - wanted))
+
+    def after(params: PyTree) -> PyTree:
+        return {**params, "vectors": _turned(params["net"], params["vectors"])}
+
+    return Model(init, loss, prepare, after, fixed=("vectors", "limit", "in", "out"))
+
+
+@jax.jit
+def settled(params: PyTree) -> PyTree:
+    """Trained parameters `[S, ...]` that hold their limit: by singular values, not nearly."""
+
+    def one(params: PyTree) -> PyTree:
+        def hold(w: Array) -> Array:
+            return w / jnp.maximum(jnp.linalg.norm(w, 2) / params["limit"], 1.0)
+
+        return {**params, "net": {n: {**layer, "kernel": hold(layer["kernel"])} for n, layer in params["net"].items()}}
+
+    return jax.vmap(one)(params)
 
 
 def residual(params: PyTree, obs: Array, action: Array, sizes: tuple[int, ...]) -> Array:
@@ -87,55 +136,3 @@ def residual(params: PyTree, obs: Array, action: Array, sizes: tuple[int, ...]) 
     inputs = jnp.concatenate([obs, action])
     out = apply(params["net"], (inputs - params["in"]["mean"]) / params["in"]["mad"])
     return params["out"]["mean"] + params["out"]["mad"] * out
-
-
-def _fit_one(shared: Any, item: Any, *, sizes: tuple[int, ...], updates: int, batch: int, spectral: bool) -> Any:
-    rate, decay, constant = shared
-    key, rows = item
-    k_init, k_vectors, k_steps = jax.random.split(key, 3)
-    init, apply = _net(rows.obs.shape[1], rows.action.shape[1], sizes)
-    net = init(k_init)
-    inputs, change = jnp.concatenate([rows.obs, rows.action], axis=1), rows.next_obs - rows.obs
-    scales = {"in": _scale(inputs, rows.weight), "out": _scale(change, rows.weight)}
-    x = (inputs - scales["in"]["mean"][None]) / scales["in"]["mad"][None]
-    y = (change - scales["out"]["mean"][None]) / scales["out"]["mad"][None]
-    order = jnp.argsort(rows.weight <= 0, stable=True)
-    count = jnp.maximum(jnp.sum(rows.weight > 0).astype(jnp.int32), 1)
-    vectors = {
-        name: jax.random.normal(jax.random.fold_in(k_vectors, i), (net[name]["kernel"].shape[1],))
-        for i, name in enumerate(_layers(net))
-    }
-    optimiser = optax.flatten(optax.chain(optax.scale_by_adam(), optax.add_decayed_weights(decay)))
-
-    def loss(net: PyTree, vectors: PyTree, index: Array) -> tuple[Array, PyTree]:
-        used, vectors = limit(net, vectors, constant) if spectral else (net, vectors)
-        return jnp.mean(jnp.square(jax.vmap(apply, (None, 0))(used, x[index]) - y[index])), vectors
-
-    def update(carry: Any, at: Any) -> Any:
-        net, state, vectors = carry
-        step, key = at
-        index = order[jax.random.randint(key, (batch,), 0, count)]
-        (value, vectors), grads = jax.value_and_grad(loss, has_aux=True)(net, vectors, index)
-        with jax.numpy_dtype_promotion("standard"):  # optax mixes integer step counts with floats
-            direction, state = optimiser.update(grads, state, net)
-        eta = rate * 0.5 * (1.0 + jnp.cos(jnp.pi * step / updates))
-        return (jax.tree.map(lambda w, d: w - eta * d, net, direction), state, vectors), value
-
-    steps = (jnp.arange(updates, dtype=jnp.float32), jax.random.split(k_steps, updates))
-    (net, _, _), losses = jax.lax.scan(update, (net, optimiser.init(net), vectors), steps)
-    net = _limit_exactly(net, constant) if spectral else net
-    return {"net": net, **scales}, losses[:: max(1, updates // 32)]
-
-
-def fit(
-    keys: Array, rows: Transitions, *, sizes: tuple[int, ...], updates: int, batch: int, rate: float, decay: float,
-    lipschitz: float | None,
-) -> tuple[PyTree, np.ndarray]:  # fmt: skip
-    """Fits a model per seed on rows `[S, R, ...]`; parameters with leaves `[S, ...]` and a loss curve `[S, <=64]`.
-
-    `lipschitz` is L per layer of the normalised net; None leaves the matrices alone.
-    """
-    shared = jnp.float32(rate), jnp.float32(decay), jnp.float32(1.0 if lipschitz is None else lipschitz)
-    run = per_seed(_fit_one, sizes=sizes, updates=updates, batch=batch, spectral=lipschitz is not None)
-    params, losses = run(shared, (keys, rows))
-    return params, np.asarray(losses)
