@@ -8,7 +8,7 @@ from ilbench.running.plan import Block, Suite
 
 def suite() -> Suite:
     """Chains with the dialled learner, a gridworld with tables, a linear system with nets."""
-    small = {"seeds": (0, 1)}
+    small = (0, 1)
     return Suite(
         "smoke",
         1,
@@ -21,10 +21,10 @@ def suite() -> Suite:
                 horizon=32,
                 config={"dialled.eps": 1e-2},
                 protocol=Protocol(episodes=256, held_out=16),
-                **small,
+                seeds=small,
             ),
-            Block("gridworld", "bc", "table", 500, protocol=Protocol(episodes=32, held_out=32), **small),
-            Block("gridworld", "dagger", "table", 600, protocol=Protocol(episodes=32, held_out=32), **small),
+            Block("gridworld", "bc", "table", 500, protocol=Protocol(episodes=32, held_out=32), seeds=small),
+            Block("gridworld", "dagger", "table", 600, protocol=Protocol(episodes=32, held_out=32), seeds=small),
             Block(
                 "scalar_unstable",
                 "bc",
@@ -32,7 +32,7 @@ def suite() -> Suite:
                 300,
                 config={"fit.updates": 300},
                 protocol=Protocol(episodes=32, held_out=32),
-                **small,
+                seeds=small,
             ),
         ),
     )

@@ -253,6 +253,10 @@ def memory_apart(name: str, envs: int, steps: int) -> dict[str, float]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def _of(say: Callable[[str], None], name: str, text: str) -> None:
+    say(f"{name}: {text}")
+
+
 def everything(
     robots: tuple[str, ...],
     envs: int,
@@ -274,7 +278,7 @@ def everything(
     }
     for name in robots:
         fewer = max(1, int(steps * SHARE.get(name, 1.0)))
-        figures = robot(name, envs, fewer, rounds, lambda t, n=name: say(f"{n}: {t}"))
+        figures = robot(name, envs, fewer, rounds, functools.partial(_of, say, name))
         block = registry.task(name).block
         out["robots"][name] = {"envs": envs, "steps": fewer, "block": block, "rounds": rounds, **figures}
         keep(out)
