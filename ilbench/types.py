@@ -142,7 +142,7 @@ class Env:
 
     `reset(params, key) -> (state, obs)` and `step(params, key, state, action) -> Step` are per episode.
     `expert_obs(params, state, obs) -> obs` is what the expert sees (the clean or privileged state).
-    `views(params, state) -> PyTree` is what further sensors see, a second camera: recorded where `record` holds "views".
+    `views(params, state, obs) -> PyTree` is what further sensors see, a second camera: recorded where `record` holds "views".
     """
 
     params: PyTree
@@ -152,7 +152,7 @@ class Env:
     action: Space
     absorbing_reward: Any = 0.0  # leaf: reward of every step after `terminated`
     expert_obs: Callable[[PyTree, PyTree, Array], Array] | None = None  # None: the learner's obs
-    views: Callable[[PyTree, PyTree], PyTree] | None = None
+    views: Callable[[PyTree, PyTree, Array], PyTree] | None = None
 
 
 _record(Env, data=("params", "absorbing_reward"))
@@ -332,6 +332,8 @@ class Demos(NamedTuple):
     final_obs: Any = None  # `[S, N, *obs]` the observation at H: next_obs of the last step
     dist: Any = None  # leaves `[S, N, H, ...]`: the law of a stochastic expert's action
     views: Any = None  # leaves `[S, N, H, ...]`: what further sensors see before the step
+    final_views: Any = None  # leaves `[S, N, ...]`: and at H
+    final_alive: Any = None  # `[S, N]` bool, at H
 
 
 # Record selections: what a rollout is asked for.

@@ -2,13 +2,14 @@
 
 Beside them some more of the expert, poses unseen: the states that it visits, which say where the learner leaves them.
 
-The keys, their order and the absorbing fall are those of ilbench/rollouts/rollout.py at the evaluation keys, so that what is
-seen is what was scored: episode n of seed s is row `[s, n]` of the evaluation. State k is seen at time k dt, so H steps are
-H + 1 states, and a mistake at step k is an action chosen at time k dt.
+The episodes are those of the one rollout at the evaluation keys, so that what is seen is what was scored: episode n of seed s
+is row `[s, n]` of the evaluation. State k is seen at time k dt, so H steps are H + 1 states, and a mistake at step k is an action
+chosen at time k dt.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -18,9 +19,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilbench.evaluation.evidence import mistakes
-from ilbench.rollouts.episode import imitation_error
+from ilbench.rollouts.behaviours import mixed, same
 from ilbench.rollouts.keys import episode_keys
-from ilbench.types import Array, Env, Policy, PyTree, Task
+from ilbench.rollouts.rollout import LANES, rollout
+from ilbench.types import Array, Policy, PyTree, Task
 
 SEEN = 16  # episodes of the expert whose states count as its own, the shown one included
 FAR = 0.5  # root mean square distance over features, in units of the expert's standard deviations
@@ -37,51 +39,14 @@ class Played(NamedTuple):
     seen: np.ndarray  # `[n, *obs]` the states of SEEN episodes of the expert while it is alive
 
 
-def episode(
-    env: Env, expert: Policy, policy: Policy, expert_acts: Array, key: Array, *, horizon: int, pose: Callable
-) -> tuple[PyTree, Array, Array, Array, Array]:
-    """Pose, error, reward, alive and obs of Played for one actor; `expert_acts` is a bool `[]`, `pose(state)` any pytree."""
-    # As ilbench/rollouts/rollout.py splits them; the keys of a behaviour have no use here.
-    k_reset, k_policy, k_expert, _, k_steps = jax.random.split(key, 5)
-    state, obs = env.reset(env.params, k_reset)
-    memories = policy.init(policy.params, k_policy), expert.init(expert.params, k_expert)
-    streams = tuple(jax.random.split(k, horizon) for k in jax.random.split(k_steps, 4))
+@lru_cache(maxsize=64)
+def _views(pose: Callable, expert_obs: Any) -> Any:
+    """What is recorded of a state: its pose, and what the expert sees of it."""
 
-    def step(carry: Any, at: Any) -> Any:
-        state, obs, alive, m_policy, m_expert = carry
-        t, keys = at
-        clean = obs if env.expert_obs is None else env.expert_obs(env.params, state, obs)
-        m_expert, label = expert.act(expert.params, keys[0], t, m_expert, clean)
-        m_policy, proposal = policy.act(policy.params, keys[1], t, m_policy, obs)
-        action = jnp.where(expert_acts, label, proposal)
-        after = env.step(env.params, keys[3], state, action)
-        new = jax.tree.map(lambda new, old: jnp.where(alive, new, old), (after.state, after.obs), (state, obs))
-        reward = jnp.where(alive, after.reward, jnp.asarray(env.absorbing_reward, jnp.float32))
-        row = (pose(state), clean, imitation_error(env.action, action, label), reward, alive)
-        return (*new, alive & ~after.terminated, m_policy, m_expert), row
+    def views(params: PyTree, state: PyTree, obs: Array) -> Any:
+        return pose(state), obs if expert_obs is None else expert_obs(params, state, obs)
 
-    start = (state, obs, jnp.bool_(True), *memories)
-    last, (poses, seen, error, reward, alive) = jax.lax.scan(
-        step, start, (jnp.arange(horizon, dtype=jnp.int32), streams)
-    )
-
-    def close(rows: Array, end: Array) -> Array:
-        return jnp.concatenate([rows, jnp.asarray(end)[None]])
-
-    end = last[1] if env.expert_obs is None else env.expert_obs(env.params, *last[:2])
-    return jax.tree.map(close, poses, pose(last[0])), error, reward, close(alive, last[2]), close(seen, end)
-
-
-@lru_cache
-def _both(horizon: int, pose: Callable) -> Any:
-    def run(env: Env, expert: Policy, policy: Policy, keys: Array, expert_acts: Array) -> Any:
-        def one(key: Array, acts: Array) -> Any:
-            return episode(env, expert, policy, acts, key, horizon=horizon, pose=pose)
-
-        poses, *rest = jax.vmap(one)(keys, expert_acts)
-        return jax.tree.map(lambda leaf: leaf[:2], poses), *rest
-
-    return jax.jit(run)
+    return views
 
 
 def iterate(policy: Policy, number: int) -> Policy:
@@ -91,14 +56,23 @@ def iterate(policy: Policy, number: int) -> Policy:
 
 def play(task: Task, policy: Policy, pose: Callable, *, seed: int = 0, number: int = 0) -> Played:
     """Plays evaluation episode `number` of `seed`; `policy` is a plain one, without leading axes."""
-    stream, others = f"evaluation/{task.name}", [n for n in range(SEEN) if n != number][: SEEN - 1]
-    keys = jnp.stack([episode_keys(stream, (seed,), 1, first=n)[0, 0] for n in (number, number, *others)])
-    acts = jnp.arange(len(others) + 2) != 1
-    poses, *rest = _both(task.horizon, pose)(task.env, task.expert, policy, keys, acts)
-    error, reward, alive, obs = (np.asarray(x) for x in rest)
-    experts = np.asarray(acts)
-    seen = obs[experts][alive[experts]]
-    return Played(jax.tree.map(np.asarray, poses), error[:2], reward[:2], alive[:2], obs[:2], seen)
+    others = [n for n in range(SEEN) if n != number][: SEEN - 1]
+    stream = f"evaluation/{task.name}"
+    keys = jnp.concatenate([episode_keys(stream, (seed,), 1, first=n) for n in (number, *others)], axis=1)
+    expert_acts = [mixed(task.env.action, task.horizon, beta=beta) for beta in (1.0, 0.0)]
+    demos = rollout(
+        dataclasses.replace(task.env, views=_views(pose, task.env.expert_obs)), task.expert, same(policy, 2, iterates=True),
+        jax.tree.map(lambda *leaves: np.stack(leaves), *expert_acts), jnp.broadcast_to(keys, (2, keys.shape[1])),
+        horizon=task.horizon, record=("views", "final_views", "error", "reward", "alive", "final_alive"), block=LANES,
+    )  # fmt: skip
+
+    def whole(rows: Any, end: Any) -> np.ndarray:
+        return np.concatenate([rows, np.asarray(end)[:, :, None]], axis=2)
+
+    poses, obs = jax.tree.map(whole, demos.views, demos.final_views)
+    alive = whole(demos.alive, demos.final_alive)
+    one = (slice(None), 0)
+    return Played(jax.tree.map(lambda x: x[one], poses), demos.error[one], demos.reward[one], alive[one], obs[one], obs[0][alive[0]])
 
 
 def first_mistake(task: Task, played: Played) -> int | None:

@@ -67,7 +67,7 @@ def _error(
 def episode(
     env: Env, expert: Policy | None, policy: Policy, behaviour: Behaviour, key: Array, *, horizon: int, record: tuple[str, ...]
 ) -> Demos:
-    """Rolls out one episode of `horizon` steps; fields of the result have a leading `[H]` (but `final_obs`)."""
+    """Rolls out one episode of `horizon` steps; fields of the result have a leading `[H]` (but `final_*`)."""
     known = expert is not None
     expert = nobody(env.action) if expert is None else expert
     k_reset, k_policy, k_expert, k_behaviour, k_steps = jax.random.split(key, 5)
@@ -102,11 +102,16 @@ def episode(
             "dist": law,
         }
         if "views" in record:
-            row["views"] = env.views(env.params, state)  # type: ignore[misc]
+            row["views"] = env.views(env.params, state, obs)  # type: ignore[misc]
         carry = (after.state, after.obs, alive & ~after.terminated, m_policy, m_expert, choice.memory)
-        return carry, {name: row[name] for name in record if name != "final_obs"}
+        return carry, {name: row[name] for name in record if not name.startswith("final_")}
 
     carry, rows = jax.lax.scan(step, carry, steps)
+    state, obs, alive = carry[:3]
     if "final_obs" in record:
-        rows["final_obs"] = carry[1]
+        rows["final_obs"] = obs
+    if "final_views" in record:
+        rows["final_views"] = env.views(env.params, state, obs)  # type: ignore[misc]
+    if "final_alive" in record:
+        rows["final_alive"] = alive
     return Demos(**rows)

@@ -76,7 +76,7 @@ def _check(env: Env, policy: Policy, behaviour: Behaviour, seeds: int, record: t
                 )
     if unknown := [name for name in record if name not in Demos._fields]:
         raise ValueError(f"record holds {unknown[0]!r}, which is no field of Demos: {', '.join(Demos._fields)}")
-    if "views" in record and env.views is None:
+    if env.views is None and {"views", "final_views"} & set(record):
         raise ValueError("record holds 'views', and this env has none: give Env(views=...)")
 
 
