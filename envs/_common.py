@@ -5,13 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ilbench.types import Array, PyTree
-
-
-def no_memory(params: PyTree, key: Array) -> tuple[()]:
-    """No memory."""
-    return ()
-
 
 def known(tasks: Mapping[str, Any], task_id: str, horizon: int | None, default: int) -> int:
     """The horizon to use; raises ValueError for a task id that is not in the file or a horizon below 1."""

@@ -8,9 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.linalg import solve_discrete_are
 
-from ilbench.envs._common import no_memory
 from ilbench.exact.mdp import Floats
-from ilbench.types import Array, Policy, PyTree
+from ilbench.types import Array, Policy, PyTree, no_memory
 
 
 class Linear(NamedTuple):

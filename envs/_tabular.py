@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ilbench.envs._common import no_memory, within
+from ilbench.envs._common import within
 from ilbench.exact.mdp import MDP, Floats, check
-from ilbench.types import Array, Discrete, Env, Policy, PyTree, Step, Task
+from ilbench.types import Array, Discrete, Env, Policy, PyTree, Step, Task, no_memory
 
 
 class Model(NamedTuple):

@@ -19,9 +19,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ilbench.envs._common import known, no_memory, within
+from ilbench.envs._common import known, within
 from ilbench.envs._control import lqr
-from ilbench.types import Array, Box, Discrete, Env, Policy, PyTree, Step, Task
+from ilbench.types import Array, Box, Discrete, Env, Policy, PyTree, Step, Task, no_memory
 
 TASKS: dict[str, dict[str, float]] = {"cartpole": {}}
 VERSION = 1

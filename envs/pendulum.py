@@ -25,9 +25,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ilbench.envs._common import known, no_memory, within
+from ilbench.envs._common import known, within
 from ilbench.envs._control import lqr, tolerances
-from ilbench.types import Array, Box, Dynamics, Env, Policy, PyTree, Step, Task
+from ilbench.types import Array, Box, Dynamics, Env, Policy, PyTree, Step, Task, no_memory
 
 TASKS = {"pendulum": {"wall": False}, "pendulum_wall": {"wall": True}}
 VERSION = 1

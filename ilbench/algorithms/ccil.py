@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilbench.compute.parallel import per_seed
+from ilbench.rollouts.keys import generators
 from ilbench.training import dynamics
 from ilbench.training.lab import Lab
 from ilbench.training.nets import scale_of
@@ -132,7 +133,7 @@ def corrective_labels(
     at, vectors, label = (_repeat(np.asarray(x), k) for x in (seen.obs, seen.action, data.action))
     start, anchor = at, at  # where the model is read, and the state that the label is near
     if config.label == "disturbed":
-        rng = [np.random.default_rng(np.asarray(jax.random.key_data(key))) for key in lab.keys("disturbed")]
+        rng = generators(lab.keys("disturbed"))
         noise = np.stack([r.standard_normal(vectors.shape[1:]) for r in rng]).astype(np.float32)
         vectors = vectors + np.float32(config.disturbance) * noise
         label, start = vectors, _repeat(np.asarray(seen.next_obs), k)

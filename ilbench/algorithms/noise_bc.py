@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
+from ilbench.rollouts.keys import generators
 from ilbench.training.lab import Lab
 from ilbench.types import Array, Box, Data, Head, Task, Trained
 
@@ -42,7 +43,7 @@ def jitter(keys: Array, data: Data, sigma: float, copies: int) -> Data:
     """Rows `[S, (1 + copies) R, ...]`: the given ones, and copies whose observations have noise of `sigma` sds added."""
     obs, weight = np.asarray(data.obs), np.asarray(data.weight)
     sd = np.stack([o[w > 0].std(0) if (w > 0).any() else np.ones(o.shape[1:]) for o, w in zip(obs, weight, strict=True)])
-    rng = [np.random.default_rng(np.asarray(jax.random.key_data(key))) for key in keys]
+    rng = generators(keys)
     repeated: Data = jax.tree.map(lambda x: np.concatenate([np.asarray(x)] * (1 + copies), axis=1), data)
     extra = repeated.obs[:, obs.shape[1] :]
     noise = np.stack([r.standard_normal(extra.shape[1:]) for r in rng]) * (sigma * sd[:, None])

@@ -26,6 +26,7 @@ from ilbench.exact import dp
 from ilbench.experts import weights
 from ilbench.records.files import write_atomic
 from ilbench.rollouts.random import random_policy
+from ilbench.stats.intervals import normal_ci
 from ilbench.types import Policy, Task
 
 EPISODES = 1024  # of each policy, unless told otherwise
@@ -35,8 +36,8 @@ SEED = 2**31 - 1  # a stream of its own: never a seed of a run
 
 def mean_of(returns: np.ndarray) -> dict[str, Any]:
     """`{mean, ci, n}` of returns `[N]`, a normal interval."""
-    mean, half = float(returns.mean()), 1.96 * float(returns.std(ddof=1)) / math.sqrt(len(returns))
-    return {"mean": mean, "ci": [mean - half, mean + half], "n": len(returns)}
+    found = normal_ci(returns)
+    return {"mean": found.value, "ci": [found.lo, found.hi], "n": len(returns)}
 
 
 def _measured(task: Task, policy: Policy, episodes: int) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from safetensors.numpy import save as safetensors_save
 from ilbench.experts.manifests import FORMAT, find, known_name, manifest, refuse
 from ilbench.records.files import write_atomic
 from ilbench.training import nets
-from ilbench.types import Array, Box, Policy, PyTree, Task
+from ilbench.types import Array, Box, Policy, PyTree, Task, no_memory
 
 HIDDEN = (64, 64)
 MAX_BYTES = 4 << 20  # a 512 x 512 network is 1.2 MB; anything above is not one of ours
@@ -35,10 +35,6 @@ HEADER = {"format", "task", "hidden"}  # what a file says of itself beside its t
 
 
 # -------------------------------------------------------------------------------------------- the policy
-def _no_memory(params: PyTree, key: Array) -> tuple[()]:
-    return ()
-
-
 @lru_cache
 def _act(inputs: int, sizes: tuple[int, ...]) -> Any:
     """The deterministic act function of one network shape; cached, because functions hash by identity."""
@@ -53,7 +49,7 @@ def _act(inputs: int, sizes: tuple[int, ...]) -> Any:
 def policy(params: PyTree) -> Policy:
     """The mode of the trained Gaussian, `tanh(net((obs - mean) / std))` in [-1, 1]; reads `obs [inputs]`, no memory."""
     layers = [params["net"][f"Dense_{i}"]["kernel"].shape for i in range(len(params["net"]))]
-    return Policy(params, _no_memory, _act(layers[0][-2], tuple(shape[-1] for shape in layers)))
+    return Policy(params, no_memory, _act(layers[0][-2], tuple(shape[-1] for shape in layers)))
 
 
 def zeros(obs_dim: int, action_dim: int, hidden: tuple[int, ...] = HIDDEN) -> PyTree:

@@ -42,6 +42,11 @@ def episode_keys(stream: str, seeds: Any, episodes: int, first: int = 0) -> Arra
     return _fold(seed_keys(stream, seeds), np.arange(first, first + episodes, dtype=np.uint32))
 
 
+def generators(keys: Array) -> list[np.random.Generator]:
+    """A NumPy generator for each of keys `[S]`: draws on the host, each seed's own."""
+    return [np.random.default_rng(np.asarray(jax.random.key_data(key))) for key in keys]
+
+
 def raw(keys: Array) -> tuple[np.ndarray, Any]:
     """Keys as uint32 `[..., 2]` on the host, where cutting and padding compile nothing, and their generator."""
     return np.asarray(jax.random.key_data(keys)), jax.random.key_impl(keys)

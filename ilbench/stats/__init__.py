@@ -17,6 +17,7 @@ from ilbench.stats.intervals import bootstrap_difference as bootstrap_difference
 from ilbench.stats.intervals import clopper_pearson as clopper_pearson
 from ilbench.stats.intervals import iqm as iqm
 from ilbench.stats.intervals import mean_ci as mean_ci
+from ilbench.stats.intervals import normal_ci as normal_ci
 from ilbench.stats.intervals import paired_difference as paired_difference
 from ilbench.stats.intervals import score_diverged as score_diverged
 from ilbench.stats.intervals import score_range as score_range

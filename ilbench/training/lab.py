@@ -18,7 +18,7 @@ import numpy as np
 
 from ilbench.rollouts import branch as branching
 from ilbench.rollouts.behaviours import mixed, same
-from ilbench.rollouts.keys import episode_keys, seed_keys
+from ilbench.rollouts.keys import episode_keys, generators, seed_keys
 from ilbench.rollouts.rollout import LANES, rollout
 from ilbench.training import deployed
 from ilbench.training import fit as fitting
@@ -223,10 +223,7 @@ class Lab:
         assert self.task.recorded is not None
         demos = self.task.recorded()
         count = demos.alive.shape[1]
-        orders = [
-            np.random.default_rng(np.asarray(jax.random.key_data(key))).permutation(count)
-            for key in seed_keys("demos", self.seeds)
-        ]
+        orders = [rng.permutation(count) for rng in generators(seed_keys("demos", self.seeds))]
         index = np.minimum(np.arange(first, first + episodes), count - 1)
         taken = jax.tree.map(lambda x: np.stack([np.asarray(x)[0, order[index]] for order in orders]), demos)
         there = np.broadcast_to(np.arange(first, first + episodes)[:, None] < count, taken.alive.shape)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilbench.compute.parallel import per_seed
+from ilbench.evaluation.references import mean_of
 from ilbench.rollouts.behaviours import mixed
 from ilbench.rollouts.episode import episode
 from ilbench.rollouts.keys import episode_keys
@@ -62,13 +62,7 @@ def measure(task: Task, policy: Policy, keys: Array, prefixes: tuple[int, ...] |
 
 def _interval(values: np.ndarray) -> dict[str, Any]:
     """Mean with its 95 % normal interval and n."""
-    values = np.asarray(values, np.float64)
-    half = 1.96 * values.std(ddof=1) / math.sqrt(len(values))
-    return {
-        "mean": float(values.mean()),
-        "ci": [float(values.mean() - half), float(values.mean() + half)],
-        "n": len(values),
-    }
+    return mean_of(np.asarray(values, np.float64))
 
 
 def report(task: Task, policy: Policy, seed: int) -> dict[str, Any]:

@@ -12,11 +12,7 @@ from ilbench.evaluation.evidence import mistakes
 from ilbench.rollouts.behaviours import mixed, same
 from ilbench.rollouts.keys import episode_keys
 from ilbench.rollouts.rollout import rollout
-from ilbench.types import EVIDENCE, Array, Policy, Task
-
-
-def _init(params: Any, key: Array) -> tuple[()]:
-    return ()
+from ilbench.types import EVIDENCE, Array, Policy, Task, no_memory
 
 
 def _act(params: Any, key: Array, t: Array, memory: Any, obs: Array) -> tuple[Any, Array]:
@@ -32,7 +28,7 @@ def table_policy(table: Any, horizon: int, actions: int, seeds: int = 1) -> Poli
         probabilities = np.broadcast_to(probabilities, (horizon, *probabilities.shape))
     cumulative = np.cumsum(probabilities[:horizon], axis=-1)[..., :-1].astype(np.float32)
     params = {"cumulative": np.broadcast_to(cumulative, (seeds, 1, *cumulative.shape)).copy()}
-    return Policy(params, _init, _act)
+    return Policy(params, no_memory, _act)
 
 
 def rolled(
