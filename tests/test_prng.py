@@ -37,3 +37,9 @@ def test_uniforms_are_uniform_independent_and_never_zero_or_one():
     assert u.max() < 1
     assert all(stats.kstest(row, "uniform").pvalue > 1e-3 for row in u)
     assert np.abs(np.corrcoef(u) - np.eye(5)).max() < 4 / 40_000**0.5
+
+
+def test_a_key_of_jaxs_own_gives_the_same_numbers():
+    key = jax.random.fold_in(prng.key(7), 3)
+    for draw in (lambda k: jax.random.uniform(k, (5,)), lambda k: jax.random.permutation(jax.random.split(k, 3)[1], 20)):
+        np.testing.assert_array_equal(draw(prng.builtin(key)), draw(key))

@@ -20,6 +20,7 @@ import numpy as np
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from ilbench.compute import prng
 from ilbench.compute.parallel import mesh
 from ilbench.training import nets, ppo
 from ilbench.training.ppo import Config, Learner, Rows, Stats
@@ -181,5 +182,5 @@ def advance(
     `reward(reward_params, obs, action, next_obs, env reward) -> []` replaces the env's; a module-level function.
     """
     run = _sharded(horizon, iterations, reward)
-    learner, lanes, stats = run(env, config, learner, lanes, key, reward_params)
+    learner, lanes, stats = run(env, config, learner, lanes, prng.builtin(key), reward_params)
     return learner, lanes, jax.tree.map(np.asarray, stats)
