@@ -9,7 +9,6 @@ The observation is not the state (x-position is hidden, velocities are clipped),
 from __future__ import annotations
 
 import contextlib
-import difflib
 import functools
 import io
 import sys
@@ -23,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilbench.compute.lanes_last import last
+from ilbench.names import meant
 from ilbench.types import Array, Box, Env, PyTree, Step
 
 BACKENDS = ("spring", "positional", "generalized", "mjx")
@@ -81,9 +81,7 @@ def known(kind: str, given: str, allowed: tuple[str, ...]) -> None:
     """Raise ValueError naming what was given, what is allowed and the closest match, if `given` is not allowed."""
     if given in allowed:
         return
-    close = difflib.get_close_matches(given, allowed, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
-    raise ValueError(f"unknown {kind} {given!r}; supported: {', '.join(allowed)}.{hint}")
+    raise ValueError(f"unknown {kind} {given!r}; supported: {', '.join(allowed)}. {meant(given, allowed)}".rstrip())
 
 
 def _strong(tree: PyTree) -> PyTree:

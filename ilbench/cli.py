@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import difflib
 import errno
 import math
 import os
@@ -34,6 +33,7 @@ from ilbench.commands.render import Render
 from ilbench.commands.run import Run
 from ilbench.commands.theory import Theory
 from ilbench.compute import caches
+from ilbench.names import hint
 from ilbench.running import interrupt
 
 COMMANDS: dict[str, Any] = {
@@ -153,9 +153,7 @@ def _colours() -> Iterator[None]:
 def _parsed(words: list[str]) -> Any:
     """The command that was typed; ValueError for one that there is not, SystemExit from the parser."""
     if words and not words[0].startswith("-") and words[0] not in COMMANDS:
-        close = difflib.get_close_matches(words[0], COMMANDS, n=1, cutoff=0.5)
-        hint = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(COMMANDS)}."
-        raise ValueError(f"unknown command {words[0]!r}. {hint} (ilbench --help)")
+        raise ValueError(f"unknown command {words[0]!r}. {hint(words[0], COMMANDS)} (ilbench --help)")
     with _colours():
         return _checked(
             tyro.cli(

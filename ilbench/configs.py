@@ -12,7 +12,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any
 
-from ilbench import registry
+from ilbench.names import hint
 
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][+-]?[0-9]+)?")
 
@@ -63,7 +63,7 @@ def build_config(prefix: str, cls: Any, given: Mapping[str, Any]) -> Any:
     known = {f.name: hints[f.name] for f in dataclasses.fields(cls)}
     for name in given:
         if name not in known:
-            raise ValueError(f"{prefix} has no field {name!r}. {registry.hint(name, known, before=f'{prefix}.')}")
+            raise ValueError(f"{prefix} has no field {name!r}. {hint(name, known, before=f'{prefix}.')}")
     return cls(**{name: cast(prefix, name, known[name], value) for name, value in given.items()})
 
 

@@ -9,7 +9,6 @@ name is the id. What cannot be read is left out, said once on stderr, and named 
 from __future__ import annotations
 
 import ast
-import difflib
 import functools
 import hashlib
 import importlib
@@ -26,6 +25,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import ilbench
+from ilbench.names import hint
 
 # kind -> (sub-package, the name a module must define to be one)
 KINDS = {
@@ -225,18 +225,9 @@ def _the_one(kind: str, name: str, same: list[Entry]) -> Entry | None:
     return kept
 
 
-def hint(name: str, allowed: Iterable[str], before: str = "", after: str = "") -> str:
-    """What a message on an unknown name ends with: the closest match, spelled in full, or all that there are."""
-    there = list(allowed)
-    close = difflib.get_close_matches(name, there, n=1)
-    return f"Did you mean {before}{close[0]}{after}?" if close else f"There are: {', '.join(there) or 'none'}."
-
-
 def unknown(kind: str, name: str, allowed: list[str]) -> UnknownName:
     """The error for a name that is not there: what was given, the closest matches, where to look."""
-    close = difflib.get_close_matches(name, allowed, n=3, cutoff=0.5)
-    near = f" Did you mean {' or '.join(close)}?" if close else f" There are: {', '.join(allowed)}."
-    return UnknownName(f"unknown {kind.rstrip('s')} {name!r}.{near} (ilbench list {kind})")
+    return UnknownName(f"unknown {kind.rstrip('s')} {name!r}. {hint(name, allowed, n=3)} (ilbench list {kind})")
 
 
 def entry(kind: str, name: str) -> Entry:

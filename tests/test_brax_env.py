@@ -132,9 +132,9 @@ def test_what_is_listed_is_literal():
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("hoper", "Did you mean 'hopper'"),
-        ("brax:walker/spring", "Did you mean 'walker2d'"),
-        ("brax:ant/sprng", "Did you mean 'spring'"),
+        ("hoper", "Did you mean hopper?"),
+        ("brax:walker/spring", "Did you mean walker2d?"),
+        ("brax:ant/sprng", "Did you mean spring?"),
         ("brax:fast/spring", "unknown brax environment 'fast'"),
         ("brax:swimmer/spring", "'swimmer' runs on: generalized"),
     ],

@@ -191,13 +191,11 @@ def _stored(results: str | None) -> set[str]:
 
 def _unknown(name: str, suites: set[str]) -> ValueError:
     """The error for a name that is neither a check nor a suite, with the closest of both."""
-    import difflib
-
     from ilbench import registry
+    from ilbench.names import hint
     from ilbench.running import checks
 
     # Without numbers a check's name reads like a suite's; `select` takes it, but the hint names what `list` shows.
     shown = sorted({n for e in registry.entries("checks").values() for n in (e.id, checks.short(e.id))})
-    close = difflib.get_close_matches(_stem(name), [*shown, *sorted(suites), "certify"], n=3, cutoff=0.5)
-    hint = f"Did you mean {' or '.join(close)}?" if close else f"There are: {', '.join([*shown, *sorted(suites)])}."
-    return registry.UnknownName(f"unknown check or suite {name!r}. {hint} (ilbench list checks, ilbench list suites)")
+    near = hint(_stem(name), [*shown, *sorted(suites), "certify"], n=3)
+    return registry.UnknownName(f"unknown check or suite {name!r}. {near} (ilbench list checks, ilbench list suites)")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from ilbench.distributions import Categorical
+from ilbench.names import meant
 from ilbench.training.nets import ACTIVATIONS, features, fit_norm, identity_norm, mlp, width_of
 from ilbench.types import Array, Box, Data, Discrete, Head, Space
 
@@ -31,9 +31,8 @@ def check_net(head: str, config: Any) -> None:
         if getattr(config, name) < least:
             raise ValueError(f"{head}.{name} must be at least {least}, got {getattr(config, name)}")
     if config.activation not in ACTIVATIONS:
-        close = difflib.get_close_matches(config.activation, ACTIVATIONS, n=1)
-        hint = f" Did you mean {close[0]}?" if close else ""
-        raise ValueError(f"{head}.activation must be one of {', '.join(ACTIVATIONS)}, got {config.activation!r}.{hint}")
+        near, given = meant(config.activation, ACTIVATIONS), f"got {config.activation!r}"
+        raise ValueError(f"{head}.activation must be one of {', '.join(ACTIVATIONS)}, {given}. {near}".rstrip())
 
 
 def network(obs: Space, config: Any, size: int) -> tuple[Callable[..., Any], Callable[..., Any]]:

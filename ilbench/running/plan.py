@@ -6,7 +6,6 @@ A block is the cells that differ only in their seed; it is trained and evaluated
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import fnmatch
 import json
 import operator
@@ -18,6 +17,7 @@ from typing import Any
 from ilbench import plugins, registry
 from ilbench.configs import build_config, cast, read, spelled
 from ilbench.evaluation.evidence import Protocol
+from ilbench.names import close, hint
 from ilbench.rollouts.keys import SEEDS
 from ilbench.training.fit import FitConfig
 from ilbench.types import Head, Task
@@ -182,8 +182,8 @@ def _checked(blocks: tuple[Block, ...], changes: Any) -> Mapping[str, Any]:
         raise ValueError(f'changes are a dict such as {{"fit.updates": 500}}, got {changes!r:.80}')
     for key in changes:
         if not isinstance(key, str) or not all(key.partition(".")):
-            close = sorted({f for b in blocks for f in _fields(b) if f.split(".")[1] == key}) or ["fit.updates"]
-            raise ValueError(f"changes: {key!r:.80} should be NAME.FIELD, e.g. {' or '.join(close)}")
+            same = sorted({f for b in blocks for f in _fields(b) if f.split(".")[1] == key}) or ["fit.updates"]
+            raise ValueError(f"changes: {key!r:.80} should be NAME.FIELD, e.g. {' or '.join(same)}")
     # A head that is swapped in has fields of its own, which other changes may set.
     return dict(sorted(changes.items(), key=lambda item: not item[0].startswith("block.")))
 
@@ -199,9 +199,9 @@ def override(blocks: Iterable[Block], changes: Mapping[str, Any]) -> tuple[Block
         prefix, name = key.split(".", 1)
         hit = [prefix in ("fit", "policy", "task", "evaluation", "block", b.algorithm, b.head) for b in out]
         if not any(hit):
-            names = sorted({"fit", "policy", "task", "evaluation", "block"} | {b.algorithm for b in out} | {b.head for b in out})
-            hint = registry.hint(prefix, names, after=f".{name}")
-            raise ValueError(f"--set {key}: nothing in this run is called {prefix!r}. {hint}")
+            there = sorted({"fit", "policy", "task", "evaluation", "block"} | {b.algorithm for b in out} | {b.head for b in out})
+            near = hint(prefix, there, after=f".{name}")
+            raise ValueError(f"--set {key}: nothing in this run is called {prefix!r}. {near}")
         if key == "block.head":
             _fits_all(out, value)
         out = tuple(_changed(b, prefix, name, value) if h else b for b, h in zip(out, hit, strict=True))
@@ -223,8 +223,8 @@ def _changed(block: Block, prefix: str, name: str, value: Any) -> Block:
         # The protocol's name says how this ilbench evaluates: changing the word would not change what is done.
         fields = [f.name for f in dataclasses.fields(Protocol) if f.name != "name"]
         if name not in fields:
-            hint = registry.hint(name, fields, before="evaluation.")
-            raise ValueError(f"evaluation has no field {name!r} that --set may change. {hint}")
+            near = hint(name, fields, before="evaluation.")
+            raise ValueError(f"evaluation has no field {name!r} that --set may change. {near}")
         protocol = dataclasses.asdict(block.protocol) | {name: value}
         return dataclasses.replace(block, protocol=build_config("evaluation", Protocol, protocol))
     if prefix == "block":
@@ -279,10 +279,8 @@ def _elsewhere(
     allowed = sorted({getattr(b, attribute) for b in left})
     known = set(registry.entries(kind)) | {getattr(b, attribute) for b in all_blocks}
     if name not in known:
-        near = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
-        return registry.unknown(
-            kind, name, allowed if near or not difflib.get_close_matches(name, known, n=1) else sorted(known)
-        )
+        elsewhere = not close(name, allowed) and close(name, known)
+        return registry.unknown(kind, name, sorted(known) if elsewhere else allowed)
     here = ", ".join(allowed)
     if any(getattr(b, attribute) == name for b in all_blocks):
         tasks = ", ".join(sorted({b.task for b in left}))

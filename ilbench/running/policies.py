@@ -8,7 +8,6 @@ and be finite.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import pathlib
 import re
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ import jax
 import numpy as np
 
 from ilbench import registry
+from ilbench.names import meant
 from ilbench.records import store
 from ilbench.records.schema import Record
 from ilbench.running import plan, trained_now
@@ -64,11 +64,10 @@ def find(
     elif re.fullmatch(r"[0-9a-f]{6,32}", text):
         found = _by_id(text, results)
     else:
-        close = difflib.get_close_matches(text.split(":")[0].split("/")[0], registry.entries("algorithms"), n=1)
-        hint = f" Did you mean {close[0]}:20?" if close else ""
+        near = meant(text.split(":")[0].split("/")[0], registry.entries("algorithms"), after=":20")
         raise ValueError(
-            f"{text!r} names no policy.{hint} Give ALGORITHM:EPISODES (bc:20 trains bc on 20 demonstrations now), the id "
-            "of a record (6 hex digits or more), or the path of a record's JSON file"
+            f"{text!r} names no policy. {near}{near and ' '}Give ALGORITHM:EPISODES (bc:20 trains bc on 20 demonstrations "
+            "now), the id of a record (6 hex digits or more), or the path of a record's JSON file"
         )
     _fits(found[0], task, horizon)
     if suite is not None:

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ilbench import registry
 from ilbench.compute import arithmetic
 from ilbench.configs import stated
+from ilbench.names import meant
 from ilbench.records import store
 from ilbench.records.schema import Cell, Record, cell_id, check_cell, make_record, provenance, summarise_episodes
 from ilbench.running import foresight
@@ -199,8 +199,7 @@ def _missing(
 ) -> tuple[int, ...]:
     """The seeds of a block that are to run."""
     if rerun not in RERUN:
-        hint = registry.hint(rerun, RERUN)
-        raise ValueError(f"--rerun takes one of {', '.join(RERUN)}, got {rerun!r}. {hint}")
+        raise ValueError(f"--rerun takes one of {', '.join(RERUN)}, got {rerun!r}. {meant(rerun, RERUN)}".rstrip())
     return tuple(s for s, cell in by_seed.items() if not _there(out, suite, cell, policy, rerun))
 
 

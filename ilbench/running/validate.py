@@ -9,8 +9,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from ilbench import registry
 from ilbench.compute import prng
+from ilbench.names import hint
 from ilbench.types import Discrete, Policy, Task, Trained
 
 POLICIES = 16  # each is rolled out and stands in the record, which has 8 kB
@@ -127,8 +127,8 @@ def trained(result: Any, algorithm_id: str, seeds: int | tuple[int, ...], task: 
             f"{who} returned {len(result.policies)} policies; each is evaluated and recorded, give at most {POLICIES}"
         )
     if not isinstance(result.selected, str) or result.selected not in result.policies:
-        hint = registry.hint(str(result.selected), result.policies)
-        raise ValueError(f"{who} selected {result.selected!r:.60}, which is none of its policies. {hint}")
+        near = hint(str(result.selected), result.policies)
+        raise ValueError(f"{who} selected {result.selected!r:.60}, which is none of its policies. {near}")
     for name, policy in result.policies.items():
         _policy(name, policy, who, count)
         if task is not None:
