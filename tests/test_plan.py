@@ -12,7 +12,7 @@ import pytest
 from ilbench import configs, registry
 from ilbench.commands.run import Run
 from ilbench.records import schema, shipped, store
-from ilbench.running import plan, runner
+from ilbench.running import plan, runner, select
 
 STEPS = (10, 20)
 
@@ -70,7 +70,7 @@ def test_a_suite_may_be_named_with_its_version():
 
 
 def test_options_of_a_task_have_its_makers_types():
-    changes = plan.parse_set(["task.slip=1e-3", "task.actions=3"])
+    changes = select.parse_set(["task.slip=1e-3", "task.actions=3"])
     (one,) = runner.prepare("smoke", tasks="cliff", changes=changes).plans
     assert {k: v for k, v in one.resolved.items() if k.startswith("task.")} == {"task.slip": 1e-3, "task.actions": 3}
     (two,) = runner.prepare("smoke", tasks="cliff", changes={"task.slip": 0.001, "task.actions": 3}).plans
@@ -180,7 +180,7 @@ def test_heads_can_be_swapped():
     )
     assert not any(key.startswith("mse.") for key in one.resolved)
     block = plan.Block("gridworld", "bc", "table", 100, config={"table.unseen": "wrong", "fit.updates": 3})
-    changed = plan.override([block], {"block.head": "linear"})
+    changed = select.override([block], {"block.head": "linear"})
     assert (changed[0].head, changed[0].config) == ("linear", {"fit.updates": 3})
 
 
@@ -193,12 +193,12 @@ def test_what_the_help_shows_works_with_the_default_suite():
     )
     settings = re.findall(r"--set ([a-z_.]+=\w+)", text)
     assert runner.prepare(
-        fields["suite"].default, tasks=globs, algorithms=names, changes=plan.parse_set(settings[:2])
+        fields["suite"].default, tasks=globs, algorithms=names, changes=select.parse_set(settings[:2])
     ).plans
-    assert runner.prepare(fields["suite"].default, tasks=globs, changes=plan.parse_set(settings[:2])).plans
+    assert runner.prepare(fields["suite"].default, tasks=globs, changes=select.parse_set(settings[:2])).plans
     assert settings[2] == "block.head=linear"
     assert runner.prepare(
-        fields["suite"].default, tasks=globs, algorithms="bc", changes=plan.parse_set(settings[2:])
+        fields["suite"].default, tasks=globs, algorithms="bc", changes=select.parse_set(settings[2:])
     ).plans
 
 

@@ -45,7 +45,7 @@ class Render:
         """Plays, writes, prints the written paths."""
         from ilbench.compute.parallel import setup
         from ilbench.render import show
-        from ilbench.running import plan
+        from ilbench.running import plan, select
 
         plan.check_seeds((self.seed,))
         setup()
@@ -59,7 +59,7 @@ class Render:
             seed=self.seed,
             number=self.episode,
             results=self.results,
-            changes=plan.parse_set(self.set),
+            changes=select.parse_set(self.set),
             suite=self.suite,
         )
         emit(self.json, done, lambda: print(show.text(done)))

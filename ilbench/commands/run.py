@@ -49,16 +49,16 @@ class Run:
     def execute(self) -> int:
         """Runs; returns the exit code."""
         from ilbench.compute.parallel import setup
-        from ilbench.running import plan, runner
+        from ilbench.running import runner, select
 
         setup(self.devices, self.compile_cache)
         prepared = runner.prepare(
             self.suite,
             tasks=self.tasks,
             algorithms=self.algorithms,
-            horizons=plan.parse_numbers(self.horizons, "horizons") if self.horizons is not None else None,
-            seeds=plan.parse_numbers(self.seeds, "seeds") if self.seeds is not None else None,
-            changes=plan.parse_set(self.set),
+            horizons=select.parse_numbers(self.horizons, "horizons") if self.horizons is not None else None,
+            seeds=select.parse_numbers(self.seeds, "seeds") if self.seeds is not None else None,
+            changes=select.parse_set(self.set),
             doubled=self.doubled,
         )
         how: dict[str, Any] = {"save_policies": self.save_policies, "rerun": self.rerun}

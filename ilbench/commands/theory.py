@@ -104,7 +104,7 @@ class Theory:
     def _certify(self) -> int:
         from ilbench.compute.parallel import setup
         from ilbench.display import tables
-        from ilbench.running import plan
+        from ilbench.running import select
 
         if len(self.names) != 3:
             raise ValueError(
@@ -121,7 +121,7 @@ class Theory:
             results=self.results,
             horizon=self.horizon,
             seed=self.seed,
-            changes=plan.parse_set(self.set),
+            changes=select.parse_set(self.set),
             suite=self.suite,
         )
         emit(self.json, made.as_json(), lambda: print(made.text(tables.terminal(), self.full)))

@@ -20,6 +20,7 @@ from ilbench.records import store
 from ilbench.records.schema import Cell, Record, cell_id, check_cell, make_record, provenance, summarise_episodes
 from ilbench.running import foresight
 from ilbench.running import plan as planning
+from ilbench.running import select as selecting
 from ilbench.running.plan import Block, Plan, Suite
 from ilbench.running.progress import reporter
 
@@ -67,8 +68,8 @@ def prepare(
     board never mixes them with the declared ones.
     """
     found = planning.load_suite(suite) if isinstance(suite, str) else suite
-    blocks = planning.select(found.blocks, tasks=tasks, algorithms=algorithms, horizons=horizons, seeds=seeds)
-    blocks = planning.override(blocks, changes or {})
+    blocks = selecting.select(found.blocks, tasks=tasks, algorithms=algorithms, horizons=horizons, seeds=seeds)
+    blocks = selecting.override(blocks, changes or {})
     custom = "+custom" if changes or horizons is not None else ""
     plans = [planning.resolve(block) for block in blocks]
     if doubled:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ilbench import plugins, registry
 from ilbench.evaluation.coupling import smoothed_task
-from ilbench.running import plan
+from ilbench.running import plan, select
 from ilbench.running.plan import Block, Plan, Suite
 from ilbench.training.deployed import finite
 from ilbench.training.lab import Lab
@@ -113,7 +113,7 @@ def _of_suite(
         settings += f", declared there for {count:g} demonstration{'' if count == 1 else 's'}"
     if head not in (None, nearest.head):
         settings += f", whose head there is {nearest.head}"
-        (nearest,) = plan.override([nearest], {"block.head": head})
+        (nearest,) = select.override([nearest], {"block.head": head})
     # Where a suite sweeps the horizon over runs of their own, none of its horizons is the task's.
     steps = horizon or (nearest.horizon if len(own) == 1 else None)
     return name, dataclasses.replace(nearest, horizon=steps), settings
