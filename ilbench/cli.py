@@ -50,7 +50,7 @@ COMMANDS: dict[str, Any] = {
 }
 Command: Any = Union[tuple(Annotated[command, subcommand(name)] for name, command in COMMANDS.items())]  # noqa: UP007
 # The least that an option may be, in every command that has it; those of --set are checked where they belong.
-LEAST = {"episodes": 1, "horizon": 1, "trajectories": 1, "sigma": 0, "seconds": 1}
+LEAST = {"episodes": 1, "horizon": 1, "trajectories": 1, "sigma": 0, "seconds": 1, "workers": 1}
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 

@@ -33,6 +33,7 @@ CASES = {  # what is typed: what is said; the exit code is 2
     "run smoke --set dagger.rounds": "NAME.FIELD=VALUE",
     "run smoke --horizons 0": "at least 1",
     "run smoke --seeds a": "0-9",
+    "run smoke --workers 0": "--workers must be at least 1, got 0",
     "run smoke --seeds 4-2": "2-4",
     "run smoke --seeds 99999999999": "4294967295",
     "run smoke --seeds 0-4294967295": "at most",

@@ -40,7 +40,8 @@ def test_checks(name):
 @pytest.mark.parametrize("name", registry.entries("suites"))
 def test_suites_resolve(name):
     from ilbench.running import runner
+    from ilbench.running.plan import cells
 
     prepared = runner.prepare(name)
-    ids = [id for plan in prepared.plans for id in map(repr, runner.cells(plan).values())]
+    ids = [id for plan in prepared.plans for id in map(repr, cells(plan).values())]
     assert len(set(ids)) == len(ids) > 0

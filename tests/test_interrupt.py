@@ -1,4 +1,4 @@
-"""Ctrl-C and kill lose at most the block in flight: what was committed is sound, and the same command goes on."""
+"""Ctrl-C and kill lose at most the blocks in flight: what was committed is sound, and the same command goes on."""
 
 import contextlib
 import json
@@ -13,18 +13,20 @@ from ilbench.records import store
 from ilbench.running import interrupt
 from ilbench.running.progress import reporter
 
-# Blocks of a second or more, so that the signal lands in the middle of one.
-COMMAND = [sys.executable, "-m", "ilbench", "run", "quick", "--tasks", "pendulum", "--seeds", "0-2", "--json", "--out"]
+# Blocks of about a second, so that the signal lands in the middle of one.
+RUN = ["run", "quick", "--tasks", "pendulum", "--seeds", "0-2", "--set", "fit.updates=5000", "--json", "--out"]
+COMMAND = [sys.executable, "-m", "ilbench", *RUN]
 
 
 def _records(folder):
     return list(folder.rglob("*.json"))
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill"])
-def test_an_interrupted_run_goes_on(how, tmp_path):
+def test_an_interrupted_run_goes_on(how, workers, tmp_path):
     running = subprocess.Popen(
-        [*COMMAND, str(tmp_path)],
+        [*COMMAND, str(tmp_path), "--workers", workers],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -35,7 +37,7 @@ def test_an_interrupted_run_goes_on(how, tmp_path):
         while running.poll() is None and not _records(tmp_path) and time.monotonic() < deadline:
             time.sleep(0.01)
         running.send_signal(how)
-        _, err = running.communicate(timeout=60)
+        _, err = running.communicate(timeout=60)  # workers have the same stderr: it ends when the last of them is gone
     finally:
         running.kill()
     assert running.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL), err

@@ -14,7 +14,7 @@ from ilbench.records.schema import Cell, cell_id, make_record, summarise_episode
 from ilbench.report import groups, leaderboard, overall
 from ilbench.running import runner
 from ilbench.running.execute import Session, execute
-from ilbench.running.plan import Block, Suite, resolve
+from ilbench.running.plan import Block, Suite, cells, resolve
 from ilbench.training.rows import rows
 from ilbench.types import Trained
 
@@ -136,15 +136,15 @@ def test_the_summary_of_episodes():
 def test_a_cells_identity_is_everything_that_decides_its_outcome():
     block = Block("gridworld", "bc", "table", 300, horizon=30, seeds=(4, 9), protocol=Protocol(episodes=7, held_out=5))
     (plan,) = runner.prepare(Suite("t", 1, (block,))).plans
-    cells = runner.cells(plan)
-    assert set(cells) == {4, 9}
-    cell = cells[9]
+    by_seed = cells(plan)
+    assert set(by_seed) == {4, 9}
+    cell = by_seed[9]
     assert (cell.task, cell.algorithm, cell.head, cell.horizon, cell.budget, cell.seed) == (
         "gridworld@1", "bc", "table", 30, 300, 9,
     )  # fmt: skip
     assert {"table.unseen", "table.per_step", "fit.updates", "fit.learning_rate"} <= set(cell.config)
     assert (cell.evaluation["episodes"], cell.evaluation["held_out"]) == (7, 5)
-    ids = {cell_id(cells[9])}
+    ids = {cell_id(by_seed[9])}
     for change in (
         {"labels": 330},
         {"horizon": 60},
@@ -157,7 +157,7 @@ def test_a_cells_identity_is_everything_that_decides_its_outcome():
         {"config": {"task.noise": 0.4}},
     ):
         (other,) = runner.prepare(Suite("t", 1, (dataclasses.replace(block, **change),))).plans
-        ids.add(cell_id(runner.cells(other)[9]))
+        ids.add(cell_id(cells(other)[9]))
     assert len(ids) == 10
 
 

@@ -22,7 +22,7 @@ def test_horizons_keep_every_block_apart(name):
     declared = plan.load_suite(name).blocks
     prepared = runner.prepare(name, horizons=STEPS)
     found = [p.block for p in prepared.plans]
-    ids = [id for p in prepared.plans for id in map(repr, runner.cells(p).values())]
+    ids = [id for p in prepared.plans for id in map(repr, plan.cells(p).values())]
     assert len(set(ids)) == len(ids)
     assert prepared.suite == f"{name}+custom@{plan.load_suite(name).version}"
 
@@ -127,7 +127,7 @@ def test_a_value_of_another_type_is_refused(kind, given):
 def test_seeds_are_integers_of_any_make(seeds):
     (one,) = runner.prepare("smoke", tasks=["cliff"], seeds=seeds).plans
     assert one.block.seeds == (0, 1, 2)
-    assert {type(seed) for seed in runner.cells(one)} == {int}
+    assert {type(seed) for seed in plan.cells(one)} == {int}
 
 
 def test_horizons_and_suites_may_be_numpys():
@@ -135,7 +135,7 @@ def test_horizons_and_suites_may_be_numpys():
     assert (one.task.horizon, one.block.protocol.prefixes) == (20, (5,))
     block = plan.Block("gridworld", "bc", "table", np.int64(200), horizon=np.int32(100), seeds=np.arange(2))
     (two,) = runner.prepare(plan.Suite("mine", 1, (block,)), changes={"table.smoothing": np.float32(0.5)}).plans
-    cell = runner.cells(two)[1]
+    cell = plan.cells(two)[1]
     assert (cell.budget, cell.horizon, cell.config["table.smoothing"]) == (200, 100, 0.5)
 
 
@@ -205,7 +205,7 @@ def test_what_the_help_shows_works_with_the_default_suite():
 # ---------------------------------------------------------------------------------------- dry runs
 def _record(seed, **changes):
     (one,) = runner.prepare("smoke", tasks="scalar*").plans
-    cell = next(iter(runner.cells(one).values())).model_copy(update={"seed": seed, **changes})
+    cell = next(iter(plan.cells(one).values())).model_copy(update={"seed": seed, **changes})
     cost = {"run_s": 2.0 + seed, "compile_s": 5.0}
     return schema.make_record(cell, "smoke@1", status="ok", cost=cost)
 

@@ -9,6 +9,7 @@ from ilbench.records import store
 from ilbench.records.schema import cell_id
 from ilbench.report import checks, pages, source, speed
 from ilbench.running import runner
+from ilbench.running.plan import cells
 
 RESULTS = pathlib.Path(__file__).parent.parent / "results"
 SUITES = store.suites(RESULTS)
@@ -53,6 +54,6 @@ def test_page_of_the_speeds_is_not_stale():
 def test_records_are_those_of_the_declared_suite(suite):
     """A changed suite, task version, expert or default makes the shipped records stale."""
     prepared = runner.prepare(suite)
-    declared = {cell_id(c) for p in prepared.plans for c in runner.cells(p).values()}
+    declared = {cell_id(c) for p in prepared.plans for c in cells(p).values()}
     shipped = {r.id for r in store.read_all(RESULTS, prepared.suite)[0]}
     assert declared == shipped, f"stale: rerun `ilbench run {suite} --out results` and `make boards`"

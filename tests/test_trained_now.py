@@ -12,7 +12,7 @@ from ilbench.compute import parallel
 from ilbench.records import schema, shipped, store
 from ilbench.report import standing as board
 from ilbench.report.standing import standing
-from ilbench.running import plan, policies, runner
+from ilbench.running import plan, policies
 
 FOUND = [  # task, policy, options: suite, updates, horizon, what is said
     ("cartpole", "bc:2", {}, "quick", 2500, 500, "settings of quick@"),
@@ -50,13 +50,13 @@ def test_what_is_trained_is_the_suites_cell():
         block = next(b for b in suite.blocks if (b.task, b.algorithm) == ("pendulum", name))
         found = policies.find(f"{name}:{block.labels // 200}", "pendulum", seed=3)
         assert found.plan.block == dataclasses.replace(block, seeds=(3,))
-        assert runner.cells(found.plan)[3] == runner.cells(plan.resolve(block))[3]
+        assert plan.cells(found.plan)[3] == plan.cells(plan.resolve(block))[3]
 
 
 def _shipped(folder, monkeypatch, seeds, **changes):
     monkeypatch.setattr(shipped, "folders", lambda: (folder,))
     found = policies.find("bc:6", "cartpole", seed=1, changes={"fit.updates": 20}, horizon=20)
-    cell = runner.cells(found.plan)[1]
+    cell = plan.cells(found.plan)[1]
     for seed in seeds:
         scores = {"score": 0.5 + seed / 10, "return": 10.0 + 2 * seed, "gap": 1.0, "cost": 2.0, "survived": 1.0}
         of = {"expert": {"mean": 20.0}, "random": {"mean": 0.0}}

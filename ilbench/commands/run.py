@@ -37,6 +37,8 @@ class Run:
     """Give every fit twice its updates, filed under SUITE+doubled: what `ilbench convergence` compares with."""
     dry_run: bool = False
     """Print what would run, and how long it takes where records of the same cells tell; then stop."""
+    workers: int = 1
+    """Blocks at a time, each in a process with all --devices: for many cores (--devices 2 --workers 8 on 16). On two, 1 is as fast."""
     devices: int | None = None
     """CPU devices to make; default: one per core."""
     compile_cache: str = "auto"
@@ -67,7 +69,7 @@ class Run:
             said = _estimate(prepared, rows, self.out)
             emit(self.json, rows, lambda: _print_rows(prepared.suite, rows, said))
             return 0
-        summary = runner.execute_plans(prepared, out=self.out, quiet=self.quiet, **how)
+        summary = runner.execute_plans(prepared, out=self.out, workers=self.workers, quiet=self.quiet, **how)
         emit(self.json, summary.__dict__, lambda: _print_summary(summary))
         return 3 if summary.failed else 0
 
@@ -75,12 +77,12 @@ class Run:
 def _estimate(prepared: Any, rows: list[dict[str, Any]], out: str) -> str:
     """Adds `run_s`, `compile_s` and `estimated_from` (records) to every row, None where no record tells; says the sum."""
     from ilbench.records import shipped
-    from ilbench.running import runner
+    from ilbench.running.plan import cells
 
     declared = prepared.suite.replace("+custom@", "@")
     known = [r for suite in dict.fromkeys((prepared.suite, declared)) for r in shipped.records(suite, out)]
     blocks = [
-        (next(iter(runner.cells(p).values())), row["to_run"]) for p, row in zip(prepared.plans, rows, strict=True)
+        (next(iter(cells(p).values())), row["to_run"]) for p, row in zip(prepared.plans, rows, strict=True)
     ]
     for row, guess in zip(rows, shipped.estimates(blocks, known), strict=True):
         row |= {"run_s": guess.run_s, "compile_s": guess.compile_s, "estimated_from": guess.n}
@@ -114,7 +116,10 @@ def _print_summary(summary: Any) -> None:
         f"{summary.suite}: {summary.done} cells run, {summary.cached} already there, "
         f"{summary.cells - summary.done - summary.cached} failed, of {summary.cells}"
     )
-    print(f"compiling {summary.compile_s:.1f} s, running {summary.run_s:.1f} s (wall clock, this machine, one run)")
+    clock = "wall clock, this machine, one run"
+    if summary.workers > 1:
+        clock = f"summed over {summary.workers} workers; {summary.wall_s:.1f} s by the clock, this machine, one run"
+    print(f"compiling {summary.compile_s:.1f} s, running {summary.run_s:.1f} s ({clock})")
     print(f"records: {summary.folder}")
     for label, reason in summary.failed:
         print(f"ilbench: failed: {label}: {reason}", file=sys.stderr)

@@ -16,7 +16,7 @@ import os
 import pathlib
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -352,6 +352,23 @@ def settings() -> dict[str, Any]:
         if value and (unknown or name in OTHERS):
             found[name] = value
     return dict(sorted(found.items()))
+
+
+def pinned() -> dict[str, Any]:
+    """JAX's settings that move bits, as they are in this process, for `pin` in another one."""
+    import jax
+
+    now = jax.config.values
+    return {name: _value(now[name]) for name in PINNED if name in now}
+
+
+def pin(wanted: Mapping[str, Any]) -> None:
+    """Gives JAX the settings that `pinned` found in another process."""
+    import jax
+
+    for name, value in wanted.items():
+        if _value(jax.config.values[name]) != value:
+            jax.config.update(name, value)
 
 
 def refuse_settings() -> None:

@@ -170,6 +170,14 @@ def _checked() -> bool:
     return True
 
 
+def used() -> str:
+    """What `use` takes in another process to have it keep its programs where this one does."""
+    import jax
+
+    folder = jax.config.values.get("jax_compilation_cache_dir")
+    return "off" if not folder else "auto" if folder in _OURS else str(folder)
+
+
 def use(choice: str = "auto") -> None:
     """Tells JAX where to keep compiled programs: `auto`, `off` or a folder. `auto` leaves a folder that the user gave JAX.
 

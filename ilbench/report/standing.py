@@ -7,7 +7,7 @@ from typing import Any
 from ilbench.display.tables import interval, number
 from ilbench.records import shipped
 from ilbench.report import leaderboard
-from ilbench.running import runner
+from ilbench.running.plan import cells
 from ilbench.running.trained_now import Training
 
 
@@ -16,7 +16,7 @@ def standing(found: Any) -> tuple[str, ...]:
     if not isinstance(found, Training) or found.suite is None:
         return ()
     block = found.plan.block
-    (cell,) = runner.cells(found.plan).values()
+    (cell,) = cells(found.plan).values()
     same = [r for r in shipped.records(found.suite) if shipped.but_for_seed(r.cell) == shipped.but_for_seed(cell)]
     rows = leaderboard.build(same).rows if same else []
     if not rows or rows[0]["score"] is None:

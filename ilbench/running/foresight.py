@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import jax
@@ -20,6 +22,7 @@ BACKWARD = 1.5  # what a batch leaves in the layers, forward and back, over what
 DRAWS = 6  # copies of the rows drawn ahead while they are made
 MOMENTS = 8  # copies of the parameters: Adam's, the gradient, half way, and those of the loop
 MEASURED = 4  # float64 copies of one seed's `[N, H]` that measures make
+PROCESS = 2**30  # what another process takes by itself: Python, JAX and programs; .3 GiB on chains, 1.0 on hopper
 
 
 class Network(NamedTuple):
@@ -78,15 +81,18 @@ def foresee_block(
     noise: bool = False,
     fit: FitConfig | None = None,
     head: Head | None = None,
-) -> None:
-    """TooLarge when a block's seeds do not fit together; says which would. With `fit` and `head` their work counts too."""
+) -> float:
+    """Bytes that a block's seeds need together; TooLarge when they do not fit, with which would.
+
+    With `fit` and `head` their work counts too.
+    """
     each, free, work = block_bytes(env, labels, episodes, held_out, horizon, times, noise), memory.available(), 0.0
     if fit is not None and head is not None:
         lanes = min(len(seeds), jax.local_device_count())
         work = work_bytes(env, episodes, held_out, horizon, fit, network(head), lanes)
     need = each * len(seeds) + work
     if free is None or need <= memory.SPARE * free:
-        return
+        return need
     fits = int((memory.SPARE * free - work) // each)
     less = "--set evaluation.episodes=N, --set evaluation.held_out=N"
     if fits > 0:
@@ -100,3 +106,15 @@ def foresee_block(
         f"{label}: {len(seeds)} seeds of {labels:,} labels and {episodes:,} evaluation episodes of {horizon:,} steps need "
         f"about {memory.gib(need)} of memory{beside} and {memory.gib(free)} are free: {way}"
     )
+
+
+def at_once(needs: Iterable[float], wanted: int) -> int:
+    """How many of the blocks that need so many bytes can run side by side, each in its own process: at most `wanted`, at least 1.
+
+    Any of them may come together, so that the largest count.
+    """
+    largest, free = sorted(needs, reverse=True)[:wanted], memory.available()
+    if free is None:
+        return max(1, len(largest))
+    together = itertools.accumulate(need + PROCESS for need in largest)
+    return max(1, sum(size <= memory.SPARE * free for size in together))

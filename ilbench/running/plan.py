@@ -1,4 +1,4 @@
-"""What will be run: suites of blocks, and a block with every name looked up and every number checked, before any compute.
+"""What will be run: suites of blocks, a block with every name looked up and every number checked, and its cells.
 
 A block is the cells that differ only in their seed; it is trained and evaluated in one go.
 """
@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ilbench import plugins, registry
-from ilbench.configs import build_config, cast, read, spelled
+from ilbench.configs import build_config, cast, read, spelled, stated
 from ilbench.evaluation.evidence import Protocol
+from ilbench.records.schema import Cell
 from ilbench.rollouts.keys import SEEDS
 from ilbench.training.fit import FitConfig
 from ilbench.types import Head, Task
@@ -146,3 +147,28 @@ def resolve(block: Block) -> Plan:
         raise ValueError(f"{block.algorithm} cannot run on {task.name}: {reason}")
     algorithm.check(block.labels, task, head, config)
     return Plan(block, task, head, algorithm, config, fit, resolved, *_identities(block))
+
+
+def cells(plan: Plan) -> dict[int, Cell]:
+    """The cell of every seed of a block."""
+    from ilbench.experts import weights
+
+    block, task = plan.block, plan.task
+    evaluation = stated(block.protocol) | {"deltas": task.deltas}
+    expert = task.demonstrator or weights.digest(task.ask().params)
+    return {
+        seed: Cell(
+            task=task.name,
+            expert=expert,
+            algorithm=block.algorithm,
+            head=block.head,
+            config=plan.resolved,
+            horizon=task.horizon,
+            budget=block.labels,
+            evaluation=evaluation,
+            seed=seed,
+            versions=plan.versions,
+            plugins=plan.plugins,
+        )
+        for seed in block.seeds
+    }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -52,6 +52,11 @@ class Counter:
         return (start + label if len(label) <= room else start + label[: max(0, room - 1)] + "\N{HORIZONTAL ELLIPSIS}")[
             :columns
         ]
+
+
+def several(labels: Sequence[str]) -> str:
+    """Labels of what runs at the same time, as one: the first that is not done yet, and how many more."""
+    return labels[0] + (f" and {len(labels) - 1} more" if len(labels) > 1 else "")
 
 
 @contextmanager

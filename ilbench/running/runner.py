@@ -1,28 +1,30 @@
-"""Runs a suite: blocks that lack records are trained and evaluated, one JSON record per cell is committed atomically.
+"""Runs a suite: blocks that lack records go to an executor, and what comes back is committed, one JSON record per cell, atomically.
 
-Repeat the command and only what is missing runs; Ctrl-C loses at most the block in flight.
+Repeat the command and only what is missing runs; Ctrl-C loses at most the blocks in flight.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import pathlib
+import sys
 import time
-import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ilbench.compute import arithmetic
-from ilbench.configs import stated
 from ilbench.names import meant
 from ilbench.records import store
-from ilbench.records.schema import Cell, Record, cell_id, check_cell, make_record, provenance, summarise_episodes
-from ilbench.running import foresight
+from ilbench.records.schema import Cell, Record, cell_id, check_cell, provenance
+from ilbench.running import executors, foresight
 from ilbench.running import plan as planning
 from ilbench.running import select as selecting
-from ilbench.running.plan import Block, Plan, Suite
-from ilbench.running.progress import reporter
+from ilbench.running.executors import Executor
+from ilbench.running.plan import Block, Plan, Suite, cells
+from ilbench.running.progress import reporter, several
+from ilbench.running.work import Done, Failure, Work, failure
 
 BYTES_PER_CELL = 16_000  # what a record and its sidecar take on disk at most, for the check of free space
 
@@ -40,7 +42,9 @@ class Summary:
     conflicts: list[str] = field(default_factory=list)  # files of results that differ from those of an earlier writer
     log: str | None = None  # where the tracebacks of failed blocks are
     compile_s: float = 0.0
-    run_s: float = 0.0
+    run_s: float = 0.0  # of several workers the sum, as of compile_s
+    wall_s: float = 0.0
+    workers: int = 1  # blocks at a time
 
 
 @dataclass(frozen=True)
@@ -88,67 +92,6 @@ def _twice(plan: Plan) -> Block | None:
     return dataclasses.replace(plan.block, config={**plan.block.config, "fit.updates": 2 * plan.fit.updates})
 
 
-def cells(plan: Plan) -> dict[int, Cell]:
-    """The cell of every seed of a block."""
-    from ilbench.experts import weights
-
-    block, task = plan.block, plan.task
-    evaluation = stated(block.protocol) | {"deltas": task.deltas}
-    expert = task.demonstrator or weights.digest(task.ask().params)
-    return {
-        seed: Cell(
-            task=task.name,
-            expert=expert,
-            algorithm=block.algorithm,
-            head=block.head,
-            config=plan.resolved,
-            horizon=task.horizon,
-            budget=block.labels,
-            evaluation=evaluation,
-            seed=seed,
-            versions=plan.versions,
-            plugins=plan.plugins,
-        )
-        for seed in block.seeds
-    }
-
-
-def _record(prepared: Prepared, plan: Plan, cell: Cell, executed: Any, outcome: Any, seeds: int) -> Record:
-    import jax
-
-    cost = {
-        **outcome.spent,
-        "gradient_steps": executed.gradient_steps,
-        "eval_steps": executed.eval_steps // seeds,
-        "compile_s": round(executed.compile_s / seeds, 3),
-        "run_s": round(executed.run_s / seeds, 3),
-        "shared_s": round(executed.shared_s / seeds, 3),
-    }
-    return make_record(
-        cell,
-        prepared.suite,
-        status=outcome.status,
-        reason=outcome.reason,
-        scores=_rounded(outcome.scores),
-        variants={name: _rounded(scores) for name, scores in outcome.variants.items()},
-        episodes=summarise_episodes(outcome.returns, outcome.costs),
-        references=executed.references,
-        cost=cost,
-        provenance=provenance(
-            device=jax.devices()[0].device_kind,
-            devices=jax.device_count(),
-            block=plan.task.block,
-            precision=str(jax.config.values.get("jax_default_matmul_precision") or "default"),
-            prng="threefry2x32",
-            settings=arithmetic.settings(),
-        ),
-    )
-
-
-def _rounded(scores: Mapping[str, float | None]) -> dict[str, float | None]:
-    return {name: None if value is None else float(f"{value:.7g}") for name, value in scores.items()}
-
-
 RERUN = ("missing", "failed", "stale", "all")
 CODE = ("jax", "jaxlib", "brax", "flax", "optax", "numpy")  # packages whose version makes a record stale
 
@@ -164,17 +107,20 @@ def run(
     out: str | pathlib.Path = "runs",
     save_policies: bool = False,
     rerun: str = "missing",
+    workers: int = 1,
     quiet: bool = False,
 ) -> Summary:
     """Runs what is missing of a suite and returns what was done; `changes` are `{"dagger.rounds": 10}`.
 
     `rerun`: also cells that have a record, `failed` (or diverged), `stale` (of other code or packages) or `all`.
+    `workers`: blocks at a time, each in a process of its own; 1 runs them here. The records are the same.
     Raises ValueError (UnknownName) for names and numbers that do not fit, TooLarge for blocks that memory will not hold
     and StoreError for a results folder that cannot be written, all before any compute. A block that fails is reported and the
     others still run.
     """
     prepared = prepare(suite, tasks=tasks, algorithms=algorithms, horizons=horizons, seeds=seeds, changes=changes)
-    return execute_plans(prepared, out=out, save_policies=save_policies, rerun=rerun, quiet=quiet)
+    how: dict[str, Any] = {"save_policies": save_policies, "rerun": rerun, "workers": workers, "quiet": quiet}
+    return execute_plans(prepared, out=out, **how)
 
 
 def _stale(record: Record) -> bool:
@@ -197,20 +143,11 @@ def _there(out: str | pathlib.Path, suite: str, cell: Cell, policy: bool, rerun:
 
 def _missing(
     out: str | pathlib.Path, suite: str, by_seed: Mapping[int, Cell], policy: bool = False, rerun: str = "missing"
-) -> tuple[int, ...]:
-    """The seeds of a block that are to run."""
+) -> dict[int, str]:
+    """The seeds of a block that are to run, and the ids of their cells."""
     if rerun not in RERUN:
         raise ValueError(f"--rerun takes one of {', '.join(RERUN)}, got {rerun!r}. {meant(rerun, RERUN)}".rstrip())
-    return tuple(s for s, cell in by_seed.items() if not _there(out, suite, cell, policy, rerun))
-
-
-@dataclass(frozen=True)
-class _Work:
-    """A block and its seeds that are to run."""
-
-    plan: Plan
-    cells: Mapping[int, Cell]
-    seeds: tuple[int, ...]
+    return {s: cell_id(cell) for s, cell in by_seed.items() if not _there(out, suite, cell, policy, rerun)}
 
 
 def execute_plans(
@@ -219,102 +156,97 @@ def execute_plans(
     out: str | pathlib.Path,
     save_policies: bool = False,
     rerun: str = "missing",
+    workers: int = 1,
     quiet: bool = False,
 ) -> Summary:
     """Executes resolved blocks; see `run`."""
-    from ilbench.running.execute import Session
-
+    executors.check(workers)
     by_plan = [(plan, cells(plan)) for plan in prepared.plans]
-    work = [_Work(p, c, _missing(out, prepared.suite, c, save_policies, rerun)) for p, c in by_plan]
-    total = sum(len(w.cells) for w in work)
-    for w in work:
-        if w.seeds:
-            _foresee(w)
+    missing = [(p, ids) for p, c in by_plan if (ids := _missing(out, prepared.suite, c, save_policies, rerun))]
+    work = [Work(p.block, ids, prepared.suite, p.label, save_policies) for p, ids in missing]
+    executor, count = _executor(workers, [_foresee(plan, tuple(ids)) for plan, ids in missing])
+    total = sum(len(c) for _, c in by_plan)
     store.preflight(out, total * BYTES_PER_CELL)
-    if any(w.seeds for w in work):
+    if work:
         arithmetic.require()
-    summary = Summary(prepared.suite, str(pathlib.Path(out) / prepared.suite), total)
-    session, started, written = Session(), time.perf_counter(), []
-    replace = save_policies or rerun != "missing"
+    summary = Summary(prepared.suite, str(pathlib.Path(out) / prepared.suite), total, workers=count)
+    summary.cached = total - sum(len(w.seeds) for w in work)
+    written, running, seconds, begun = [], list[str](), 0.0, time.perf_counter()
     with reporter(total, quiet) as (counter, show):
-        for w in work:
-            counter.cached += len(w.cells) - len(w.seeds)
-            if not w.seeds:
-                continue
-            show(w.plan.label)
-            try:
-                written += _block(prepared, w, session, out, summary, save_policies, replace)
-            except store.StoreError:
-                raise  # the disk refuses: no other block would fare better
-            except Exception as error:  # one broken block must not cost the others; it is named and the exit code says so
-                reason = (str(error).strip() or "no message given").splitlines()[0]
-                summary.failed.append((w.plan.label, f"{type(error).__name__}: {reason}"))
-                summary.log = _log(out, prepared.suite, w.plan.label)
-                counter.failed += len(w.seeds)
-                continue
-            counter.done += len(w.seeds)
+        counter.cached = summary.cached
+
+        def started(w: Work) -> None:
+            running.append(w.label)
+            show(several(running))
+
+        with contextlib.closing(executor(work, started)) as finished:
+            for w, done in finished:
+                running.remove(w.label)
+                stored, failed = _keep(done, out, summary, replace=save_policies or rerun != "missing")
+                summary.compile_s += done.compile_s
+                seconds += done.seconds
+                if failed is None:
+                    counter.done += len(w.seeds)
+                    written += stored
+                else:
+                    counter.failed += len(w.seeds)
+                    summary.failed.append((w.label, failed.reason))
+                    summary.log = _log(out, prepared.suite, w.label, failed.traceback)
+                if running:
+                    show(several(running))
         show("finished")
     lost = [id for id in written if store.read(out, prepared.suite, id) is None]
     if lost:
         summary.failed.append(
             (f"{len(lost)} records", f"written to {summary.folder} and no longer there: {', '.join(lost[:3])}; run again")
         )
-    summary.done, summary.cached = counter.done - len(lost), counter.cached
-    summary.run_s = time.perf_counter() - started - summary.compile_s
+    summary.done, summary.wall_s = counter.done - len(lost), time.perf_counter() - begun
+    summary.run_s = (summary.wall_s if count == 1 else seconds) - summary.compile_s
     return summary
 
 
-def _foresee(work: _Work) -> None:
-    """TooLarge when a block's seeds will not fit into memory together."""
-    plan, b = work.plan, work.plan.block
+def _executor(workers: int, needs: Sequence[float]) -> tuple[Executor, int]:
+    """Who runs blocks that need so many bytes, and how many at once: as asked for, as far as there are blocks and memory."""
+    wanted = min(workers, len(needs))
+    count = foresight.at_once(needs, wanted)
+    if count < wanted:
+        print(f"ilbench: {count} at a time rather than {wanted}: memory holds no more of these blocks", file=sys.stderr)
+    return (executors.processes(count) if count > 1 else executors.inline), count
+
+
+def _foresee(plan: Plan, seeds: tuple[int, ...]) -> float:
+    """Bytes that a block's seeds need; TooLarge when they will not fit into memory together."""
+    b = plan.block
     made = plan.algorithm.rows_per_label(plan.config)
-    episodes = b.protocol.episodes, b.protocol.held_out
-    rows = work.seeds, b.labels, *episodes, plan.task.horizon, made
-    foresight.foresee_block(plan.label, plan.task.env, *rows, noise=b.protocol.noise > 0, fit=plan.fit, head=plan.head)
+    rows = seeds, b.labels, b.protocol.episodes, b.protocol.held_out, plan.task.horizon, made
+    noise = b.protocol.noise > 0
+    return foresight.foresee_block(plan.label, plan.task.env, *rows, noise=noise, fit=plan.fit, head=plan.head)
 
 
-def _block(
-    prepared: Prepared,
-    work: _Work,
-    session: Any,
-    out: str | pathlib.Path,
-    summary: Summary,
-    policies: bool,
-    replace: bool,
-) -> list[str]:
-    """Trains, evaluates and stores one block; the ids of its records."""
-    from ilbench.running.execute import execute
-
-    executed = execute(work.plan, work.seeds, session)
-    summary.compile_s += executed.compile_s
-    written = []
-    for s, outcome in enumerate(executed.outcomes):
-        record = _record(prepared, work.plan, work.cells[outcome.seed], executed, outcome, len(work.seeds))
-        arrays = dict(outcome.curves) | (_policy_arrays(executed.policy, s) if policies else {})
-        # A record that is there was judged to lack something: the one that has it takes its place.
-        done = store.write(out, record, arrays, replace=replace)
-        if done.outcome == "conflict":
-            summary.conflicts.append(str(done.path))
-        written.append(record.id)
-    return written
+def _keep(done: Done, out: str | pathlib.Path, summary: Summary, replace: bool) -> tuple[list[str], Failure | None]:
+    """Stores what a block left: the ids of its records, and why some are missing. Raises StoreError: no other would fare better."""
+    written: list[str] = []
+    try:
+        for record, arrays in done.results:
+            # A record that is there was judged to lack something: the one that has it takes its place.
+            kept = store.write(out, record, arrays, replace=replace)
+            if kept.outcome == "conflict":
+                summary.conflicts.append(str(kept.path))
+            written.append(record.id)
+    except store.StoreError:
+        raise
+    except Exception as error:
+        return written, failure(error)
+    return written, done.failure
 
 
-def _log(out: str | pathlib.Path, suite: str, label: str) -> str:
-    """Appends the traceback of the exception being handled to the suite's failures.log; its path."""
+def _log(out: str | pathlib.Path, suite: str, label: str, text: str) -> str:
+    """Appends what is known of a failed block to the suite's failures.log; its path."""
     path = pathlib.Path(out) / suite / "failures.log"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as log:
-        log.write(f"{label}\n{traceback.format_exc()}\n")
+        log.write(f"{label}\n{text}\n")
     return str(path)
-
-
-def _policy_arrays(policy: Any, s: int) -> dict[str, Any]:
-    """Leaves of one seed's policy by path, under `policy/`."""
-    import jax
-    import numpy as np
-
-    leaves = jax.tree_util.tree_flatten_with_path(policy.params)[0]
-    return {f"policy/{jax.tree_util.keystr(p, simple=True, separator='/')}": np.asarray(leaf)[s] for p, leaf in leaves}
 
 
 def describe(
