@@ -140,7 +140,7 @@ IDEAS = (
     ("the *weights* of an *expert*", "experts", "weights"),
     ("what a policy is *judged* by", "evaluation", "Evidence"),
     ("a *certificate* for a policy", "evaluation", "Certificate"),
-    ("*references*: what chance and the expert score", "evaluation", "references"),
+    ("*references*: what chance and the expert score", "evaluation", "reference_returns"),
     ("the *pendulum* as a *task*", "envs", "pendulum"),
     ("a Gaussian *head* and its *loss*", "heads", "gaussian"),
     ("an *algorithm* that imitates with *noise*", "algorithms", "noise_bc"),
