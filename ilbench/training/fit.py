@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import optax
 
 from ilbench.compute.parallel import per_seed
+from ilbench.compute.products import value_and_grad
 from ilbench.types import Array, Data, Head, Model, PyTree
 
 AHEAD = 8_000_000  # rows drawn ahead of a fit at most: 32 MB, and six times that while they are made
@@ -96,7 +97,7 @@ def _fit_one(
         def of(w: PyTree) -> Array:
             return _loss(model, objective, given, {**w, **fixed}, jax.random.fold_in(key, 1), rows)
 
-        value, grads = jax.value_and_grad(of)(weights)
+        value, grads = value_and_grad(of)(weights)
         with jax.numpy_dtype_promotion("standard"):  # optax mixes integer step counts with floats
             direction, state = optimiser.update(grads, state, weights)
         rate = learning_rate * 0.5 * (1.0 + jnp.cos(jnp.pi * jnp.minimum(step / updates, 1.0)))
