@@ -111,6 +111,14 @@ def test_the_loss_is_the_mean_over_rows_that_exist():
     np.testing.assert_allclose(fit.loss(DRAWN, keys, fit.init(DRAWN, keys), rows), [7 / 3], rtol=1e-6)
 
 
+@pytest.mark.parametrize("count", [640, 1111])  # in blocks that come out even, and not
+def test_the_loss_of_many_rows_is_theirs_in_whatever_blocks_they_come(count):
+    obs, there = np.arange(count, dtype=np.float32), np.arange(count) % 3 > 0
+    rows = _data(np.zeros(count), obs[:, None], np.zeros((count, 3), np.float32), there)
+    keys = seed_keys("fit", (0,))
+    np.testing.assert_allclose(fit.loss(DRAWN, keys, fit.init(DRAWN, keys), rows), [obs[there].mean()], rtol=1e-5)
+
+
 # ------------------------------------------------------------------------------------------------ statistics
 def _features(n=200, seed=0):
     rng = np.random.default_rng(seed)
