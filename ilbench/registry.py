@@ -130,6 +130,18 @@ def _of_identity(literals: dict[str, Any], bound: set[str]) -> None:
         raise ValueError(f"READS must be a literal tuple of file names relative to the module, got {given!r}")
 
 
+def _of_lists(kind: str, literals: dict[str, Any], bound: set[str]) -> None:
+    """Raises ValueError for NEEDS and SHOWS that cannot be read without importing the module."""
+    needs, shows = literals.get("NEEDS", ()), literals.get("SHOWS", {})
+    words = isinstance(needs, (tuple, list)) and all(isinstance(word, str) for word in needs)
+    if ("NEEDS" in bound and "NEEDS" not in literals) or not words:
+        raise ValueError(f"NEEDS must be a literal tuple of words, got {literals.get('NEEDS', 'an expression')!r}")
+    said = isinstance(shows, dict) and all(isinstance(x, str) and x for pair in shows.items() for x in pair)
+    if kind == "measures" and (("SHOWS" in bound and "SHOWS" not in literals) or not said):
+        given = literals.get("SHOWS", "an expression")
+        raise ValueError(f"SHOWS must be a literal dict of a measure's keys and what each says, got {given!r}")
+
+
 def _entries(kind: str, source: Source) -> list[Entry]:
     """The plug-ins in a file; raises ValueError, SyntaxError or OSError for what cannot be one."""
     tree = ast.parse(source.path.read_bytes(), filename=source.path.name)
@@ -145,6 +157,7 @@ def _entries(kind: str, source: Source) -> list[Entry]:
     paper = re.sub(r"\s+", " ", found.group(1)).strip() if found else ""
     literals = _literals(bound)
     _of_identity(literals, names)
+    _of_lists(kind, literals, names)
     alone: dict[str, Any] = {source.point or source.path.stem: {}}
     ids, summaries = literals.get("TASKS", alone) if kind == "tasks" else alone, literals.get("SUMMARY", {})
     if isinstance(summaries, str):

@@ -11,6 +11,7 @@ from ilbench.training.lab import Lab
 from ilbench.types import Trained
 
 RATE = "<= 2"  # upper rate of the cost in H at fixed eps: O(eps H^2); it trains on expert states only
+NEEDS = ("demonstrations",)
 TRY = ("gridworld", "table", 300)  # what the contract test runs: task, head, labels
 
 

@@ -19,6 +19,7 @@ from ilbench.training.rows import concatenate
 from ilbench.types import Head, Task, Trained
 
 RATE = "<= 1"  # upper rate of the cost in H at fixed eps: O(u eps H)
+NEEDS = ("expert",)
 TRY = ("gridworld", "table", 600)  # what the contract test runs: task, head, labels
 SCHEDULES = ("first", "geometric", "linear")
 SELECTED = ("last", "best", "mixture")
@@ -65,11 +66,6 @@ def check(budget: int, task: Task, head: Head, config: Config) -> None:
             f"{' and a validation round' if config.validate else ''}; {task.name}'s budget buys {episodes}: "
             "lower dagger.rounds or raise the budget"
         )
-
-
-def skip(task: Task, head: Head) -> str | None:
-    """Needs somebody to ask."""
-    return "dagger asks the expert, and this task has none" if task.expert is None else None
 
 
 def train(lab: Lab, config: Config) -> Trained:

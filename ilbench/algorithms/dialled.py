@@ -17,9 +17,10 @@ import numpy as np
 from ilbench.exact import dp
 from ilbench.rollouts.behaviours import same
 from ilbench.training.lab import Lab
-from ilbench.types import Array, Discrete, Head, Policy, Task, Trained
+from ilbench.types import Array, Policy, Trained
 
 INSTRUMENT = True
+NEEDS = ("mdp", "expert", "discrete observations")  # whose occupancy and worst actions exact dynamic programming knows
 TRY = ("cliff", "table", 0)  # what the contract test runs: task, head, labels
 COVERAGES = ("expert", "own")
 # iid: at any step; disjoint: exactly one, at a uniformly drawn step; first: all of eps H at step 1;
@@ -42,13 +43,6 @@ class Config:
             raise ValueError(f"dialled.coverage must be one of {', '.join(COVERAGES)}, got {self.coverage!r}")
         if self.schedule not in SCHEDULES:
             raise ValueError(f"dialled.schedule must be one of {', '.join(SCHEDULES)}, got {self.schedule!r}")
-
-
-def skip(task: Task, head: Head) -> str | None:
-    """Needs a tabular task, whose expert occupancy and worst actions exact dynamic programming knows."""
-    if task.mdp is None or not isinstance(task.env.obs, Discrete):
-        return "dialled needs a tabular task with mdp()"
-    return None
 
 
 def _init(params: Any, key: Array) -> Any:

@@ -14,9 +14,10 @@ import numpy as np
 
 from ilbench.rollouts.keys import generators
 from ilbench.training.lab import Lab
-from ilbench.types import Array, Box, Data, Head, Task, Trained
+from ilbench.types import Array, Data, Trained
 
 RATE = "<= 2"  # upper rate of the cost in H at fixed eps: O(eps H^2); it trains on expert states only
+NEEDS = ("demonstrations", "continuous observations")
 TRY = ("scalar_stable", "linear", 300)  # what the contract test runs: task, head, labels
 
 
@@ -32,11 +33,6 @@ class Config:
             raise ValueError(f"noise_bc.sigma must be positive, got {self.sigma}")
         if self.copies < 1:
             raise ValueError(f"noise_bc.copies must be at least 1, got {self.copies}")
-
-
-def skip(task: Task, head: Head) -> str | None:
-    """Needs observations that are vectors."""
-    return None if isinstance(task.env.obs, Box) else "input noise needs continuous observations"
 
 
 def jitter(keys: Array, data: Data, sigma: float, copies: int) -> Data:

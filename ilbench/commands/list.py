@@ -24,12 +24,15 @@ class List:
         from ilbench import registry
         from ilbench.experts import manifests
 
-        tasks = self.kind == "tasks"
+        def more(e: registry.Entry) -> dict[str, str]:
+            if self.kind == "tasks":
+                return {"tags": ",".join(e.tags), "expert": manifests.line(f"{e.id}@{e.version}", e.tags)}
+            if self.kind in ("algorithms", "heads", "measures"):  # without it they are refused, before anything is computed
+                return {"needs": ", ".join(dict(e.literals).get("NEEDS", ()))}
+            return {}
+
         rows = [
-            {"id": e.id, "what": e.summary}
-            | ({"tags": ",".join(e.tags), "expert": manifests.line(f"{e.id}@{e.version}", e.tags)} if tasks else {})
-            | {"source": e.paper}
-            for e in registry.entries(self.kind).values()
+            {"id": e.id, "what": e.summary, **more(e), "source": e.paper} for e in registry.entries(self.kind).values()
         ]
         emit(self.json, rows, lambda: table(rows, f"{self.kind} ({len(rows)})"))
         return 0

@@ -19,6 +19,7 @@ from ilbench.distributions import Normal
 from ilbench.heads._networks import actions_of, check_net, network, standardise, units
 from ilbench.types import Array, Box, Data, Head, Space, Spec
 
+NEEDS = ("continuous actions",)
 TRY = ("scalar_stable",)  # what the contract test fits
 
 
@@ -37,15 +38,6 @@ class Config:
             raise ValueError(f"gaussian.min_std must be positive, got {self.min_std}")
         if not 0 <= self.beta <= 1:
             raise ValueError(f"gaussian.beta must lie in [0, 1], got {self.beta}")
-
-
-def skip(spec: Spec) -> str | None:
-    """Needs continuous actions."""
-    return (
-        None
-        if isinstance(spec.action, Box)
-        else "gaussian needs continuous actions; for discrete ones take mlp, linear or table"
-    )
 
 
 @lru_cache

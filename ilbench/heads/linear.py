@@ -31,11 +31,6 @@ class Config:
             raise ValueError(f"linear.ridge must be at least 0, got {self.ridge}")
 
 
-def skip(spec: Spec) -> str | None:
-    """Fits every task."""
-    return None
-
-
 @lru_cache
 def _head(obs: Space, action: Space, config: Config) -> Head:
     init, out = outputs(*mlp(width_of(obs), (actions_of(action),)), obs)

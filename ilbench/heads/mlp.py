@@ -9,18 +9,10 @@ from functools import lru_cache
 
 from ilbench.heads._networks import NetConfig as Config
 from ilbench.heads._networks import actions_of, categorical, check_net, network, standardise
-from ilbench.types import Discrete, Head, Space, Spec
+from ilbench.types import Head, Space, Spec
 
+NEEDS = ("discrete actions",)
 TRY = ("cartpole",)  # what the contract test fits
-
-
-def skip(spec: Spec) -> str | None:
-    """Needs discrete actions."""
-    return (
-        None
-        if isinstance(spec.action, Discrete)
-        else "mlp is categorical and needs discrete actions; for continuous ones take mse or gaussian"
-    )
 
 
 @lru_cache

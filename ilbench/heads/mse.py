@@ -11,16 +11,8 @@ from ilbench.heads._networks import NetConfig as Config
 from ilbench.heads._networks import actions_of, check_net, network, squared, standardise
 from ilbench.types import Box, Head, Space, Spec
 
+NEEDS = ("continuous actions",)
 TRY = ("scalar_stable",)  # what the contract test fits
-
-
-def skip(spec: Spec) -> str | None:
-    """Needs continuous actions."""
-    return (
-        None
-        if isinstance(spec.action, Box)
-        else "mse needs continuous actions; for discrete ones take mlp, linear or table"
-    )
 
 
 @lru_cache

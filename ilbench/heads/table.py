@@ -16,6 +16,7 @@ import numpy as np
 from ilbench.types import Array, Data, Discrete, Head, Spec
 
 RULES = ("uniform", "wrong", "fixed")
+NEEDS = ("discrete observations", "discrete actions")
 TRY = ("gridworld",)  # what the contract test fits
 
 
@@ -34,13 +35,6 @@ class Config:
             raise ValueError(f"table.unseen must be one of {', '.join(RULES)}, got {self.unseen!r}")
         if not self.smoothing >= 0:
             raise ValueError(f"table.smoothing must be at least 0, got {self.smoothing}")
-
-
-def skip(spec: Spec) -> str | None:
-    """Needs discrete observations and actions."""
-    if not (isinstance(spec.obs, Discrete) and isinstance(spec.action, Discrete)):
-        return "table needs discrete observations and actions"
-    return None
 
 
 @lru_cache(maxsize=256)
