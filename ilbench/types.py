@@ -162,8 +162,8 @@ _record(Env, data=("params", "absorbing_reward"))
 class Policy:
     """Who acts: numeric `params`, and pure `init(params, key) -> memory`, `act(params, key, t, memory, obs) -> (memory, action)`.
 
-    Experts, learners, chunked, noisy and random policies alike. `dist(params, t, memory, obs) -> Dist`, the law of the action,
-    exists for stochastic experts and for heads that are densities (ilbench/distributions.py).
+    Experts, learners, chunked, noisy and random policies alike. `dist(params, t, memory, obs) -> Dist`, the law that `act` draws from,
+    exists for stochastic experts and for policies that sample a head (ilbench/distributions.py).
     """
 
     params: PyTree

@@ -46,14 +46,17 @@ def _one_iterate(params: PyTree) -> PyTree:
 
 
 def to_policy(head: Head, params: PyTree) -> Policy:
-    """The deployed policy of a head: leaves `[S, ...]` become `[S, 1, ...]`."""
-    return Policy(_one_iterate(params), head.memory, head.act, _law(head))
+    """The deployed policy of a head: leaves `[S, ...]` become `[S, 1, ...]`.
+
+    It tells no law: what a head that is a density deploys is its mode, not a draw from it.
+    """
+    return Policy(_one_iterate(params), head.memory, head.act)
 
 
 def mixture(head: Head, iterates: Sequence[PyTree]) -> Policy:
     """The uniform mixture of M parameter sets with leaves `[S, ...]`: one is drawn per episode; leaves `[S, M, ...]`."""
     stacked = jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves], axis=1), *iterates)
-    return Policy(stacked, head.memory, head.act, _law(head))
+    return Policy(stacked, head.memory, head.act)
 
 
 def choose(iterates: Sequence[PyTree], which: np.ndarray) -> PyTree:
