@@ -24,7 +24,7 @@ from ilbench.training import deployed
 from ilbench.training import fit as fitting
 from ilbench.training import rows as cutting
 from ilbench.training.fit import FitConfig, Objective
-from ilbench.training.ledger import EXPERT, SPENT, BudgetExceeded, Ledger, charged, cut, within
+from ilbench.training.ledger import EXPERT, SPENT, BudgetExceeded, Ledger, charged, cut, hidden, within
 from ilbench.types import COLLECT, Array, Behaviour, Data, Demos, Head, Model, Policy, PyTree, Task
 
 GIVEN = ("task", "head", "seeds", "budget", "fit_config")  # of a lab: nothing that an algorithm may change
@@ -94,8 +94,11 @@ class Lab:
 
         So many `episodes`, cut off where the budget ends; or until every seed has `labels` (a number or `[S]`) of them; or, with
         neither, until the budget is spent. `record` names fields beside COLLECT. Of a task that has recorded demonstrations they are
-        those, in an order of each seed's own. Raises ValueError for nothing to demonstrate, BudgetExceeded where nothing is left.
+        those, in an order of each seed's own. Raises ValueError for nothing and nobody to demonstrate, BudgetExceeded where nothing is
+        left.
         """
+        if self.task.recorded is None:
+            self._asked()
         behaviour = self.same(mixed(self.task.env.action, self.task.horizon, beta=1.0))
         return self._paid(episodes, labels, "demos", behaviour, None, record)
 
@@ -112,21 +115,31 @@ class Lab:
 
         So many `episodes`, cut off where a seed's budget ends; or until every seed has been charged `labels` (a number or `[S]`)
         actions of the expert, falls or not, but at most 64 episodes for every one's worth of labels. Labels that the behaviour does
-        not reveal are zero. `record` names fields beside COLLECT. Raises ValueError for neither, for leaves of other shapes and for a
-        task without an expert, and BudgetExceeded, before rolling out, where nothing is left.
+        not reveal are zero, and so is the law of the expert's action (`dist`); `error` is NaN there. `record` names fields beside COLLECT.
+        Raises ValueError for neither, for leaves and choices of other shapes and for a task without an expert, and BudgetExceeded, before
+        rolling out, where nothing is left.
         """
         if behaviour is None or policy is None or (episodes is None and labels is None):
             raise ValueError("collect takes a behaviour, a policy, and episodes or labels=")
-        if self.task.expert is None:
-            raise ValueError(f"{self.task.name} has no expert to ask; lab.rollout(policy, episodes) asks none")
+        self._asked()
         self._calls += 1
         return self._paid(episodes, labels, f"collect{self._calls}", behaviour, policy, record)
 
+    def _asked(self) -> None:
+        """Raises ValueError where there is nobody to ask."""
+        if self.task.expert is None:
+            raise ValueError(f"{self.task.name} has no expert to ask; lab.rollout(policy, episodes) asks none")
+
     def rollout(self, policy: Policy, episodes: int, *, record: tuple[str, ...] = ("reward",)) -> Demos:
-        """Episodes `[S, N, H, ...]` of the learner alone: nothing is asked of the expert, and only env steps are charged."""
+        """Episodes `[S, N, H, ...]` of the learner alone: nothing is asked of the expert, and only env steps are charged.
+
+        What would tell its action is not there: of `record`, `dist` is zero and `error` NaN. Raises ValueError for no episodes.
+        """
+        if episodes < 1:
+            raise ValueError(f"{self.task.name}: {episodes} episodes to roll out; at least 1 is needed")
         self._calls += 1
         behaviour = self.same(mixed(self.task.env.action, self.task.horizon, beta=0.0, reveal=0.0))
-        return self._count(self._roll(f"rollout{self._calls}", 0, episodes, behaviour, policy, record))
+        return self._count(hidden(self._roll(f"rollout{self._calls}", 0, episodes, behaviour, policy, record)))
 
     def branch(
         self, policy: Policy, episodes: int, explore: str | float = "random", *, step: Any = None
@@ -134,9 +147,10 @@ class Lab:
         """Deviations and what follows: `policy` up to a step, one action there, then the expert; and the same without it.
 
         `explore` is "random" (any action), "learner" (the policy's own) or the size of a push in a random direction; `step` a number
-        or `[S]`, drawn for every episode where it is None. The expert's actions are charged; with record COLLECT, error and reward.
-        Raises what `collect` raises.
+        or `[S]`, drawn for every episode where it is None. The expert's actions are charged; with record COLLECT, reward, and `error`
+        from the deviation on, NaN before. Raises what `collect` raises.
         """
+        self._asked()
         task, seeds = self.task, len(self.seeds)
         if (worst := 2 * episodes * task.horizon) > self.remaining.min():
             raise BudgetExceeded(
@@ -178,7 +192,7 @@ class Lab:
             )
         else:
             demos = self._until(wanted, stream, behaviour, policy, record)
-        return self._count(within(demos, wanted))
+        return self._count(hidden(within(demos, wanted)))
 
     def _until(
         self, wanted: np.ndarray, stream: str, behaviour: Behaviour, policy: Policy | None, record: tuple[str, ...]

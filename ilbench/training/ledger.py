@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import numpy as np
 
 from ilbench.types import Demos
@@ -47,6 +48,20 @@ def within(demos: Demos, limit: Any) -> Demos:
     return cut(demos, (spent < had) | (paid & (spent == had)))
 
 
+def hidden(demos: Demos) -> Demos:
+    """Demos without what would tell an expert's action that nobody was charged for: its law is zero there, the error NaN."""
+    if demos.dist is None and demos.error is None:
+        return demos
+    had = charged(demos)
+
+    def where(x: Any, otherwise: float) -> np.ndarray:
+        array = np.asarray(x)
+        return np.where(had.reshape(*had.shape, *[1] * (array.ndim - 3)), array, array.dtype.type(otherwise))
+
+    error = None if demos.error is None else where(demos.error, np.nan)
+    return demos._replace(dist=jax.tree.map(lambda x: where(x, 0), demos.dist), error=error)
+
+
 def cut(demos: Demos, kept: np.ndarray) -> Demos:
     """Demos of which nobody has the steps that are not `kept [S, N, H]`: nothing is alive, revealed, labelled or done there.
 
@@ -56,7 +71,7 @@ def cut(demos: Demos, kept: np.ndarray) -> Demos:
     if kept.all():
         return demos
     last = 1 + int(np.flatnonzero(kept.any((0, 2))).max(initial=0))
-    demos, kept = Demos(*(None if x is None else np.asarray(x)[:, :last] for x in demos)), kept[:, :last]
+    demos, kept = jax.tree.map(lambda x: np.asarray(x)[:, :last], demos), kept[:, :last]
 
     def had(x: Any) -> np.ndarray:
         array = np.asarray(x)
