@@ -14,6 +14,7 @@ from ilbench.configs import build_config, cast, read, spelled, stated
 from ilbench.evaluation.evidence import Protocol
 from ilbench.records.schema import Cell
 from ilbench.rollouts.keys import SEEDS
+from ilbench.training import shapes
 from ilbench.training.fit import FitConfig
 from ilbench.types import Head, Task
 from ilbench.wrappers.noisy import unfit
@@ -143,6 +144,10 @@ def resolve(block: Block) -> Plan:
     resolved = {f"task.{k}": v for k, v in task_config.items()}
     resolved |= spelled(block.algorithm, config) | spelled(block.head, head_config) | spelled("fit", fit) | spelled("policy", policy)
     head = wrapped(lambda spec: kind.make(spec, head_config), task.spec, policy)
+    try:
+        shapes.check_head(head, task.env.obs, task.env.action, task.horizon)
+    except ValueError as error:
+        raise ValueError(f"{block.head} on {task.name}: {error}") from error
     if reason := algorithm.skip(task, head):
         raise ValueError(f"{block.algorithm} cannot run on {task.name}: {reason}")
     algorithm.check(block.labels, task, head, config)

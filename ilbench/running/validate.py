@@ -11,6 +11,7 @@ import numpy as np
 
 from ilbench.compute import prng
 from ilbench.names import hint
+from ilbench.training import shapes
 from ilbench.types import Discrete, Policy, Task, Trained
 
 POLICIES = 16  # each is rolled out and stands in the record, which has 8 kB
@@ -70,7 +71,7 @@ def _acts(name: str, policy: Policy, who: str, task: Task) -> None:
     t, obs = jax.ShapeDtypeStruct((), np.int32), jax.ShapeDtypeStruct(task.env.obs.shape, kind)
     try:
         memory = jax.eval_shape(policy.init, params, key)
-        _, action = jax.eval_shape(policy.act, params, key, t, memory, obs)
+        after, action = jax.eval_shape(policy.act, params, key, t, memory, obs)
     except Exception as error:
         first = (str(error).strip().splitlines() or [""])[0]
         raise ValueError(
@@ -80,6 +81,7 @@ def _acts(name: str, policy: Policy, who: str, task: Task) -> None:
         raise ValueError(
             f"{what} gives actions of shape {list(action.shape)}; those of {task.name} have {list(space.shape)}"
         )
+    shapes.alike(f"{what}: the memory that act gives", after, memory)
 
 
 def _curves(curve: Any, who: str, seeds: int) -> None:

@@ -20,7 +20,7 @@ from ilbench.rollouts import branch as branching
 from ilbench.rollouts.behaviours import mixed, same
 from ilbench.rollouts.keys import episode_keys, generators, seed_keys
 from ilbench.rollouts.rollout import LANES, rollout
-from ilbench.training import deployed
+from ilbench.training import deployed, shapes
 from ilbench.training import fit as fitting
 from ilbench.training import rows as cutting
 from ilbench.training.fit import FitConfig, Objective
@@ -122,6 +122,7 @@ class Lab:
         if behaviour is None or policy is None or (episodes is None and labels is None):
             raise ValueError("collect takes a behaviour, a policy, and episodes or labels=")
         self._asked()
+        shapes.check_behaviour(behaviour, len(self.seeds), self.task.env.obs, self.task.env.action)
         self._calls += 1
         return self._paid(episodes, labels, f"collect{self._calls}", behaviour, policy, record)
 
@@ -285,10 +286,12 @@ class Lab:
         if self.head.solve is not None:
             if objective is not None:
                 raise ValueError("this head is solved in closed form and takes no objective; take one that is trained")
+            shapes.check_rows(data, len(self.seeds))
             params = fitting.solve(self.head, keys, data)
             return params, np.asarray(fitting.loss(self.head, keys, params, data))[:, None]
         if start is None:
             start = fitting.init(self.head, seed_keys(f"init{own}", self.seeds))
+        shapes.check_fit(self.head, start, data, len(self.seeds), objective, given)
         updates = self.fit_config.updates
         if self.fit_config.equal_steps:
             updates = max(1, updates // stages)
@@ -308,6 +311,7 @@ class Lab:
         keys = seed_keys(f"algorithm/{name}", self.seeds)
         if start is None:
             start = fitting.init(model, keys)
+        shapes.check_fit(model, start, data, len(self.seeds))
         fitted = fitting.fit(model, _children(keys), start, data, config, config.updates)
         self._charge(model_steps=config.updates)
         return fitted.params, np.asarray(fitted.losses)
