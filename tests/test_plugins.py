@@ -156,7 +156,7 @@ def test_what_our_algorithms_return_is_sound():
 
 # ------------------------------------------------------------------------------------------ measures
 def _measures(monkeypatch, **functions):
-    modules = {name: types.SimpleNamespace(measure=f) for name, f in functions.items()}
+    modules = {name: types.SimpleNamespace(measure=f, literals=()) for name, f in functions.items()}
     monkeypatch.setattr(registry, "entries", lambda kind: modules)
     monkeypatch.setattr(registry, "load", lambda kind, name: modules[name])
 
