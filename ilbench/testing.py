@@ -18,8 +18,10 @@ import numpy as np
 
 from ilbench import densities, registry
 from ilbench.compute import parallel, prng
+from ilbench.distributions import mode
 from ilbench.evaluation.evidence import Evidence
 from ilbench.rollouts.behaviours import mixed, same
+from ilbench.rollouts.episode import nobody
 from ilbench.rollouts.keys import episode_keys
 from ilbench.rollouts.rollout import rollout
 from ilbench.training import fit
@@ -50,7 +52,7 @@ def _inside(space: Space, x: Any, what: str) -> None:
 
 def _roll(task: Task, horizon: int, seeds: tuple[int, ...], episodes: int) -> Demos:
     behaviour = same(mixed(task.env.action, horizon, beta=1.0), len(seeds))
-    policy = same(task.ask(), len(seeds), iterates=True)
+    policy = nobody(task.env.action)  # the expert acts; where there is none, it does not matter who does
     keys = episode_keys("testing", seeds, episodes)
     # One small block: what a contract says is the same for one lane and for a hundred, and compiles faster.
     return rollout(task.env, task.expert, policy, behaviour, keys, horizon=horizon, record=FIELDS, block=8)
@@ -63,9 +65,13 @@ def check_env(task: Task, horizon: int = 20) -> None:
     reset, step = jax.jit(env.reset), jax.jit(env.step)
     state, obs = reset(env.params, key)
     _inside(env.obs, obs, "the observation of reset")
-    expert = task.ask()
-    _, label = expert.act(expert.params, key, jnp.int32(0), expert.init(expert.params, key), obs)
+    expert = task.expert or nobody(env.action)
+    clean = obs if env.expert_obs is None else env.expert_obs(env.params, state, obs)
+    _, label = expert.act(expert.params, key, jnp.int32(0), expert.init(expert.params, key), clean)
     _inside(env.action, label, "the expert's action")
+    if expert.dist is not None:
+        law = expert.dist(expert.params, jnp.int32(0), expert.init(expert.params, key), clean)
+        _inside(env.action, mode(law), "the likeliest action of the expert's law")
     after = step(env.params, key, state, label)
     _inside(env.obs, after.obs, "the observation of step")
     assert after.reward.shape == () and after.reward.dtype == jnp.float32, (
@@ -80,7 +86,8 @@ def check_env(task: Task, horizon: int = 20) -> None:
     assert _same(before, env.params), "the env's params were mutated"
     short = min(horizon, task.horizon)
     both, count = _roll(task, short, (0, 1), 3), parallel.compiled_programs()
-    assert all(np.isfinite(x).all() for x in jax.tree.leaves(both) if x.dtype.kind == "f"), "a rollout holds NaN or inf"
+    known = both if task.expert else both._replace(error=None)
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(known) if x.dtype.kind == "f"), "a rollout holds NaN or inf"
     assert _same(both, _roll(task, short, (0, 1), 3)), "the same keys gave another rollout"
     assert parallel.compiled_programs() == count, "the same rollout compiled twice"
     dead = ~both.alive
@@ -232,13 +239,20 @@ def check_algorithm(name: str, task_id: str, head: str, labels: int, **config: A
 
 
 def evidence(wrong: bool, horizon: int = 12, episodes: int = 3) -> Evidence:
-    """Evidence of a learner that is always right, or always wrong; the expert earns 1 per step, the wrong learner 0."""
+    """Evidence of a learner that is always right, or always wrong; the expert earns 1 per step, the wrong learner 0.
+
+    On observations `[1]` of one value the right one holds still, the wrong one jerks from one end to the other.
+    """
     shape = (episodes, horizon)
     error, alive = np.full(shape, float(wrong)), np.ones(shape, bool)
     reward = np.full(shape, 0.0 if wrong else 1.0)
     refs = {"random": 0.0, "expert": float(horizon), "noisy_expert": float(horizon)}
     shown = (error, alive, np.ones(shape), error, alive, reward, reward, alive, np.full(shape, 0.5))
-    return Evidence(horizon, (0.0,), (4, horizon), (0.0, 1.0), refs, *shown, held_out_loss=(1.0, float(wrong)))
+    jerk = np.where(np.arange(horizon) % 2, -1.0, 1.0)[None, :, None] * np.ones((episodes, 1, 1)) * wrong
+    return Evidence(
+        horizon, (0.0,), (4, horizon), (0.0, 1.0), refs, *shown,
+        obs=np.ones((episodes, horizon, 1)), action=jerk, held_out_loss=(1.0, float(wrong)),
+    )  # fmt: skip
 
 
 def check_measure(module: ModuleType) -> None:

@@ -7,19 +7,32 @@ The physics of a block of lanes is small beside a record: what grows is episodes
 
 from __future__ import annotations
 
-from ilbench.compute import memory
+import math
+
+import jax
+import numpy as np
+
+from ilbench.compute import memory, prng
 from ilbench.types import Box, Env, Space
 
 PEAK = 1.6  # peak of a rollout over the size of its record; hopper, 4,096 x 1,000 steps: 1.29 live, up to 1.55 with what malloc keeps
 
 
-def _width(space: Space) -> int:
-    return space.dim if isinstance(space, Box) else 1
+def _bytes(space: Space) -> int:
+    return space.dim * np.dtype(space.dtype).itemsize if isinstance(space, Box) else 4
+
+
+def _views(env: Env) -> int:
+    def seen() -> object:
+        assert env.views is not None
+        return env.views(env.params, *env.reset(env.params, prng.key(0)))
+
+    return sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(jax.eval_shape(seen)))
 
 
 def step_bytes(env: Env, record: tuple[str, ...]) -> int:
     """Bytes of one step of one episode in a record with these fields."""
-    obs, action = 4 * _width(env.obs), 4 * _width(env.action)
+    obs, action = _bytes(env.obs), _bytes(env.action)
     size = {
         "obs": obs,
         "action": action,
@@ -29,6 +42,7 @@ def step_bytes(env: Env, record: tuple[str, ...]) -> int:
         "error": 4,
         "reward": 4,
         "alive": 1,
+        "views": _views(env) if "views" in record and env.views is not None else 0,
     }
     return sum(size.get(name, 0) for name in record)
 
