@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ilbench import stats
-from ilbench.display.tables import READABLE, Table, fixed, inert, interval, markdown, number, plain, wrapped
+from ilbench import registry, stats
+from ilbench.display.tables import READABLE, Table, fixed, inert, interval, markdown, number, plain, shown, wrapped
 from ilbench.display.tables import text as render
 from ilbench.measures.convergence import TOLERANCE
 from ilbench.records.schema import Record
@@ -28,6 +28,7 @@ from ilbench.report.overall import FEW
 from ilbench.stats.intervals import seed_means
 
 CONTROL = ("takeovers", "takeover_steps", "switches")  # what the ledger says of who acted
+MEANS = ("score", "noisy_score", "gap", "cost", "survived")  # over seeds, that every board shows
 FALLING = TOLERANCE  # a held-out loss that fell by more over the last half of the fit has not converged
 SURVIVES = 0.8  # a noise under which the expert scores less says nothing about learners
 
@@ -65,6 +66,16 @@ class _Wanted(NamedTuple):
 def _within(x: np.ndarray, lo: float, hi: float) -> _Wanted:
     known = x[np.isfinite(x)]
     return _Wanted(known, min(lo, *known), max(hi, *known)) if len(known) else _Wanted(None, lo, hi)
+
+
+def shows() -> dict[str, str]:
+    """What measures ask to be shown, by key: their literals SHOWS, nothing being imported."""
+    return {k: v for entry in registry.entries("measures").values() for k, v in dict(entry.literals).get("SHOWS", {}).items()}
+
+
+def _shown(g: Group) -> dict[str, _Wanted]:
+    """The mean of every key that is to be shown; what a seed that diverged would have had nobody knows."""
+    return {name: _within(g.values(name), -np.inf, np.inf) for name in shows() if any(name in r.scores for r in g.records)}
 
 
 def _scored(g: Group, name: str = "score") -> _Wanted:
@@ -164,7 +175,7 @@ def _row(g: Group, base: Group | None) -> dict[str, Any]:
     worst = max(0.0, best - random) if best is not None and random is not None else np.inf
     shared = [x for x in (getattr(r.cost, "shared_s", None) for r in g.records) if x is not None]
     constant = [r.scores.get("worse_than_constant") for r in g.records]
-    return _noisy(g, base) | {
+    own = _noisy(g, base) | {
         "task": g.task,
         "horizon": g.horizon,
         "budget": g.budget,
@@ -191,6 +202,7 @@ def _row(g: Group, base: Group | None) -> dict[str, Any]:
         "minus_baseline": _difference(g, base),
         "variants": _variants(g),
     }
+    return {name: wanted for name, wanted in _shown(g).items() if name not in own} | own
 
 
 # ------------------------------------------------------------------------------------------ tables
@@ -226,6 +238,7 @@ def _task_table(gs: list[Group], rows: list[dict[str, Any]]) -> Table:
     noise = next((r["noise"] for r in rows if "noise" in r), None)
     heads, seeds = ({r[name] for r in rows} for name in ("head", "seeds"))
     shaken, shaken_less = (f"under noise {noise:g}", f"noise - {BASELINE}") if noise is not None else ("", "")
+    asked = [name for name in shows() if name not in MEANS and any(r.get(f"{name}_ci") for r in rows)]
     found: list[dict[str, str]] = []
     for r in sorted(rows, key=lambda r: (-(r["score"] if r["score"] is not None else -np.inf), r["algorithm"])):
         row = {
@@ -244,6 +257,7 @@ def _task_table(gs: list[Group], rows: list[dict[str, Any]]) -> Table:
             row
             | {
                 "0-1 cost": interval(r["cost"], *r["cost_ci"]),
+                **{name: interval(r.get(name), *r.get(f"{name}_ci", (None, None))) for name in asked},
                 "survived": _limits(r, "survived"),
                 "labels": f"{r['labels']:,.0f}",
                 "return gap": interval(r["gap"], *r["gap_ci"]),
@@ -268,7 +282,7 @@ def _task_table(gs: list[Group], rows: list[dict[str, Any]]) -> Table:
         columns,
         [tuple(row[c] for c in columns) for row in found],
         _notes(gs, rows),
-        ("survived", shaken_less, "labels", "0-1 cost", "seeds", "head"),
+        ("survived", shaken_less, *asked, "labels", "0-1 cost", "seeds", "head"),
         ("return gap", "updates", "takeovers", "s/seed", "score by policy"),
     )
 
@@ -358,12 +372,18 @@ MORE = (
 )
 
 
+def _legend(board: Board) -> list[str]:
+    """What the columns say that measures asked for."""
+    there = {column for table in board.tables for column in table.columns}
+    return [f"{shown(name)}: {shown(what)}." for name, what in shows().items() if name in there]
+
+
 def text(board: Board, first: str = "", width: int | None = None, full: bool = False) -> str:
     """For a terminal of `width` columns (None: any); `full`: every column and how the limits are made."""
     if not board.tables:
         return "\n".join(filter(None, (first, "no records that belong on a board (instruments never do)")))
     head = [line for text in (first, *board.lines) if text for line in wrapped(text, width)]
-    legend = [*LEGEND, *(MORE if full else ("--full: all columns, and how limits are made.",))]
+    legend = [*LEGEND, *_legend(board), *(MORE if full else ("--full: all columns, and how limits are made.",))]
     foot = [line for text in legend for line in wrapped(text, width or READABLE)]
     return "\n".join([*head, *([""] if head else []), render(board.tables, width, full), "", *foot])
 
@@ -372,4 +392,4 @@ def page(board: Board, suite: str, first: str = "") -> str:
     """LEADERBOARD.md, every column."""
     lines = "  \n".join(inert(line) for line in (first, *board.lines) if line)
     head = f"# Leaderboard of {suite}\n\nGenerated by `ilbench leaderboard --write`; do not edit.\n\n{lines}\n\n"
-    return head + " ".join((*LEGEND, *MORE)) + "\n\n" + markdown(board.tables)
+    return head + " ".join((*LEGEND, *map(inert, _legend(board)), *MORE)) + "\n\n" + markdown(board.tables)
