@@ -273,13 +273,15 @@ class Lab:
         stage: int = 0,
         stages: int = 1,
         start: PyTree | None = None,
+        prepare: bool = True,
     ) -> tuple[PyTree, np.ndarray]:
         """Fits the head to rows `[S, R, ...]` with the suite's gradient steps; closed form where the head has one.
 
         Returns parameters `[S, ...]` and the training-loss curve `[S, <=64]`. `start` continues from earlier parameters; another
         `name` is another start and other draws, so that members of an ensemble differ. `objective(head, given, params, key, row)`
-        takes the place of the head's loss, `given` (leaves `[S, ...]`) being what else it reads. Of `stages` fits each takes all
-        of `fit.updates`, or under `fit.equal_steps` a share of them. Raises ValueError for an objective of a closed form.
+        takes the place of the head's loss, `given` (leaves `[S, ...]`) being what else it reads. Without `prepare` the statistics of
+        `start` stay: the policy does not change before the first step. Of `stages` fits each takes all of `fit.updates`, or under
+        `fit.equal_steps` a share of them. Raises ValueError for an objective of a closed form.
         """
         own = "" if name == "policy" else f"/{name}/"
         keys = seed_keys(f"fit{own}{stage}", self.seeds)
@@ -291,11 +293,12 @@ class Lab:
             return params, np.asarray(fitting.loss(self.head, keys, params, data))[:, None]
         if start is None:
             start = fitting.init(self.head, seed_keys(f"init{own}", self.seeds))
-        shapes.check_fit(self.head, start, data, len(self.seeds), objective, given)
+        head = self.head if prepare else dataclasses.replace(self.head, prepare=None)
+        shapes.check_fit(head, start, data, len(self.seeds), objective, given)
         updates = self.fit_config.updates
         if self.fit_config.equal_steps:
             updates = max(1, updates // stages)
-        fitted = fitting.fit(self.head, keys, start, data, self.fit_config, updates, objective, given)
+        fitted = fitting.fit(head, keys, start, data, self.fit_config, updates, objective, given)
         self._charge(gradient_steps=updates)
         self.fits[:] = [fitted]
         return fitted.params, np.asarray(fitted.losses)
