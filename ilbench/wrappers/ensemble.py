@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from ilbench.compute.parallel import per_seed
 from ilbench.types import Array, Box, Data, Head, Space
 
 
@@ -67,3 +68,14 @@ def spread(head: Head, params: Any, key: Array, t: Array, obs: Array) -> Array:
     if jnp.issubdtype(one.dtype, jnp.floating):
         return jnp.mean(jnp.std(one, axis=0))
     return 1.0 - jnp.max(jnp.mean(one[:, None] == one[None, :], axis=0))
+
+
+def _spreads_one(shared: Any, item: Any, *, head: Head) -> Array:
+    params, key, data = item
+    keys = jax.random.split(key, data.t.shape[0])
+    return jax.vmap(lambda k, t, obs: spread(head, params, k, t, obs))(keys, data.t, data.obs)
+
+
+def spreads(head: Head, params: Any, keys: Array, data: Data) -> Any:
+    """`spread` `[S, R]` of members `[S, M, ...]` on rows `[S, R, ...]`, with keys `[S]`."""
+    return per_seed(_spreads_one, head=head)((), (params, keys, data))
