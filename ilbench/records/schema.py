@@ -155,6 +155,7 @@ class Cost(_Model):
     takeovers: Count = neutral(0)  # times that control went from the learner to the expert
     takeover_steps: Count = neutral(0)  # live steps that followed, up to the hand-over
     switches: Count = neutral(0)  # changes of control in either direction
+    model_steps: Count = neutral(0)  # gradient steps of whatever else was trained: dynamics, critics, classifiers
 
 
 class Provenance(_Model):

@@ -37,7 +37,7 @@ class Outcome:
     curves: dict[str, np.ndarray]
     returns: np.ndarray  # `[N]`
     costs: np.ndarray  # `[N]`
-    spent: dict[str, int]  # labels, env_steps, takeovers, takeover_steps, switches
+    spent: dict[str, int]  # labels, env_steps, takeovers, takeover_steps, switches, model_steps
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,8 @@ def execute(plan: Plan, seeds: tuple[int, ...], session: Session) -> Executed:
     learner, costs, chosen = scored.learner, scored.costs, trained.policies[trained.selected]
     ok = np.broadcast_to(finite(chosen.params), (len(seeds),))
     ledger = lab.ledger
-    spent = [{name: int(getattr(ledger, name)[s]) for name in SPENT} for s in range(len(seeds))]
+    models = {"model_steps": ledger.model_steps}
+    spent = [{name: int(getattr(ledger, name)[s]) for name in SPENT} | models for s in range(len(seeds))]
     outcomes = tuple(
         _outcome(s, seed, measured, trained, learner, costs, bool(ok[s]), spent[s]) for s, seed in enumerate(seeds)
     )
