@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from ilbench import registry
+from ilbench.names import hint
 from ilbench.types import Box, Discrete, Spec
 
 
@@ -64,7 +65,7 @@ def _needs(module: ModuleType, known: Any) -> tuple[str, ...]:
     needs: tuple[str, ...] = tuple(getattr(module, "NEEDS", ()))
     for word in needs:
         if word not in known:
-            raise ValueError(f"{module.__name__}: NEEDS holds {word!r}. {registry.hint(word, known)}")
+            raise ValueError(f"{module.__name__}: NEEDS holds {word!r}. {hint(word, known)}")
     return needs
 
 
