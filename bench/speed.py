@@ -185,12 +185,12 @@ def dagger(rounds: int, say: Callable[[str], None]) -> dict[str, float]:
     blocked = per_seed(_raw_episode, block=plan.task.block, steps=steps)
 
     def run() -> Any:
-        lab = Lab(plan.task, plan.head, block.seeds, block.labels, plan.fit, {})
+        lab = Lab(plan.task, plan.head, block.seeds, block.budget, plan.fit, {})
         return plan.algorithm.train(lab, plan.config).curve["loss"]
 
     seconds = fastest({"dagger": run, "raw": lambda: blocked(plan.task.env, keys)}, rounds, say)
     net = fit.init(plan.head, seed_keys("speed", (0,)))["net"]
-    weights, env_steps = sum(leaf.size for leaf in jax.tree.leaves(net)), block.labels * len(block.seeds)
+    weights, env_steps = sum(leaf.size for leaf in jax.tree.leaves(net)), block.budget * len(block.seeds)
     operations = 6 * weights * plan.fit.batch * plan.fit.updates * len(block.seeds) + 4 * weights * env_steps
     floor = env_steps / (1024 * steps / seconds["raw"]) + operations / _matmul_rate(rounds)
     return {"seconds": seconds["dagger"], "floor, seconds": floor, "seconds / floor": seconds["dagger"] / floor}

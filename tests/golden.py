@@ -28,34 +28,34 @@ ROBOT = {"fit.updates": 100, "fit.batch": 64, "fit.learning_rate": 3e-3}
 # episode, and only the size of a number is kept.
 CELLS: dict[str, tuple[dict[str, Any], float]] = {
     "cliff/dialled": (
-        {"task": "cliff", "algorithm": "dialled", "head": "table", "labels": 0, "horizon": 20, "config": {"dialled.eps": 0.03}},
+        {"task": "cliff", "algorithm": "dialled", "head": "table", "budget": 0, "horizon": 20, "config": {"dialled.eps": 0.03}},
         1e-6,
     ),
     "gridworld/bc": (
-        {"task": "gridworld", "algorithm": "bc", "head": "table", "labels": 200, "horizon": 40, "config": {"table.unseen": "wrong"}},
+        {"task": "gridworld", "algorithm": "bc", "head": "table", "budget": 200, "horizon": 40, "config": {"table.unseen": "wrong"}},
         1e-6,
     ),
     "gridworld/dagger": (
         {
-            "task": "gridworld", "algorithm": "dagger", "head": "table", "labels": 320, "horizon": 40,
+            "task": "gridworld", "algorithm": "dagger", "head": "table", "budget": 320, "horizon": 40,
             "config": {"dagger.rounds": 3, "dagger.schedule": "geometric", "dagger.selected": "mixture"},
         },
         1e-6,
     ),
     "double_integrator/noise_bc": (
-        {"task": "double_integrator", "algorithm": "noise_bc", "head": "linear", "labels": 120, "horizon": 40},
+        {"task": "double_integrator", "algorithm": "noise_bc", "head": "linear", "budget": 120, "horizon": 40},
         1e-2,
     ),
     "double_integrator/ccil": (
         {
-            "task": "double_integrator", "algorithm": "ccil", "head": "mse", "labels": 120, "horizon": 40,
+            "task": "double_integrator", "algorithm": "ccil", "head": "mse", "budget": 120, "horizon": 40,
             "config": {**CONTROL, "ccil.updates": 40, "ccil.width": 16},
         },
         5e-2,
     ),
     "cartpole/dagger": (
         {
-            "task": "cartpole", "algorithm": "dagger", "head": "mlp", "labels": 240, "horizon": 60,
+            "task": "cartpole", "algorithm": "dagger", "head": "mlp", "budget": 240, "horizon": 60,
             "config": {**CONTROL, "dagger.rounds": 2},
         },
         0.5,
@@ -64,7 +64,7 @@ CELLS: dict[str, tuple[dict[str, Any], float]] = {
 SLOW: dict[str, tuple[dict[str, Any], float]] = {
     "hopper/dagger": (
         {
-            "task": "hopper", "algorithm": "dagger", "head": "mse", "labels": 240, "horizon": 60,
+            "task": "hopper", "algorithm": "dagger", "head": "mse", "budget": 240, "horizon": 60,
             "config": {**ROBOT, "dagger.rounds": 2, "dagger.validate": False},
         },
         0.5,

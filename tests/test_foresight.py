@@ -57,7 +57,7 @@ def test_a_run_that_does_not_fit_is_refused_with_how_many_seeds_would(monkeypatc
     each = block_bytes(task.env, 10**9, 64, 64, task.horizon)
     monkeypatch.setattr(memory, "available", lambda: int(2.5 * each / memory.SPARE))
     with pytest.raises(memory.TooLarge, match="--seeds 0,1, then"):
-        ilbench.run(tasks="pendulum", algorithms="bc", changes={"block.labels": 10**9}, out=tmp_path, quiet=True)
+        ilbench.run(tasks="pendulum", algorithms="bc", changes={"block.budget": 10**9}, out=tmp_path, quiet=True)
     assert not list(tmp_path.rglob("*.json"))
 
 

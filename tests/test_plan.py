@@ -30,7 +30,7 @@ def test_horizons_keep_every_block_apart(name):
         """Episodes' worth of labels by what else a block is: `steps` gives a block's length of an episode."""
         out = defaultdict(set)
         for b in blocks:
-            out[b.task, b.algorithm, b.head, json.dumps(b.config, sort_keys=True)].add(b.labels // steps(b))
+            out[b.task, b.algorithm, b.head, json.dumps(b.config, sort_keys=True)].add(b.budget // steps(b))
         return out
 
     assert budgets(found, lambda b: b.horizon) == budgets(
@@ -47,7 +47,7 @@ def test_horizons_keep_every_block_apart(name):
 
 def test_brax_keeps_its_five_budgets():
     found = runner.prepare("brax", tasks="ant", algorithms="bc", horizons=STEPS).plans
-    assert [p.block.labels for p in found] == [20 * n for n in (1, 2, 5, 10, 25)]
+    assert [p.block.budget for p in found] == [20 * n for n in (1, 2, 5, 10, 25)]
     assert {p.task.horizon for p in found} == {20}
 
 

@@ -48,7 +48,7 @@ def test_what_is_trained_is_the_suites_cell():
     suite = plan.load_suite("quick")
     for name in ("bc", "dagger", "ccil"):
         block = next(b for b in suite.blocks if (b.task, b.algorithm) == ("pendulum", name))
-        found = policies.find(f"{name}:{block.labels // 200}", "pendulum", seed=3)
+        found = policies.find(f"{name}:{block.budget // 200}", "pendulum", seed=3)
         assert found.plan.block == dataclasses.replace(block, seeds=(3,))
         assert plan.cells(found.plan)[3] == plan.cells(plan.resolve(block))[3]
 

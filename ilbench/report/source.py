@@ -191,7 +191,7 @@ def _declared(suite: str) -> list[tuple[Any, ...]] | None:
     declared = _suite(stem)
     if declared is None or declared.version != version:
         return None
-    return [_block(block.task, block, block.labels, seed) for block in declared.blocks for seed in block.seeds]
+    return [_block(block.task, block, block.budget, seed) for block in declared.blocks for seed in block.seeds]
 
 
 def write_page(found: Found, name: str, content: str) -> pathlib.Path:

@@ -25,6 +25,6 @@ def standing(found: Any) -> tuple[str, ...]:
     own = next((r for r in same if r.cell.seed == cell.seed), None)
     this = f", which scored {number(own.scores.get('score'))}" if own is not None else ""
     return (
-        f"{found.suite}: {block.algorithm} at {block.labels:,} labels scores {score} (mean [95 %] over {len(same)} seeds); "
+        f"{found.suite}: {block.algorithm} at {block.budget:,} labels scores {score} (mean [95 %] over {len(same)} seeds); "
         f"this is seed {cell.seed}{this}",
     )

@@ -132,10 +132,10 @@ def execute(plan: Plan, seeds: tuple[int, ...], session: Session) -> Executed:
     started, compiled = time.perf_counter(), parallel.COMPILE_SECONDS[0]
     session.enter(plan.task)
     session.shared_s = 0.0
-    lab = Lab(plan.task, plan.head, seeds, plan.block.labels, plan.fit, session.demos)
+    lab = Lab(plan.task, plan.head, seeds, plan.block.budget, plan.fit, session.demos)
     trained: Trained = plan.algorithm.train(lab, plan.config)
     validate.trained(trained, plan.block.algorithm, seeds, plan.task)
-    if (lab.budget, lab.seeds) != (plan.block.labels, seeds):
+    if (lab.budget, lab.seeds) != (plan.block.budget, seeds):
         raise ValueError(f"algorithm {plan.block.algorithm!r} changed the budget or the seeds of its lab")
     protocol, beside = plan.block.protocol, untrained(plan.head, seeds)
     refs = reference_returns(plan.task, protocol, beside, session)

@@ -100,7 +100,7 @@ def foresee_block(
     elif work > memory.SPARE * free:
         way = f"lower the batch or the network (--set fit.batch=N), or the evaluation ({less})"
     else:
-        way = f"lower the budget (--set block.labels=N) or the evaluation ({less})"
+        way = f"lower the budget (--set block.budget=N) or the evaluation ({less})"
     beside = f", {memory.gib(work)} of it however many seeds there are," if work > 0.1 * need else ""
     raise memory.TooLarge(
         f"{label}: {len(seeds)} seeds of {labels:,} labels and {episodes:,} evaluation episodes of {horizon:,} steps need "

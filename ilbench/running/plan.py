@@ -29,7 +29,7 @@ class Block:
     task: str
     algorithm: str
     head: str
-    labels: int  # budget of expert labels per seed: demonstrations and validation included
+    budget: int  # expert labels per seed: demonstrations and validation included
     horizon: int | None = None  # None: the task's own
     seeds: tuple[int, ...] = tuple(range(10))
     config: Mapping[str, Any] = field(default_factory=dict)  # "dagger.rounds": 5, "fit.updates": 2000, "task.n": 10
@@ -134,9 +134,9 @@ def resolve(block: Block) -> Plan:
     head_config = build_config(block.head, kind.Config, _part(block.config, block.head))
     fit = build_config("fit", FitConfig, _part(block.config, "fit"))
     policy = build_config("policy", PolicyConfig, _part(block.config, "policy"))
-    if not algorithm.instrument and block.labels < task.horizon:
+    if not algorithm.instrument and block.budget < task.horizon:
         raise ValueError(
-            f"{task.name}: a budget of {block.labels} labels buys no demonstration of {task.horizon} steps; "
+            f"{task.name}: a budget of {block.budget} labels buys no demonstration of {task.horizon} steps; "
             f"give at least {task.horizon}"
         )
     if block.protocol.noise and (reason := unfit(task)):
@@ -150,7 +150,7 @@ def resolve(block: Block) -> Plan:
         raise ValueError(f"{block.head} on {task.name}: {error}") from error
     if reason := algorithm.skip(task, head):
         raise ValueError(f"{block.algorithm} cannot run on {task.name}: {reason}")
-    algorithm.check(block.labels, task, head, config)
+    algorithm.check(block.budget, task, head, config)
     return Plan(block, task, head, algorithm, config, fit, resolved, *_identities(block))
 
 
@@ -169,7 +169,7 @@ def cells(plan: Plan) -> dict[int, Cell]:
             head=block.head,
             config=plan.resolved,
             horizon=task.horizon,
-            budget=block.labels,
+            budget=block.budget,
             evaluation=evaluation,
             seed=seed,
             versions=plan.versions,

@@ -218,7 +218,7 @@ def _foresee(plan: Plan, seeds: tuple[int, ...]) -> float:
     """Bytes that a block's seeds need; TooLarge when they will not fit into memory together."""
     b = plan.block
     made = plan.algorithm.rows_per_label(plan.config)
-    rows = seeds, b.labels, b.protocol.episodes, b.protocol.held_out, plan.task.horizon, made
+    rows = seeds, b.budget, b.protocol.episodes, b.protocol.held_out, plan.task.horizon, made
     noise = b.protocol.noise > 0
     return foresight.foresee_block(plan.label, plan.task.env, *rows, noise=noise, fit=plan.fit, head=plan.head)
 
@@ -264,7 +264,7 @@ def describe(
                 "horizon": plan.task.horizon,
                 "algorithm": b.algorithm,
                 "head": b.head,
-                "labels": b.labels,
+                "budget": b.budget,
                 "episodes": b.protocol.episodes,
                 "seeds": len(by_seed),
                 "cached": have,

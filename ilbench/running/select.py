@@ -89,7 +89,7 @@ def _checked(blocks: tuple[Block, ...], changes: Any) -> Mapping[str, Any]:
 def override(blocks: Iterable[Block], changes: Mapping[str, Any]) -> tuple[Block, ...]:
     """Blocks with config fields changed where the prefix applies.
 
-    Prefixes are algorithm and head ids, `fit`, `policy`, `task`, `evaluation` (all of Protocol but its name) and `block` (labels, head).
+    Prefixes are algorithm and head ids, `fit`, `policy`, `task`, `evaluation` (all of Protocol but its name) and `block` (budget, head).
     Raises ValueError for a change that applies to no block.
     """
     out = tuple(blocks)
@@ -133,9 +133,9 @@ def _changed(block: Block, prefix: str, name: str, value: Any) -> Block:
             return dataclasses.replace(block, head=str(value), config=kept)
         if name in ("horizon", "seeds"):
             raise ValueError(f"block.{name} is not for --set; give --{name.rstrip('s')}s {value}")
-        if name != "labels":
-            raise ValueError(f"block has no field {name!r} that --set may change; there are: labels, head")
-        return dataclasses.replace(block, labels=cast("block", name, int, value))
+        if name != "budget":
+            raise ValueError(f"block has no field {name!r} that --set may change; there are: budget, head")
+        return dataclasses.replace(block, budget=cast("block", name, int, value))
     return dataclasses.replace(block, config={**block.config, f"{prefix}.{name}": value})
 
 
@@ -154,8 +154,8 @@ def _patterns(given: Any, kind: str, there: Iterable[str]) -> list[str]:
 def _plain(block: Block) -> Block:
     """A block whose numbers are Python's: a suite that was written with NumPy gives the same cells."""
     steps = None if block.horizon is None else operator.index(block.horizon)
-    labels = operator.index(block.labels)
-    return dataclasses.replace(block, seeds=_integers(block.seeds, "seeds"), labels=labels, horizon=steps)
+    budget = operator.index(block.budget)
+    return dataclasses.replace(block, seeds=_integers(block.seeds, "seeds"), budget=budget, horizon=steps)
 
 
 def _elsewhere(
@@ -226,14 +226,14 @@ def _with_horizons(blocks: tuple[Block, ...], horizons: tuple[int, ...]) -> tupl
         if b.horizon is None or b.protocol.prefixes:  # a prefix sweep: one rollout of the longest gives the others
             steps = b.horizon or registry.task(b.task).horizon
             protocol = dataclasses.replace(b.protocol, prefixes=prefixes)
-            episodes = max(1, b.labels // steps) if b.labels else 0
-            new = dataclasses.replace(b, horizon=longest, protocol=protocol, labels=episodes * longest)
+            episodes = max(1, b.budget // steps) if b.budget else 0
+            new = dataclasses.replace(b, horizon=longest, protocol=protocol, budget=episodes * longest)
             out.setdefault(_key(new), new)
         else:  # independent runs per horizon at an equal step budget
             for h in horizons:
                 scaled = dataclasses.replace(b.protocol, episodes=max(1, b.protocol.episodes * b.horizon // h))
-                episodes = max(1, b.labels // b.horizon) if b.labels else 0
-                new = dataclasses.replace(b, horizon=h, protocol=scaled, labels=episodes * h)
+                episodes = max(1, b.budget // b.horizon) if b.budget else 0
+                new = dataclasses.replace(b, horizon=h, protocol=scaled, budget=episodes * h)
                 out.setdefault(_key(new), new)
     return tuple(out.values())
 

@@ -58,7 +58,7 @@ def training(
         name, block, settings = _of_suite(*declared, head, episodes, horizon)
     steps = registry.task(task_name, block.horizon).horizon
     config = {**block.config, **changes}
-    block = dataclasses.replace(block, labels=episodes * steps, seeds=(seed,), config=config)
+    block = dataclasses.replace(block, budget=episodes * steps, seeds=(seed,), config=config)
     resolved = plan.resolve(block)
     if changes:
         settings += ", changed: " + ", ".join(f"{key}={value}" for key, value in changes.items())
@@ -103,7 +103,7 @@ def _of_suite(
     own = {b.horizon for b in blocks}
 
     def demonstrations(b: Block) -> float:
-        return b.labels / registry.task(b.task, b.horizon).horizon
+        return b.budget / registry.task(b.task, b.horizon).horizon
 
     fitting = [b for b in blocks if head in (None, b.head)] or blocks
     nearest = min(fitting, key=lambda b: abs(np.log(max(demonstrations(b), 1e-9) / episodes)))
@@ -123,12 +123,12 @@ def train(of: Training, sigma: float | None) -> tuple[Policy, str, tuple[str, ..
     """The policy of one seed, leaves `[1, M, ...]`, what to call it, and how it was trained; ValueError if it diverged."""
     found, block = of.plan, of.plan.block
     task = found.task if sigma is None else smoothed_task(found.task, sigma)
-    lab = Lab(task, found.head, block.seeds, block.labels, found.fit)
+    lab = Lab(task, found.head, block.seeds, block.budget, found.fit)
     result = found.algorithm.train(lab, found.config)
     policy = result.policies[result.selected]
     if not np.all(finite(policy.params)):
         raise ValueError(f"{found.label}: training diverged (non-finite parameters); there is nothing to certify")
-    kind = f"{block.labels // task.horizon} demonstrations{'' if sigma is None else ' with the noise'}"
+    kind = f"{block.budget // task.horizon} demonstrations{'' if sigma is None else ' with the noise'}"
     if found.algorithm.instrument:
         kind = "dialled"
     how = "trained now" if of.suite is None else f"trained as in {of.suite}"
