@@ -65,10 +65,17 @@ def test_python_of_the_readme_runs(tmp_path):
     assert "cliff@1" in done.stdout
 
 
+@pytest.mark.slow
+def test_a_policy_from_outside_is_judged_as_the_readme_says(tmp_path):
+    done = subprocess.run([sys.executable, "-c", PYTHON[1]], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert 0.3 < float(done.stdout) < 1.1
+
+
 def test_algorithm_of_the_readme_is_an_algorithm(monkeypatch):
     module = types.ModuleType("half")
     monkeypatch.setitem(sys.modules, "half", module)  # dataclasses look their module up
-    exec(PYTHON[1], module.__dict__)
+    exec(PYTHON[2], module.__dict__)
     load = registry.load
     monkeypatch.setattr(registry, "load", lambda kind, name: module if name == "half" else load(kind, name))
     identity = registry.identity
