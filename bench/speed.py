@@ -174,7 +174,7 @@ def _matmul_rate(rounds: int) -> float:
 
 
 def dagger(rounds: int, say: Callable[[str], None]) -> dict[str, float]:
-    """DAgger on hopper (5 rounds of 5 episodes x 10 seeds, 5,000 updates of 256) against env steps and operations."""
+    """DAgger on hopper (5 rounds of 5 episodes x 10 seeds, 5,000 updates of 256 in each) against env steps and operations."""
     from ilbench.running.plan import Block, resolve
     from ilbench.training.lab import Lab
 
@@ -191,7 +191,8 @@ def dagger(rounds: int, say: Callable[[str], None]) -> dict[str, float]:
     seconds = fastest({"dagger": run, "raw": lambda: blocked(plan.task.env, keys)}, rounds, say)
     net = fit.init(plan.head, seed_keys("speed", (0,)))["net"]
     weights, env_steps = sum(leaf.size for leaf in jax.tree.leaves(net)), block.budget * len(block.seeds)
-    operations = 6 * weights * plan.fit.batch * plan.fit.updates * len(block.seeds) + 4 * weights * env_steps
+    updates = plan.fit.updates * plan.config.rounds * len(block.seeds)
+    operations = 6 * weights * plan.fit.batch * updates + 4 * weights * env_steps
     floor = env_steps / (1024 * steps / seconds["raw"]) + operations / _matmul_rate(rounds)
     return {"seconds": seconds["dagger"], "floor, seconds": floor, "seconds / floor": seconds["dagger"] / floor}
 

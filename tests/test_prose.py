@@ -19,7 +19,7 @@ FILE = re.compile(r"(?<![\w/@.-])[A-Za-z_]+\.(?:py|md)\b")
 IMPORT = re.compile(r"\bfrom (ilbench[\w.]*) import (\w+(?:(?: as \w+)?, *\w+)*)")
 MEMBER = re.compile(r"`([a-z_]+)\.(?!py\b|md\b)([a-z_]\w*)[`(]")
 OTHERS = {"ilbench.record", *(f"ilbench.{kind}" for kind in registry.KINDS)}  # a schema, and groups of entry points
-SETTINGS = ("fit", "policy", "brax", "lab")  # modules whose name is also that of settings, `fit.updates`, of another package or of an object
+SETTINGS = ("fit", "policy", "brax", "lab")  # modules named as settings (`fit.updates`), another package, an object
 
 
 @pytest.mark.parametrize("file", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
