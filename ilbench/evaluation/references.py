@@ -40,8 +40,8 @@ def mean_of(returns: np.ndarray) -> dict[str, Any]:
     return {"mean": found.value, "ci": [found.lo, found.hi], "n": len(returns)}
 
 
-def _measured(task: Task, policy: Policy, episodes: int) -> dict[str, Any]:
-    return mean_of(np.asarray(roll(task, policy, (SEED,), episodes, beta=0.0).reward, np.float64)[0].sum(-1))
+def _measured(task: Task, policy: Policy, episodes: int, beta: float = 0.0) -> dict[str, Any]:
+    return mean_of(np.asarray(roll(task, policy, (SEED,), episodes, beta=beta).reward, np.float64)[0].sum(-1))
 
 
 def _exact(value: float) -> dict[str, Any]:
@@ -187,13 +187,15 @@ def references(task: Task, episodes: int = EPISODES) -> dict[str, dict[str, Any]
     file = None if key is None else _file(key)
     if key is not None and file is not None and (kept := _kept(file, key)) is not None:
         return kept
-    expert = dataclasses.replace(
-        task.ask(), params=jax.tree.map(lambda x: np.asarray(x)[None, None], task.ask().params)
-    )
-    found = {
-        "random": _measured(task, random_policy(task.env.action), episodes),
-        "expert": _measured(task, expert, episodes),
-    }
+    chance = random_policy(task.env.action)
+    found = {"random": _measured(task, chance, episodes)}
+    if task.env.expert_obs is None:
+        expert = dataclasses.replace(
+            task.ask(), params=jax.tree.map(lambda x: np.asarray(x)[None, None], task.ask().params)
+        )
+        found["expert"] = _measured(task, expert, episodes)
+    else:  # what the expert sees is not what a policy in the learner's place would
+        found["expert"] = _measured(task, chance, episodes, beta=1.0)
     if key is not None and file is not None:
         _keep(file, key, found)
     return found

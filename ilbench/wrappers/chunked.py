@@ -91,7 +91,8 @@ def _ensembled(head: Head, how: Execution, obs: Box, action: Box) -> tuple[Any, 
         inner, new = head.act(params, key, t, inner, obs)
         plans = jnp.concatenate([new[None], plans[:-1]])  # the chunk of j steps ago at j
         oldest = jnp.minimum(t, length - 1)
-        weight = jnp.where(ages <= oldest, jnp.exp(-how.ensemble * (oldest - ages)), 0.0)  # type: ignore[operator]
+        steps = (oldest - ages).astype(jnp.float32)
+        weight = jnp.where(ages <= oldest, jnp.exp(-how.ensemble * steps), 0.0)  # type: ignore[operator]
         said = plans[ages, ages]
         mean = jnp.tensordot(weight / jnp.sum(weight), said, axes=1)
         return (plans, inner), mean

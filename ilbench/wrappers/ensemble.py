@@ -66,7 +66,7 @@ def spread(head: Head, params: Any, key: Array, t: Array, obs: Array) -> Array:
     keys = jax.random.split(key, members)
     one = jax.vmap(lambda p, k: head.act(p, k, t, head.memory(p, k), obs)[1])(params, keys)
     if jnp.issubdtype(one.dtype, jnp.floating):
-        return jnp.mean(jnp.std(one, axis=0))
+        return jnp.mean(jnp.std(one - one[:1], axis=0))  # from the first, so that equal ones are exactly 0 apart
     return 1.0 - jnp.max(jnp.mean(one[:, None] == one[None, :], axis=0))
 
 

@@ -21,7 +21,8 @@ def foreign(f: Callable[..., Any], action: Space, params: Any = ()) -> Policy:
     """`f(obs [B, *obs], t [B]) -> actions [B, *action]` as a Policy; with `params`, `f(params, obs, t)`, called once for each seed's.
 
     The same `f` gives the same functions, so that nothing compiles anew: what one seed has learnt belongs into `params`, leaves
-    `[S, M, ...]`, not into `f`. While it runs it raises ValueError that says the shape that came and the shape wanted.
+    `[S, M, ...]`, not into `f`. ValueError says the shape that came and the shape wanted: before anything compiles, from two
+    observations of zeros, where there are no `params`; else JAX's own error holds it.
     """
     return Policy(params, no_memory, _act(f, action))
 
@@ -39,6 +40,8 @@ def _act(f: Callable[..., Any], action: Space) -> Any:
 
     def act(params: Any, key: Array, t: Array, memory: Any, obs: Array) -> tuple[Any, Array]:
         each, step = len(obs.shape), jnp.asarray(t)
+        if not jax.tree.leaves(params):
+            checked(f(np.zeros((2, *obs.shape), obs.dtype), np.zeros(2, np.int32)), 2)
 
         def call(params: Any, obs: Any, t: Any) -> np.ndarray:
             # Axes that are batched lead; those that an argument does not share have length 1.
