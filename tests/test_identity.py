@@ -31,7 +31,7 @@ CELL = {
 }  # fmt: skip
 OTHER = {  # a value other than the default, of every neutral field there is
     Cell: {"versions": {"bc": 2}, "plugins": {"mine": "my-methods==1.2", "mine/table.csv": "ab" * 32}},
-    Cost: {"shared_s": 0.5, "takeovers": 1, "takeover_steps": 7, "switches": 2},
+    Cost: {"shared_s": 0.5, "takeovers": 1, "takeover_steps": 7, "switches": 2, "model_steps": 9},
     Provenance: {"settings": {"jax_enable_x64": True}, "distributions": {"my-methods": "1.2"}},
 }
 BASE = {Cell: CELL, Cost: {}, Provenance: {"ilbench": "0", "python": "3"}}

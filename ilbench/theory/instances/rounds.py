@@ -50,6 +50,6 @@ def interactive(
     for i in range(n):
         if i % 10 == 0:
             say(f"{lab.task.name}, H = {horizon}: round {i + 1} of {n}")
-        parts.append(lab.collect(1, learner, lab.policy(params)))
+        parts.append(lab.collect(1, lab.same(learner), lab.policy(params)))
         params, _ = lab.fit(rows(concatenate(parts), n * horizon))
     return _gaps(params, n, recoverable), lab
