@@ -248,7 +248,7 @@ class Head:
     after every step (target networks, projections); entries of params named in `fixed` get no gradient.
     `solve(data, key) -> params` is the closed form where one exists, and then no gradient step is taken.
     `sample(params, key, t, obs) -> action` and `log_prob(params, t, obs, action) -> []` exist where the head is a density,
-    `dist(params, t, obs) -> Dist` where divergences from it have closed forms.
+    `dist(params, t, obs) -> Dist` where divergences from it have closed forms (of a chunk: of all its numbers in a row).
     `window` (K, L): rows hold K observations, the last one now, and L actions from now on. A head of chunks may `complete(params,
     key, t, obs, prefix [L, *action], known [L]) -> [L, *action]` one of which some actions are known (inpainting).
     """

@@ -291,10 +291,10 @@ class Lab:
             shapes.check_rows(data, len(self.seeds))
             params = fitting.solve(self.head, keys, data)
             return params, np.asarray(fitting.loss(self.head, keys, params, data))[:, None]
+        head = self.head if prepare else dataclasses.replace(self.head, prepare=None)
+        shapes.check_fit(head, data, len(self.seeds), start, objective, given)
         if start is None:
             start = fitting.init(self.head, seed_keys(f"init{own}", self.seeds))
-        head = self.head if prepare else dataclasses.replace(self.head, prepare=None)
-        shapes.check_fit(head, start, data, len(self.seeds), objective, given)
         updates = self.fit_config.updates
         if self.fit_config.equal_steps:
             updates = max(1, updates // stages)
@@ -311,10 +311,10 @@ class Lab:
         `name` seeds its start and its draws; `settings` are fields of FitConfig. Its steps are not the policy's, and are counted apart.
         """
         config = dataclasses.replace(FitConfig(), **settings)
+        shapes.check_fit(model, data, len(self.seeds), start)
         keys = seed_keys(f"algorithm/{name}", self.seeds)
         if start is None:
             start = fitting.init(model, keys)
-        shapes.check_fit(model, start, data, len(self.seeds))
         fitted = fitting.fit(model, _children(keys), start, data, config, config.updates)
         self._charge(model_steps=config.updates)
         return fitted.params, np.asarray(fitted.losses)

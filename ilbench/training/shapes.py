@@ -6,6 +6,7 @@ is remembered, so that it costs nothing in later rounds.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any
@@ -136,7 +137,9 @@ def check_head(head: Head, obs: Space, action: Space, horizon: int) -> None:
         law = traced("head.dist(params, t, obs)", head.dist, params, STEP, seen)
         if not isinstance(law, Categorical | Normal):
             raise ValueError(f"head.dist gives a {type(law).__name__}; wanted a Dist of ilbench.distributions")
-        alike("what head.dist is the law of", jax.eval_shape(mode, law), done)
+        # Of a chunk it is the law of all its numbers in a row: divergences sum over a last axis.
+        flat = done if isinstance(action, Discrete) else _of((math.prod(done.shape),), done.dtype)
+        alike("what head.dist is the law of", jax.eval_shape(mode, law), flat)
 
 
 def check_acting(what: str, init: Any, act: Any, params: Any, obs: Any, action: Any) -> None:
@@ -157,24 +160,29 @@ def check_rows(data: Data, seeds: int) -> None:
     _leading("data", data, rows, "[S, R, ...]")
 
 
-def check_fit(model: Head | Model, params: Any, data: Data, seeds: int, objective: Objective | None = None, given: Any = ()) -> None:
-    """Raises ValueError for rows that are not `[S, R, ...]`, for what is not `[S, ...]`, and for a loss that is no scalar of them."""
+def check_fit(model: Head | Model, data: Data, seeds: int, start: Any = None, objective: Objective | None = None, given: Any = ()) -> None:
+    """Raises ValueError for rows that are not `[S, R, ...]`, for what is not `[S, ...]`, and for a loss that is no scalar of them.
+
+    `start` are the parameters that a fit goes on from, if it does.
+    """
     check_rows(data, seeds)
-    _leading("params", params, (seeds,), "[S, ...]")
+    _leading("start", start, (seeds,), "[S, ...]")
     _leading("given", given, (seeds,), "[S, ...]")
-    _fitting(model, objective, _signature(params, 1), _signature(data, 2), _signature(given, 1))
+    _fitting(model, objective, _signature(start, 1), _signature(data, 2), _signature(given, 1))
 
 
 @lru_cache(maxsize=512)
-def _fitting(model: Head | Model, objective: Objective | None, params: Any, data: Any, given: Any) -> None:
-    row, start, read, what = _shapes(data), _shapes(params), _shapes(given), type(model).__name__.lower()
-    alike(f"what the {what} starts from", start, _model(model, row, what))
+def _fitting(model: Head | Model, objective: Objective | None, start: Any, data: Any, given: Any) -> None:
+    row, begun, read, what = _shapes(data), _shapes(start), _shapes(given), type(model).__name__.lower()
+    params = _model(model, row, what)
+    if begun is not None:
+        alike("start", begun, params)
     on = f"a row of obs {list(row.obs.shape)} and action {list(row.action.shape)}"
     if objective is None:
-        _loses(f"{what}.loss on {on}", model.loss, start, key(), row)
+        _loses(f"{what}.loss on {on}", model.loss, params, key(), row)
     else:
         # A model is a record of functions, no array: it is closed over, as fit does.
-        _loses(f"the objective on {on}", partial(objective, model), read, start, key(), row)
+        _loses(f"the objective on {on}", partial(objective, model), read, params, key(), row)
 
 
 # ------------------------------------------------------------------------------------------- who acts
