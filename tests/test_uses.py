@@ -403,23 +403,24 @@ def test_an_adversarial_step_costs_labels_env_steps_and_model_steps_apart():
 # ------------------------------------------------------------------------------------------------ tasks
 def test_imitating_a_law_costs_a_total_variation():
     task, likeliest = registry.task("doors"), stochastic.LAW.max(1)
-    cache = Session()
+    lab = lab_of(task, head_of("mlp", task, SMALL), updates=150, batch=32, learning_rate=1e-2)
+    params, _ = lab.fit(lab.rows(lab.demonstrate(40)))
 
     def always(params, key, t, memory, room):
         return memory, jnp.asarray(params)[room].astype(jnp.int32)
 
-    equal = evaluate(task, same(task.expert, 3, iterates=True), HELD, SEEDS, cache)
-    mode = evaluate(task, Policy(np.argmax(stochastic.LAW, 1).astype(np.int32), no_memory, always), HELD, SEEDS, cache)
+    def judged(policy, cache=Session(), beside=lab.policy(params)):  # noqa: B008  one of each
+        return evaluate(task, policy, HELD, SEEDS, cache, beside=beside).values
+
+    equal = judged(same(task.expert, 3, iterates=True))
+    mode = judged(Policy(np.argmax(stochastic.LAW, 1).astype(np.int32), no_memory, always))
+    drawn, taken = judged(lab.sampling(params)), judged(lab.policy(params))  # the same net, twice
     for s in range(3):
-        assert equal.values[s]["cost"] == equal.values[s]["eps_bar"] == 0
-        assert mode.values[s]["cost"] == pytest.approx(5 * (1 - likeliest).sum(), rel=1e-5)
-        np.testing.assert_allclose(mode.values[s]["prefix_cost"][:, -1], 5 * (1 - likeliest).sum(), rtol=1e-5)
-    lab = lab_of(task, head_of("mlp", task, SMALL), updates=150, batch=32, learning_rate=1e-2)
-    params, _ = lab.fit(lab.rows(lab.demonstrate(40)))
-    drawn, deployed_ = (evaluate(task, p, HELD, SEEDS, cache).values for p in (lab.sampling(params), lab.policy(params)))
-    for s in range(3):  # the same net: drawing from it imitates, taking its mode does not
+        assert equal[s]["cost"] == equal[s]["eps_bar"] == 0
         assert drawn[s]["cost"] < 1
-        assert deployed_[s]["cost"] == pytest.approx(5 * (1 - likeliest).sum(), rel=1e-5)
+        for values in (mode[s], taken[s]):
+            assert values["cost"] == pytest.approx(5 * (1 - likeliest).sum(), rel=1e-5)
+            np.testing.assert_allclose(values["prefix_cost"][:, -1], 5 * (1 - likeliest).sum(), rtol=1e-5)
 
 
 def test_a_second_camera_shows_what_demonstrations_do_not():
