@@ -14,6 +14,7 @@ import ilbench  # noqa: E402
 ilbench.setup(devices=2)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+collect_ignore = ["outside"]  # a package of its own, with tests of its own: test_outside.py
 
 
 @pytest.fixture(autouse=True)
