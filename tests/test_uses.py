@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import pathlib
 from functools import partial
 
 import jax
@@ -76,6 +77,11 @@ def told(policy, tell):
 
 
 # -------------------------------------------------------------------------------------------- contracts
+def test_whoever_wants_one_of_them_is_led_to_it():
+    text = (pathlib.Path(__file__).parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert not [name for names in PLUGINS.values() for name in names if f"tests/plugins/{name}.py" not in text]
+
+
 @pytest.mark.parametrize("name", PLUGINS["tasks"].values())
 def test_tasks_keep_the_contract(name):
     testing.check_env(registry.task(name), horizon=6)
