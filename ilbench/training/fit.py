@@ -2,6 +2,8 @@
 
 Data are rows in a fixed-size buffer whose weight says whether they exist, so that a growing data set never
 retraces. All seeds run at once through per_seed.
+On a CPU most of a step is matrix products at the processor's peak. Within 2 % nothing moved the rest: packed rows, rows gathered in
+blocks or in bounds, all weights and Adam in one vector, no loss; an unrolled loop and grouped seeds change bits for at most 10 %.
 """
 
 from __future__ import annotations
@@ -95,7 +97,7 @@ def _fit_one(
 
     def update(carry: Any, at: Any) -> Any:
         weights, fixed, state, mean = carry
-        step, key, drawn = at
+        step, rate, key, drawn = at
         index = drawn if ahead else indices(key)
         rows = jax.tree.map(lambda leaf: leaf[index], data)
 
@@ -105,7 +107,6 @@ def _fit_one(
         value, grads = value_and_grad(of)(weights)
         with jax.numpy_dtype_promotion("standard"):  # optax mixes integer step counts with floats
             direction, state = optimiser.update(grads, state, weights)
-        rate = learning_rate * 0.5 * (1.0 + jnp.cos(jnp.pi * jnp.minimum(step / updates, 1.0)))
         weights = jax.tree.map(lambda w, d: w - rate * d, weights, direction)
         if model.after is not None:
             whole = model.after({**weights, **fixed})
@@ -121,7 +122,10 @@ def _fit_one(
         return carry, ({**(mean if averaged else weights), **fixed}, values)
 
     keys = jax.random.split(key, 2 * half)
-    steps = (jnp.arange(2 * half, dtype=jnp.float32), keys, jax.vmap(indices)(keys) if ahead else None)
+    step = jnp.arange(2 * half, dtype=jnp.float32)
+    # Ahead of the loop, where it is compiled once: inside it would be in every layer's update.
+    rate = learning_rate * 0.5 * (1.0 + jnp.cos(jnp.pi * jnp.minimum(step / updates, 1.0)))
+    steps = (step, rate, keys, jax.vmap(indices)(keys) if ahead else None)
     halves = jax.tree.map(lambda x: x.reshape(2, half, *x.shape[1:]), steps)
     start = (trained, fixed, optimiser.init(trained), trained if averaged else None)
     _, (params, losses) = jax.lax.scan(both, start, halves)
