@@ -5,8 +5,8 @@ numbers are pytree leaves (`params`) and whose functions are static: passing a r
 its numbers and specialises on its functions, so new numbers never retrace. Functions hash by identity: use
 module-level functions, or cache the factory that makes them.
 
-    Block: names and numbers, a line of a suite          looked up: Task (its Env and expert), Head, an algorithm's Config
-      --> train(lab, config), for all seeds at once      lab.demonstrate, collect: rollouts under a Behaviour --> Demos
+    Block: names and numbers of what is to be run        looked up: Task (its Env and expert), Head, an algorithm's Config
+      --> train(lab, config), for all seeds at once      lab.demonstrate, lab.collect: rollouts --> Demos
                                                          lab.rows --> Data, lab.fit --> params, lab.policy --> Policy
       --> Trained                                        each of its policies is rolled out beside the expert --> Evidence
       --> measures --> a Record per seed                 what the lab was charged for stands in it
