@@ -23,7 +23,7 @@ CASES = {  # what is typed: what is said; the exit code is 2
     "run smoke --tasks antt": "Did you mean ant?",
     "run smoke --set block.head=mes": "mse",
     "run smoke --set block.head=mse": "it can run with --tasks scalar_unstable",
-    "run smoke --set block.hed=mse": "labels, head",
+    "run smoke --set block.hed=mse": "budget, head",
     "run smoke --set block.horizon=5": "--horizons 5",
     "run smoke --set block.seeds=5": "--seeds 5",
     "run smoke --set .x=5": "NAME.FIELD=VALUE",
