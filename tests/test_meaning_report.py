@@ -146,7 +146,7 @@ def test_a_cells_identity_is_everything_that_decides_its_outcome():
     assert (cell.evaluation["episodes"], cell.evaluation["held_out"]) == (7, 5)
     ids = {cell_id(by_seed[9])}
     for change in (
-        {"labels": 330},
+        {"budget": 330},
         {"horizon": 60},
         {"config": {"table.unseen": "wrong"}},
         {"config": {"fit.updates": 3}},
