@@ -284,7 +284,7 @@ def everything(
         out["robots"][name] = {"envs": envs, "steps": fewer, "block": block, "rounds": rounds, **figures}
         keep(out)
     jobs: dict[str, Callable[[], dict[str, float]]] = {
-        "dagger on hopper, 25 episodes x 10 seeds, 5,000 updates of 256": lambda: dagger(
+        "dagger on hopper, 25 episodes x 10 seeds, 5 fits of 5,000 updates of 256": lambda: dagger(
             rounds, lambda t: say(f"dagger: {t}")
         ),
         "bc on cartpole, 20 episodes x 10 seeds, 2,000 updates of 32": lambda: cartpole(
