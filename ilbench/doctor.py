@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from ilbench import registry
-from ilbench.compute import arithmetic
+from ilbench.compute import arithmetic, process
 from ilbench.records import store
 
 
@@ -46,7 +46,7 @@ def _arithmetic() -> dict[str, Any]:
 
 
 def _settings() -> dict[str, Any]:
-    found = arithmetic.settings()
+    found = process.settings()
     said = ", ".join(f"{name} {value}" for name, value in found.items())
     return _row("settings that move bits", True, f"recorded: {said}" if found else "as pinned")
 

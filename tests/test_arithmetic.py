@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ilbench.compute import arithmetic, caches, parallel, prng
+from ilbench.compute import arithmetic, caches, parallel, prng, process
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -145,11 +145,11 @@ OTHER = {  # every pinned setting that both ends of the range have, at another v
 
 @pytest.mark.parametrize("name", OTHER)
 def test_what_moves_bits_is_refused_or_recorded(name, config):
-    assert name not in arithmetic.settings()
+    assert name not in process.settings()
     config(name, OTHER[name])
-    assert arithmetic.settings()[name] == OTHER[name]
-    json.dumps(arithmetic.settings(), allow_nan=False)
-    if name in arithmetic.REFUSED:
+    assert process.settings()[name] == OTHER[name]
+    json.dumps(process.settings(), allow_nan=False)
+    if name in process.REFUSED:
         for refuse in (arithmetic.require, parallel.setup):
             with pytest.raises(ValueError, match=rf"{name} is {OTHER[name]}.*jax.config.update\('{name}', "):
                 refuse()
@@ -164,7 +164,7 @@ def test_promotion_rules_refuse_but_do_not_move_bits(name, config):
     ]:
         config(name, value)
         bits.append(np.asarray(jax.jit(lambda x: jnp.tanh(x) @ x)(x)).tobytes())
-        assert name not in arithmetic.settings()
+        assert name not in process.settings()
     assert len(set(bits)) == 1
 
 
@@ -184,7 +184,7 @@ ENVIRONMENT = {  # a variable, and what is recorded of it
 def test_the_environment_is_recorded_where_it_may_move_bits(name, value, monkeypatch):
     monkeypatch.delenv("XLA_FLAGS", raising=False)
     monkeypatch.setenv(name, value)
-    assert arithmetic.settings().get(name) == ENVIRONMENT[name, value]
+    assert process.settings().get(name) == ENVIRONMENT[name, value]
 
 
 def test_a_setting_from_the_environment_is_refused_by_its_name(tmp_path):

@@ -8,7 +8,7 @@ import plugins
 import pytest
 
 import ilbench
-from ilbench.compute import arithmetic, caches, memory, parallel
+from ilbench.compute import caches, memory, parallel, process
 from ilbench.evaluation.evidence import Protocol
 from ilbench.records import store
 from ilbench.records.schema import cell_id
@@ -182,18 +182,18 @@ def test_a_task_is_compiled_by_as_few_as_possible_and_nobody_is_idle():
 # ------------------------------------------------------------------------------------------ another process is set up alike
 def test_settings_that_move_bits_go_along(monkeypatch):
     name = "jax_default_matmul_precision"
-    usual = arithmetic.pinned()
+    usual = process.pinned()
     try:
         jax.config.update(name, "highest")
-        assert arithmetic.settings()[name] == "highest"
-        changed = arithmetic.pinned()
-        arithmetic.pin(usual)
-        assert name not in arithmetic.settings()
-        arithmetic.pin(changed)
-        assert arithmetic.settings()[name] == "highest"
+        assert process.settings()[name] == "highest"
+        changed = process.pinned()
+        process.pin(usual)
+        assert name not in process.settings()
+        process.pin(changed)
+        assert process.settings()[name] == "highest"
     finally:
         jax.config.update(name, None)
-    assert arithmetic.pinned() == usual
+    assert process.pinned() == usual
 
 
 @pytest.mark.parametrize("ours", [False, True])

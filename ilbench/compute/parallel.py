@@ -19,7 +19,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from ilbench.compute import arithmetic, caches
+from ilbench.compute import caches, process
 
 MAPPINGS = 30_000  # memory mappings before programs are dropped; Linux allows 65,530, which ten robots' programs fill
 COMPILE_SECONDS = [0.0]  # wall seconds spent tracing, lowering and compiling in this process; running/execute.py reads it
@@ -33,7 +33,7 @@ def setup(devices: int | None = None, compile_cache: str = "auto") -> None:
     another device count, and ValueError for fewer than one device, a platform that is not there, and settings under
     which results are others.
     """
-    arithmetic.refuse_settings()
+    process.refuse_settings()
     if devices is not None and devices < 1:
         raise ValueError(f"--devices must be at least 1, got {devices}; leave it out for one per core")
     count = (

@@ -24,7 +24,7 @@ from typing import Any, Protocol
 import jax
 
 from ilbench import registry
-from ilbench.compute import arithmetic, caches, parallel
+from ilbench.compute import caches, parallel, process
 from ilbench.evaluation.evaluate import Session
 from ilbench.running.work import Done, Failure, Work, attempt, failure
 
@@ -119,11 +119,11 @@ class Setting:
     @classmethod
     def here(cls) -> Setting:
         """That of this process."""
-        return cls(jax.local_device_count(), caches.used(), arithmetic.pinned())
+        return cls(jax.local_device_count(), caches.used(), process.pinned())
 
     def prepare(self) -> None:
         """Makes this process, which has computed nothing yet, one of that setting."""
-        arithmetic.pin(self.pinned)
+        process.pin(self.pinned)
         jax.config.update("jax_platforms", "cpu")
         parallel.setup(self.devices, self.compile_cache)
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ilbench.compute import arithmetic
+from ilbench.compute import process
 from ilbench.evaluation.evaluate import Session
 from ilbench.records.schema import Cell, Record, cell_id, make_record, provenance, summarise_episodes
 from ilbench.running.execute import Executed, Outcome, execute
@@ -115,7 +115,7 @@ def _record(work: Work, plan: Plan, cell: Cell, executed: Executed, outcome: Out
             block=plan.task.block,
             precision=str(jax.config.values.get("jax_default_matmul_precision") or "default"),
             prng="threefry2x32",
-            settings=arithmetic.settings(),
+            settings=process.settings(),
         ),
     )
 
