@@ -13,24 +13,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from ilbench import registry, stats
 from ilbench.display.tables import READABLE, Table, fixed, inert, interval, markdown, number, plain, shown, wrapped
 from ilbench.display.tables import text as render
-from ilbench.measures.convergence import TOLERANCE
 from ilbench.records.schema import Record
 from ilbench.report import overall, settings
 from ilbench.report.groups import BASELINE, Group, also, baseline, group, instrument
 from ilbench.report.overall import FEW
-from ilbench.stats.intervals import seed_means
-
-CONTROL = ("takeovers", "takeover_steps", "switches")  # what the ledger says of who acted
-MEANS = ("score", "noisy_score", "gap", "cost", "survived")  # over seeds, that every board shows
-FALLING = TOLERANCE  # a held-out loss that fell by more over the last half of the fit has not converged
-SURVIVES = 0.8  # a noise under which the expert scores less says nothing about learners
+from ilbench.report.rows import FALLING, MEANS, SURVIVES, row_of, settle, shows
 
 
 @dataclass(frozen=True)
@@ -46,163 +39,6 @@ class Board:
         """`rows`, one object per place and row; `overall`, the rankings; numbers that are not finite are null."""
         found: dict[str, Any] = plain({"overall": self.overall, "rows": self.rows, "notes": list(self.lines)})
         return found
-
-
-# -------------------------------------------------------------------------------------------- rows
-def _at_worst(g: Group, name: str, worst: float) -> np.ndarray:
-    """Values `[S]` of what is better when small; a diverged seed has the larger of `worst` and the worst other seed."""
-    x = g.values(name)
-    return np.where(g.diverged, max([worst, *x[np.isfinite(x)]]), x)
-
-
-class _Wanted(NamedTuple):
-    """A mean over seeds that a row wants: values `[S]` in [lo, hi], or None where there are none."""
-
-    x: np.ndarray | None
-    lo: float
-    hi: float
-
-
-def _within(x: np.ndarray, lo: float, hi: float) -> _Wanted:
-    known = x[np.isfinite(x)]
-    return _Wanted(known, min(lo, *known), max(hi, *known)) if len(known) else _Wanted(None, lo, hi)
-
-
-def shows() -> dict[str, str]:
-    """What measures ask to be shown, by key: their literals SHOWS, nothing being imported."""
-    return {k: v for entry in registry.entries("measures").values() for k, v in dict(entry.literals).get("SHOWS", {}).items()}
-
-
-def _shown(g: Group) -> dict[str, _Wanted]:
-    """The mean of every key that is to be shown; what a seed that diverged would have had nobody knows."""
-    return {name: _within(g.values(name), -np.inf, np.inf) for name in shows() if any(name in r.scores for r in g.records)}
-
-
-def _scored(g: Group, name: str = "score") -> _Wanted:
-    x = g.scored(name)
-    return _Wanted(None, 0.0, 1.0) if x is None else _Wanted(x, *stats.score_range(x))
-
-
-def _settle(rows: list[dict[str, Any]]) -> None:
-    """Puts means, limits (`_ci`) and, where seeds are too few for limits, the values (`_points`) in place of what is wanted.
-
-    All at once, on ranges scaled to [0, 1]: a board has a thousand of them.
-    """
-    many: dict[int, list[tuple[dict[str, Any], str, _Wanted]]] = defaultdict(list)
-    for row in rows:
-        for name, wanted in [(name, w) for name, w in row.items() if isinstance(w, _Wanted)]:
-            x = wanted.x
-            row |= {name: None if x is None else float(x.mean()), f"{name}_ci": [None, None], f"{name}_points": None}
-            if x is None:
-                continue
-            if len(x) < FEW:
-                row[f"{name}_points"] = [float(v) for v in x]
-            elif np.isfinite(wanted.hi - wanted.lo):
-                many[len(x)].append((row, name, wanted))
-            else:
-                found = stats.seed_mean(x, wanted.lo, wanted.hi)
-                row[f"{name}_ci"] = [found.lo, found.hi]
-    for asked in many.values():
-        scaled = np.stack([np.clip((w.x - w.lo) / (w.hi - w.lo), 0, 1) for *_, w in asked if w.x is not None])
-        for (row, name, w), low, high in zip(asked, *seed_means(scaled, 0.0, 1.0), strict=True):
-            row[f"{name}_ci"] = [float(w.lo + (w.hi - w.lo) * limit) for limit in (low, high)]
-
-
-def _difference(g: Group, base: Group | None, name: str = "score") -> dict[str, Any] | None:
-    """Score minus the baseline's, paired by seed: mean, limits, two-sided p; limits are None for few seeds."""
-    if base is None:
-        return None
-    common = [s for s in g.seeds if s in base.seeds]
-    a, b = (x.scored(name) for x in (g, base))
-    if len(common) < 2 or a is None or b is None:
-        return None
-    a, b = (x[[group.seeds.index(s) for s in common]] for x, group in ((a, g), (b, base)))
-    mean, lo, hi, p = stats.seed_difference(a, b, *stats.score_range(a, b))
-    few = len(common) < FEW
-    return {
-        "mean": mean,
-        "lo": None if few else lo,
-        "hi": None if few else hi,
-        "p": None if few else p,
-        "seeds": len(common),
-        "baseline": base.label,
-        "same": all(_equal(g, base, other) for other in ("return", "cost", "gap", name)),
-    }
-
-
-def _equal(a: Group, b: Group, name: str) -> bool:
-    return bool(a.seeds == b.seeds and np.array_equal(a.values(name), b.values(name), equal_nan=True))
-
-
-def _variants(g: Group) -> dict[str, float | None]:
-    """Mean score over seeds of each policy that the algorithm also returned."""
-    out: dict[str, float | None] = {}
-    for name in sorted({name for r in g.records for name in r.variants}):
-        x = g.scored(variant=name)
-        out[name] = None if x is None else float(x.mean())
-    return out
-
-
-def _falling(g: Group) -> float | None:
-    """By what share the held-out loss still fell over the last half of the fit, in the mean over seeds; None: not recorded."""
-    end, half = g.values("held_out_loss"), g.values("held_out_loss_half")
-    known = np.isfinite(end) & np.isfinite(half)
-    if not known.any():
-        return None
-    drop = np.divide(half - end, np.abs(half), out=np.zeros_like(half), where=known & (half != 0))
-    return float(drop[known].mean())
-
-
-def _noisy(g: Group, base: Group | None) -> dict[str, Any]:
-    """Columns under noise; no score where the expert itself cannot act under it."""
-    if not any("noisy_score" in r.scores for r in g.records):
-        return {}
-    expert = g.values("noisy_expert_score")
-    expert_score = float(np.nanmean(expert)) if np.isfinite(expert).any() else None
-    hopeless = expert_score is not None and expert_score < SURVIVES
-    return {
-        "noise": g.records[0].cell.evaluation["noise"],
-        "noisy_expert_score": expert_score,
-        "noisy_score": _Wanted(None, 0.0, 1.0) if hopeless else _scored(g, "noisy_score"),
-        "noisy_minus_baseline": None if hopeless else _difference(g, base, "noisy_score"),
-    }
-
-
-def _row(g: Group, base: Group | None) -> dict[str, Any]:
-    first = g.records[0]
-    means = {name: reference.mean for name, reference in first.references.items()}
-    best, random = means.get("expert"), means.get("random")
-    worst = max(0.0, best - random) if best is not None and random is not None else np.inf
-    shared = [x for x in (getattr(r.cost, "shared_s", None) for r in g.records) if x is not None]
-    constant = [r.scores.get("worse_than_constant") for r in g.records]
-    own = _noisy(g, base) | {
-        "task": g.task,
-        "horizon": g.horizon,
-        "budget": g.budget,
-        "apart": g.apart,
-        "algorithm": g.label,
-        "name": g.algorithm,
-        "head": g.head,
-        "seeds": len(g.records),
-        "episodes": first.episodes.n or first.cell.evaluation.get("episodes"),
-        "diverged": int(g.diverged.sum()),
-        "failed": g.failed,
-        "undefined": overall.is_undefined(g),
-        "still_falling": _falling(g),
-        "worse_than_constant": sum(x == 1.0 for x in constant) if any(x is not None for x in constant) else None,
-        "score": _scored(g),
-        "gap": _within(_at_worst(g, "gap", worst if np.isfinite(worst) else 0.0), 0.0, worst),
-        "cost": _within(_at_worst(g, "cost", g.horizon), 0.0, float(g.horizon)),
-        "survived": _within(np.where(g.diverged, 0.0, g.values("survived")), 0.0, 1.0),
-        "labels": float(np.mean([r.cost.labels for r in g.records])),
-        "gradient_steps": float(np.mean([r.cost.gradient_steps for r in g.records])),
-        "seconds": float(np.mean([r.cost.run_s or 0.0 for r in g.records])),
-        "shared_seconds": float(np.mean(shared)) if shared else None,
-        **{name: float(np.mean([getattr(r.cost, name, 0) for r in g.records])) for name in CONTROL},
-        "minus_baseline": _difference(g, base),
-        "variants": _variants(g),
-    }
-    return {name: wanted for name, wanted in _shown(g).items() if name not in own} | own
 
 
 # ------------------------------------------------------------------------------------------ tables
@@ -320,9 +156,9 @@ def build(records: Iterable[Record]) -> Board:
     for g in groups:
         by_place[(g.task, g.horizon, g.budget, g.place)].append(g)
     places = [gs for _, gs in sorted(by_place.items())]
-    by_row = [[_row(g, baseline(g, gs)) for g in gs] for gs in places]
+    by_row = [[row_of(g, baseline(g, gs)) for g in gs] for gs in places]
     rows = [row for these in by_row for row in these]
-    _settle(rows)
+    settle(rows)
     tables = [_task_table(gs, these) for gs, these in zip(places, by_row, strict=True)]
     wide = [*overall.tables(groups), settings.against(rows), settings.relative(groups)]
     return Board([t for t in wide if t] + tables, rows, overall.rankings(groups), _lines(rows))
