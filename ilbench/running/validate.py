@@ -84,28 +84,18 @@ def _acts(name: str, policy: Policy, who: str, task: Task) -> None:
     shapes.alike(f"{what}: the memory that act gives", after, memory)
 
 
-def _curves(curve: Any, who: str, seeds: int) -> None:
-    if not isinstance(curve, Mapping):
-        raise ValueError(f"{who}: curve is a {type(curve).__name__}; it must be a dict of arrays [S, k] by name")
-    _words("curve", curve, who)
-    for name, values in curve.items():
-        reason, wanted = _numeric(values), f"curves are numbers [S, k] with S = {seeds} seeds, k points each"
-        if reason:
-            raise ValueError(f"{who}: curve {name!r} is {reason}; {wanted}")
-        shape = np.shape(values)
-        if len(shape) != 2 or shape[0] != seeds:
-            raise ValueError(f"{who}: curve {name!r} has the shape {list(shape)}; {wanted}")
-
-
-def _scalars(scalars: Any, who: str, seeds: int) -> None:
-    if not isinstance(scalars, Mapping):
-        raise ValueError(f"{who}: scalars is a {type(scalars).__name__}; it must be a dict of numbers [S] by name")
-    _words("scalar", scalars, who)
-    for name, values in scalars.items():
-        reason, wanted = _numeric(values), f"scalars are numbers [S] with S = {seeds} seeds"
-        if reason or np.shape(values) != (seeds,):
-            found = reason or f"of shape {list(np.shape(values))}"
-            raise ValueError(f"{who}: scalar {name!r} is {found}; {wanted}")
+def _numbers(what: str, given: Any, who: str, seeds: int, form: tuple[str, ...]) -> None:
+    """Named arrays of numbers whose axes are `form`, ("S", "k") or ("S",), the first one `seeds` long."""
+    axes = f"[{', '.join(form)}]"
+    if not isinstance(given, Mapping):
+        raise ValueError(f"{who}: {what}s are a {type(given).__name__}; they must be a dict of arrays {axes} by name")
+    _words(what, given, who)
+    for name, values in given.items():
+        wanted = f"{what}s are numbers {axes} with S = {seeds} seeds"
+        if reason := _numeric(values):
+            raise ValueError(f"{who}: {what} {name!r} is {reason}; {wanted}")
+        if len(shape := np.shape(values)) != len(form) or shape[0] != seeds:
+            raise ValueError(f"{who}: {what} {name!r} has the shape {list(shape)}; {wanted}")
 
 
 def trained(result: Any, algorithm_id: str, seeds: int | tuple[int, ...], task: Task | None = None) -> None:
@@ -135,5 +125,5 @@ def trained(result: Any, algorithm_id: str, seeds: int | tuple[int, ...], task: 
         _policy(name, policy, who, count)
         if task is not None:
             _acts(name, policy, who, task)
-    _curves(result.curve, who, count)
-    _scalars(result.scalars, who, count)
+    _numbers("curve", result.curve, who, count, ("S", "k"))
+    _numbers("scalar", result.scalars, who, count, ("S",))
