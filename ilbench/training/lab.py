@@ -24,7 +24,7 @@ from ilbench.training import deployed, shapes
 from ilbench.training import fit as fitting
 from ilbench.training import rows as cutting
 from ilbench.training.fit import FitConfig, Objective
-from ilbench.training.ledger import EXPERT, SPENT, BudgetExceeded, Ledger, charged, cut, hidden, within
+from ilbench.training.ledger import SPENT, BudgetExceeded, Ledger, charged, cut, hidden, spent, within
 from ilbench.types import COLLECT, Array, Behaviour, Data, Demos, Head, Model, Policy, PyTree, Task
 
 GIVEN = ("task", "head", "seeds", "budget", "fit_config")  # of a lab: nothing that an algorithm may change
@@ -245,18 +245,7 @@ class Lab:
         return cut(taken, there)
 
     def _count(self, demos: Demos) -> Demos:
-        alive, acts = np.asarray(demos.alive), (np.asarray(demos.actor) == EXPERT) & np.asarray(demos.alive)
-        both = alive[:, :, 1:] & alive[:, :, :-1]
-        began = acts[:, :, 1:] & ~acts[:, :, :-1] & both
-        # A step is one of a takeover once the learner has acted in the episode: what the expert began itself is none.
-        learner = np.cumsum(alive & ~acts, axis=2) > 0
-        self._charge(
-            labels=charged(demos).sum((1, 2)),
-            env_steps=alive.sum((1, 2)),
-            takeovers=began.sum((1, 2)),
-            takeover_steps=(acts & learner).sum((1, 2)),
-            switches=((acts[:, :, 1:] != acts[:, :, :-1]) & both).sum((1, 2)),
-        )
+        self._charge(**spent(demos))
         return demos
 
     def rows(self, demos: Demos, capacity: int | None = None) -> Data:

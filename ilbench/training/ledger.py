@@ -31,6 +31,25 @@ class Ledger:
     model_steps: int = 0  # of whatever else is trained: dynamics, critics
 
 
+def spent(demos: Demos) -> dict[str, np.ndarray]:
+    """What a rollout cost, numbers `[S]` by the names of SPENT.
+
+    A step is one of a takeover once the learner has acted in the episode: what the expert began itself is none.
+    """
+    alive = np.asarray(demos.alive)
+    acts = (np.asarray(demos.actor) == EXPERT) & alive
+    both = alive[:, :, 1:] & alive[:, :, :-1]
+    began = acts[:, :, 1:] & ~acts[:, :, :-1] & both
+    learner = np.cumsum(alive & ~acts, axis=2) > 0
+    return {
+        "labels": charged(demos).sum((1, 2)),
+        "env_steps": alive.sum((1, 2)),
+        "takeovers": began.sum((1, 2)),
+        "takeover_steps": (acts & learner).sum((1, 2)),
+        "switches": ((acts[:, :, 1:] != acts[:, :, :-1]) & both).sum((1, 2)),
+    }
+
+
 def charged(demos: Demos) -> np.ndarray:
     """Where an expert's action was had, `[S, N, H]` bool: shown as a label, or executed, on a live step."""
     return (np.asarray(demos.revealed) | (np.asarray(demos.actor) == EXPERT)) & np.asarray(demos.alive)
