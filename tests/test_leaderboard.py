@@ -454,3 +454,8 @@ def test_the_command_prints_where_it_read_and_json(monkeypatch, capsys):
     assert shown["suite"] == "quick@1"
     assert "results/quick@1" in shown["source"]
     assert shown["overall"][0]["rows"][0]["score_ci"][0] < shown["overall"][0]["rows"][0]["score"]
+
+
+def test_a_setting_that_no_cell_states_is_no_label():
+    assert groups.label("bc", {"policy.chunk": groups.ABSENT}) == "bc"
+    assert groups.label("bc", {"policy.chunk": 4, "policy.decay": groups.ABSENT}) == "bc[chunk=4]"

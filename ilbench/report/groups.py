@@ -192,7 +192,7 @@ def label(algorithm: str, telling: Mapping[str, Any]) -> str:
     parts = [
         f"{key.rsplit('.', 1)[-1] if last.count(key.rsplit('.', 1)[-1]) == 1 else key}={_value(value)}"
         for key, value in telling.items()
-        if key != "head"
+        if key != "head" and value != ABSENT  # a setting at a default that no cell states
     ]
     head = f"+{telling['head']}" if "head" in telling else ""
     return f"{algorithm}{head}" + (f"[{','.join(parts)}]" if parts else "")
@@ -205,13 +205,13 @@ def also(groups: Sequence[Group]) -> list[str]:
     for g in groups:
         by[g.algorithm].append(g)
     for mine in by.values():
-        shared = set.intersection(*(set(g.settings) for g in mine))
         keys = sorted(
             k
-            for k in shared
+            for k in set().union(*(g.settings for g in mine))
             if k not in mine[0].telling and any(_differ(g.settings, mine[0].settings, k) for g in mine)
         )
-        out += [f"{g.label}: {', '.join(f'{k}={_value(g.settings[k])}' for k in keys)}" for g in mine if keys]
+        said = [(g.label, ", ".join(f"{k}={_value(g.settings[k])}" for k in keys if k in g.settings)) for g in mine]
+        out += [f"{name}: {what}" for name, what in said if what]
     return out
 
 
