@@ -67,6 +67,39 @@ def test_twenty_steps_of_adam_with_cosine_decay_and_decoupled_weight_decay(decay
     np.testing.assert_allclose(made.losses[0], found, rtol=1e-4)  # the loss before each step
 
 
+def test_a_running_mean_starts_as_a_plain_one_and_is_what_is_deployed():
+    """The goal is far and the rate small, so that every step of Adam is as long as the rate: the path is known."""
+    far = jax.tree.map(lambda x: np.asarray(x, np.float32) if x.dtype == np.float64 else x, _data([0] * 4, [[1e6]] * 4, [[1e6] * 3] * 4))
+    keys, rate, updates, decay = seed_keys("fit", (0,)), 1e-2, 40, 0.9
+    start = fit.init(QUARTIC, keys)
+    plain, mean = (
+        fit.fit(QUARTIC, keys, start, far, FitConfig(updates=updates, batch=4, learning_rate=rate, ema=ema), updates)
+        for ema in (0.0, decay)
+    )
+    path = -2.0 + np.cumsum(rate * 0.5 * (1 + np.cos(np.pi * np.arange(updates) / updates)))
+    want = path[0]
+    for k, x in enumerate(path):
+        want += max(1 - decay, 1 / (k + 1)) * (x - want)
+    np.testing.assert_allclose(plain.params["w"][0, 1], path[-1], atol=1e-3)
+    np.testing.assert_allclose(mean.params["w"][0, 1], want, atol=1e-3)
+    assert abs(want - path[-1]) > 5e-3
+
+
+def _lot(params, key, row):
+    return jax.random.uniform(key) + 0.0 * params["b"]
+
+
+def test_every_row_of_every_step_draws_by_a_key_of_its_own():
+    head = Head(_start, _lot, _stay)
+    rows, keys = _data(np.zeros(8), np.zeros((8, 1), np.float32), np.zeros((8, 3), np.float32), seeds=40), seed_keys("fit", np.arange(40))
+    for batch in (1, 16):
+        drawn = np.asarray(fit.fit(head, keys, fit.init(head, keys), rows, FitConfig(updates=32, batch=batch), 32).losses)
+        assert len(np.unique(drawn)) == drawn.size  # no step, no seed draws another's
+        assert abs(drawn.std() - np.sqrt(1 / 12 / batch)) < 0.1 * np.sqrt(1 / 12 / batch)  # nor a row
+    held = np.asarray(fit.loss(head, keys, fit.init(head, keys), rows))
+    assert len(np.unique(held)) == 40
+
+
 def _cell(params, key, row):
     return row.obs[0] + 0.0 * params["b"]
 

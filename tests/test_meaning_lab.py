@@ -262,3 +262,21 @@ def test_streams_of_the_lab_are_the_seeds_own():
     single = _spy(registry.task("recoverable", 4), head="table", seeds=(1,)).keys("a")
     np.testing.assert_array_equal(jax.random.key_data(single)[0], a[1])
     assert not np.array_equal(a, jax.random.key_data(seed_keys("a", SEEDS)))
+
+
+def test_a_branch_is_the_learner_then_one_action_then_the_expert():
+    lab = _spy(toys.counter(stop=8), budget=10_000)
+    found = lab.branch(toys.constant(np.zeros((3, 1, 2), np.float32)), 6, explore=0.5)
+    steps, at = np.arange(8), found.step[..., None]
+    assert len(np.unique(found.step)) > 4
+    np.testing.assert_array_equal(found.deviated.actor, steps > at)
+    np.testing.assert_array_equal(found.straight.actor, steps >= at)
+    for one in (found.deviated, found.straight):
+        np.testing.assert_array_equal(one.revealed, one.alive & (steps == at))
+        assert not one.action[steps < at].any()  # the learner's
+    np.testing.assert_array_equal(found.deviated.obs[steps <= at], found.straight.obs[steps <= at])
+    here = found.deviated.alive & (steps == at)
+    pushed = np.linalg.norm(found.deviated.action[here] - found.straight.action[here], axis=-1)
+    np.testing.assert_allclose(pushed, 0.5, rtol=1e-5)
+    both = [((x.revealed | (x.actor == 1)) & x.alive).sum((1, 2)) for x in (found.deviated, found.straight)]
+    np.testing.assert_array_equal(lab.ledger.labels, sum(both))
