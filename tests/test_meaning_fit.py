@@ -85,6 +85,19 @@ def test_a_running_mean_starts_as_a_plain_one_and_is_what_is_deployed():
     assert abs(want - path[-1]) > 5e-3
 
 
+def _count(params):
+    return {**params, "steps": params["steps"] + 1}
+
+
+@pytest.mark.parametrize("updates", [1, 6, 7])
+def test_what_follows_every_step_follows_as_many_as_there_are(updates):
+    head = Head(lambda key: {**_start(key), "steps": jnp.int32(0)}, _quartic, _stay, after=_count, fixed=("steps",))
+    rows, keys = _data(np.zeros(4), np.zeros((4, 1), np.float32), np.zeros((4, 3), np.float32)), seed_keys("fit", (0,))
+    made = fit.fit(head, keys, fit.init(head, keys), rows, FitConfig(updates=updates, batch=4), updates)
+    assert int(made.params["steps"][0]) == updates
+    assert int(made.halfway["steps"][0]) == -(-updates // 2)
+
+
 def _lot(params, key, row):
     return jax.random.uniform(key) + 0.0 * params["b"]
 

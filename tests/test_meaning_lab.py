@@ -120,6 +120,15 @@ def test_an_experts_executed_action_is_a_label_and_control_is_counted():
     assert [x.sum() for x in (alone.ledger.takeovers, alone.ledger.takeover_steps, alone.ledger.switches)] == [0, 0, 0]
 
 
+def test_a_fall_is_no_switch():
+    lab = _spy(toys.counter(stop=3))
+    made = lab.collect(8, lab.same(mixed(lab.task.env.action, 8, beta=0.5, reveal=0.0)), toys.constant(np.zeros((3, 1, 2), np.float32)))
+    lived = [[made.actor[s, n][made.alive[s, n]] for n in range(8)] for s in range(3)]
+    assert min(len(x) for one in lived for x in one) < 8
+    assert any(x[-1] == 1 for one in lived for x in one)  # some fell in the expert's hands
+    np.testing.assert_array_equal(lab.ledger.switches, [sum((x[1:] != x[:-1]).sum() for x in one) for one in lived])
+
+
 def test_an_algorithm_cannot_change_what_the_cell_gave_it_or_what_was_counted():
     lab = _spy(toys.counter(), budget=20)
     for name in ("budget", "seeds", "task", "head", "fit_config", "ledger"):

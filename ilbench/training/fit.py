@@ -87,7 +87,7 @@ def _fit_one(
     optimiser = optax.flatten(optax.chain(optax.scale_by_adam(), optax.add_decayed_weights(weight_decay)))
     trained = {name: value for name, value in params.items() if name not in model.fixed}
     fixed = {name: value for name, value in params.items() if name in model.fixed}
-    half = -(-updates // 2)  # of an odd number the last step has a rate of 0
+    half = -(-updates // 2)
 
     def indices(key: Array) -> Array:
         return order[jax.random.randint(key, (batch,), 0, jnp.maximum(count, 1))]
@@ -114,7 +114,10 @@ def _fit_one(
         if averaged:  # bias-free: the first steps count as in a plain mean
             share = jnp.maximum(1.0 - decay, 1.0 / (step + 1.0))
             mean = jax.tree.map(lambda m, w: m + share * (w - m), mean, weights)
-        return (weights, fixed, state, mean), value
+        taken = (weights, fixed, state, mean)
+        if updates % 2:  # of two equal halves the last step is none
+            taken = jax.tree.map(lambda new, old: jnp.where(step < updates, new, old), taken, carry)
+        return taken, value
 
     def both(carry: Any, at: Any) -> Any:
         carry, values = jax.lax.scan(update, carry, at)
