@@ -77,11 +77,12 @@ def _signature(tree: Any) -> Any:
 
 
 _PROGRAMS: dict[Any, Any] = {}
+_KNOWN: set[int] = set()  # hashes of what was ever compiled: a program that was dropped and comes back is no retrace
 
 
 def compiled_programs() -> int:
-    """How many programs this process has compiled through per_seed: tests count it to find retraces."""
-    return len(_PROGRAMS)
+    """How many different programs this process has compiled through per_seed: tests count it to find retraces."""
+    return len(_KNOWN)
 
 
 def spare_mappings(limit: int = MAPPINGS) -> bool:
@@ -123,6 +124,7 @@ def _program(f: Callable[..., Any], size: int, loops: int, static: dict[str, Any
     spread, everywhere = PartitionSpec("item"), PartitionSpec()
     sharded = jax.shard_map(on_device, mesh=mesh(), in_specs=(everywhere, spread), out_specs=spread, check_vma=False)
     _PROGRAMS[key] = jax.jit(sharded).lower(shared, _place(items, spread)).compile()
+    _KNOWN.add(hash(key))
     COMPILE_SECONDS[0] += time.perf_counter() - started
     return _PROGRAMS[key]
 
