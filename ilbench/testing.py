@@ -19,7 +19,7 @@ import numpy as np
 from ilbench import densities, registry
 from ilbench.compute import parallel, prng
 from ilbench.distributions import mode
-from ilbench.evaluation.evidence import Evidence
+from ilbench.evaluation.evidence import Branched, Evidence, Snapped
 from ilbench.rollouts.behaviours import mixed, same
 from ilbench.rollouts.episode import nobody
 from ilbench.rollouts.keys import episode_keys
@@ -252,6 +252,8 @@ def evidence(wrong: bool, horizon: int = 12, episodes: int = 3) -> Evidence:
     return Evidence(
         horizon, (0.0,), (4, horizon), (0.0, 1.0), refs, *shown,
         obs=np.ones((episodes, horizon, 1)), action=jerk, held_out_loss=(1.0, float(wrong)),
+        snapped=(Snapped(0.01, 0.5, error, alive, error, alive),),
+        branches={"own": Branched(error, alive, reward, alive, np.ones(shape))},
     )  # fmt: skip
 
 

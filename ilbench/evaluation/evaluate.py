@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from ilbench.compute import parallel
-from ilbench.evaluation import references
+from ilbench.evaluation import deployment, references
 from ilbench.evaluation.coupling import random_expert
 from ilbench.evaluation.evidence import Protocol, held_out_errors, mistakes, roll, split
 from ilbench.evaluation.measuring import measure_all
@@ -111,12 +111,13 @@ def evaluate(
     *,
     beside: Policy | None = None,
     losses: np.ndarray | None = None,
+    deployed: bool = True,
 ) -> Judged:
     """Rolls out `policy`, leaves `[S, M, ...]`, and measures it against the task's expert at the evaluation keys.
 
     A policy without leading axes is judged on every seed. `cache` keeps what policies of one task share; `beside`, a policy of
     the learner's kind (by default itself), is what the expert's programs hold; `losses [S, 2]` are the head's held-out loss half way
-    and at the end of its fit.
+    and at the end of its fit. Without `deployed` there is no 0-1 deployment, whatever the protocol says.
     """
     cache = Session() if cache is None else cache
     cache.enter(task)
@@ -131,10 +132,13 @@ def evaluate(
     held_out = None if expert is None else held_out_errors(task, policy, seeds, expert)
     means = {name: ref["mean"] for name, ref in refs.items()}
     evidence = split(task, protocol, means, expert, held_out, learner, shaken, losses)
+    if protocol.snap and deployed:
+        found = deployment.deploy(task, policy, protocol, seeds, beside, cache)
+        evidence = [e._replace(**more) for e, more in zip(evidence, found, strict=True)]
     values = [measure_all(e) for e in evidence]
     costs = np.stack([mistakes(e.error, e.alive, e.deltas[0]).sum(-1) for e in evidence])
     if task.expert is None or unknown_law(task):
-        values = [{k: None if k.startswith(MISTAKES) else v for k, v in found.items()} for found in values]
+        values = [{k: None if k.startswith(MISTAKES) else v for k, v in value.items()} for value in values]
         costs = np.full(costs.shape, np.nan)
     return Judged(values, learner, costs)
 

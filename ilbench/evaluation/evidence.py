@@ -8,7 +8,8 @@ differences are paired.
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -23,6 +24,27 @@ from ilbench.rollouts.rollout import rollout
 from ilbench.types import EVIDENCE, Demos, Discrete, Policy, Space, Task
 
 CURVE_POINTS = 32  # curves over t are stored at no more than this many log-spaced steps
+
+
+class Snapped(NamedTuple):
+    """0-1 deployment of one seed's learner at one target (evaluation/deployment.py); the same episodes with and without mistakes."""
+
+    target: float  # eps that delta was chosen for, on other episodes
+    delta: float
+    expert_error: np.ndarray  # `[N, H]` the learner's error at the expert's states
+    expert_alive: np.ndarray  # `[N, H]` bool
+    error: np.ndarray  # `[N, H]` of what was executed: above delta where the learner erred, else 0
+    alive: np.ndarray  # `[N, H]` bool
+
+
+class Branched(NamedTuple):
+    """Episodes `[N, H]` with one deviation of one seed's learner, or a push, and the same ones without it."""
+
+    error: np.ndarray  # of what was executed: 0 but for the deviation
+    alive: np.ndarray
+    reward: np.ndarray
+    straight_alive: np.ndarray
+    straight_reward: np.ndarray
 
 
 class Evidence(NamedTuple):
@@ -45,6 +67,8 @@ class Evidence(NamedTuple):
     obs: np.ndarray | None = None  # `[N, H, *obs]` what the learner saw
     action: np.ndarray | None = None  # `[N, H, *action]` what it did
     held_out_loss: tuple[float, float] | None = None  # the head's loss on them, half way through its last fit and at its end
+    snapped: tuple[Snapped, ...] | None = None  # 0-1 deployment, one for each target of the protocol
+    branches: Mapping[str, Branched] | None = None  # what one deviation costs: "own" mistakes of the learner, a "push"
 
 
 def mistakes(error: np.ndarray, alive: np.ndarray, delta: float | None) -> np.ndarray:
@@ -69,13 +93,21 @@ class Protocol:
     prefixes: tuple[int, ...] = ()  # horizons to read off one rollout, beside H itself
     noise: float = 0.0  # sensor and actuator noise of a second evaluation, a fraction; 0: there is none
     name: str = "fixed-horizon/1"  # absorbing failure, fresh resets, deterministic expert
+    # 0-1 deployment at these eps, the expert's rollouts per seed that choose delta for them, and the size of a push; none by default.
+    snap: tuple[float, ...] = field(default=(), metadata={"neutral": True})
+    calibration: int = field(default=32, metadata={"neutral": True})
+    push: float = field(default=0.0, metadata={"neutral": True})
 
     def __post_init__(self) -> None:
-        for name in ("episodes", "held_out"):
+        for name in ("episodes", "held_out", "calibration"):
             if getattr(self, name) < 1:
                 raise ValueError(f"evaluation.{name} must be at least 1, got {getattr(self, name)}")
         if not 0 <= self.noise <= 1:
             raise ValueError(f"evaluation.noise is a fraction and must lie in [0, 1], got {self.noise}")
+        if not all(0 < eps < 1 for eps in self.snap) or len({f"{eps:g}" for eps in self.snap}) < len(self.snap):
+            raise ValueError(f"evaluation.snap are different error rates in (0, 1), such as [0.003, 0.001], got {list(self.snap)}")
+        if not self.push >= 0 or (self.push and not self.snap):
+            raise ValueError(f"evaluation.push is a size of at least 0, beside evaluation.snap, got {self.push}")
         # One beyond a task's own horizon is no error: a suite reads the same prefixes off tasks of several lengths.
         for h in self.prefixes:
             if not isinstance(h, int) or isinstance(h, bool) or h < 1:

@@ -142,7 +142,8 @@ class Episodes(_Model):
 class Cost(_Model):
     """What the cell was charged: counts, and seconds with compiling apart (of the block divided by its seeds).
 
-    `gradient_steps` are the policy's; `eval_steps` those of the clean evaluation, and a noisy one takes as many again.
+    `gradient_steps` are the policy's; `eval_steps` those of the clean evaluation, and a noisy one takes as many again, as does
+    each target and each kind of branch of 0-1 deployment.
     """
 
     labels: Count = 0

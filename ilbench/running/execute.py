@@ -144,7 +144,7 @@ def execute(plan: Plan, seeds: tuple[int, ...], session: Session) -> Executed:
     measured: dict[str, list[dict[str, Any]]] = {}
     scored: Judged | None = None
     for name, policy in trained.policies.items():
-        judged = evaluate(plan.task, policy, protocol, seeds, session, beside=beside, losses=losses)
+        judged = evaluate(plan.task, policy, protocol, seeds, session, beside=beside, losses=losses, deployed=name == trained.selected)
         measured[name] = judged.values
         if name == trained.selected:  # a record as long as the evaluation: only the scored one's is read again
             scored = judged

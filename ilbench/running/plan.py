@@ -11,6 +11,7 @@ from typing import Any
 
 from ilbench import plugins, registry
 from ilbench.configs import build_config, cast, read, spelled, stated
+from ilbench.evaluation import deployment
 from ilbench.evaluation.evidence import Protocol
 from ilbench.records.schema import Cell
 from ilbench.rollouts.keys import SEEDS
@@ -141,6 +142,7 @@ def resolve(block: Block) -> Plan:
         )
     if block.protocol.noise and (reason := unfit(task)):
         raise ValueError(f"evaluation.noise on {task.name}: {reason}")
+    deployment.check(task, block.protocol)
     resolved = {f"task.{k}": v for k, v in task_config.items()}
     resolved |= spelled(block.algorithm, config) | spelled(block.head, head_config) | spelled("fit", fit) | spelled("policy", policy)
     head = wrapped(lambda spec: kind.make(spec, head_config), task.spec, policy)

@@ -218,7 +218,9 @@ def _foresee(plan: Plan, seeds: tuple[int, ...]) -> float:
     """Bytes that a block's seeds need; TooLarge when they will not fit into memory together."""
     b = plan.block
     made = plan.algorithm.rows_per_label(plan.config)
-    rows = seeds, b.budget, b.protocol.episodes, b.protocol.held_out, plan.task.horizon, made
+    # 0-1 deployment keeps two more sets of the expert's episodes, and makes others beside them.
+    held_out = b.protocol.held_out + (b.protocol.calibration + 2 * b.protocol.episodes if b.protocol.snap else 0)
+    rows = seeds, b.budget, b.protocol.episodes, held_out, plan.task.horizon, made
     noise = b.protocol.noise > 0
     return foresight.foresee_block(plan.label, plan.task.env, *rows, noise=noise, fit=plan.fit, head=plan.head)
 
