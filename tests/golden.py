@@ -46,6 +46,13 @@ CELLS: dict[str, tuple[dict[str, Any], float]] = {
         {"task": "double_integrator", "algorithm": "noise_bc", "head": "linear", "budget": 120, "horizon": 40},
         1e-2,
     ),
+    "double_integrator/noise_injection": (
+        {
+            "task": "double_integrator", "algorithm": "noise_injection", "head": "linear", "budget": 120, "horizon": 40,
+            "config": {"noise_injection.sigma": 0.2, "noise_injection.clean": 0.25},
+        },
+        1e-2,
+    ),
     "double_integrator/ccil": (
         {
             "task": "double_integrator", "algorithm": "ccil", "head": "mse", "budget": 120, "horizon": 40,

@@ -19,7 +19,7 @@ def test_every_algorithm_has_a_kept_cell_and_nothing_else_is_kept():
 
     assert set(KEPT["cells"]) == set(golden.CELLS | golden.SLOW)
     kept = {fields["algorithm"] for fields, _ in (golden.CELLS | golden.SLOW).values()}
-    assert kept >= {"bc", "dagger", "ccil", "noise_bc", "dialled"}
+    assert kept >= {"bc", "dagger", "ccil", "noise_bc", "noise_injection", "dialled"}
     assert kept <= set(registry.entries("algorithms"))
     for cell in KEPT["cells"].values():
         assert all(cell[f"seed {seed}"]["status"] == "ok" for seed in golden.SEEDS)

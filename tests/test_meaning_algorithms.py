@@ -9,7 +9,7 @@ import toys
 from scipy import stats as laws
 
 from ilbench import registry
-from ilbench.algorithms import ccil, dagger, dialled, noise_bc
+from ilbench.algorithms import ccil, dagger, dialled, noise_bc, noise_injection
 from ilbench.evaluation.evidence import roll
 from ilbench.exact import dp
 from ilbench.rollouts.keys import seed_keys
@@ -239,6 +239,63 @@ def test_rows_that_do_not_exist_have_no_say_in_the_jitter():
     moved = np.asarray(out.obs)[0, 400:700] - np.asarray(data.obs)[0, :300]
     np.testing.assert_allclose(moved.std(0), 0.1 * x[0, :300].std(0), rtol=0.15)
     assert np.asarray(out.weight)[0].sum() == 600
+
+
+# ------------------------------------------------------------------------------------------------ noise_injection
+NET = {"width": 8, "depth": 1}
+
+
+def test_noise_injection_executes_noise_of_sigma_and_records_the_clean_action():
+    task, budget, sigma, clean = toys.counter(horizon=6, stop=6), 4801, 0.7, 0.25
+    result, lab = toys.trained(
+        task, "noise_injection", "mse", budget, (0, 3), {"sigma": sigma, "clean": clean}, NET, updates=2
+    )
+    ((data, _),), (quiet, noisy) = lab.of("fit"), lab.demos()
+    np.testing.assert_array_equal(quiet.revealed.sum((1, 2)), 1200)
+    np.testing.assert_array_equal(quiet.action, quiet.label)
+    pushes = []
+    for s in range(2):
+        shown, both = [toys.labelled(part, s) for part in (quiet, noisy)], toys.existing(data, s)
+        toys.same_rows(both, jax.tree.map(lambda a, b: np.concatenate([a, b]), *shown))
+        np.testing.assert_allclose(both.action, toys.expert_of_counter(both.t), atol=1e-5)
+        pushes.append(np.float64(noisy.action - noisy.label)[s][noisy.revealed[s]] / sigma)
+        for column in pushes[s].T:
+            assert laws.kstest(column, laws.norm.cdf).pvalue > 1e-3
+        assert abs(np.corrcoef(pushes[s].T)[0, 1]) < 4.5 / np.sqrt(len(pushes[s]))
+    assert not np.array_equal(*pushes)
+    np.testing.assert_array_equal(lab.ledger.labels, [budget] * 2)
+    assert (set(result.policies), result.selected) == ({"last"}, "last")
+
+
+def test_noise_injection_on_discrete_actions_is_a_random_action_with_probability_sigma():
+    task, sigma = registry.task("random_mdp", 7, states=5, actions=3), 0.6
+    _, lab = toys.trained(task, "noise_injection", "table", 7 * 400, (0,), {"sigma": sigma, "clean": 0.0})
+    (demos,) = lab.demos()  # without a clean share nothing is demonstrated
+    seen = demos.revealed[0]
+    toys.close_to(np.float64(demos.action != demos.label)[0][seen], sigma * 2 / 3)
+    t = np.broadcast_to(np.arange(7), seen.shape)
+    np.testing.assert_array_equal(demos.label[0][seen], np.asarray(task.expert.params)[t, demos.obs[0]][seen])
+
+
+def test_noise_injection_with_nothing_but_clean_labels_is_bc():
+    task, given = toys.counter(), ("mse", 301, (0, 3))
+    (one, a), (other, b) = (
+        toys.trained(task, name, *given, config, NET, updates=20)
+        for name, config in (("noise_injection", {"sigma": 0.7, "clean": 1.0}), ("bc", {}))
+    )
+    jax.tree.map(np.testing.assert_array_equal, one.policies["last"].params, other.policies["last"].params)
+    np.testing.assert_array_equal(one.curve["loss"], other.curve["loss"])
+    assert str(a.ledger) == str(b.ledger)
+
+
+def test_noise_injection_refuses_what_is_no_noise_and_no_share():
+    for wrong in ({"sigma": -0.1}, {"sigma": float("nan")}, {"sigma": float("inf")}, {"clean": 1.1}, {"clean": -0.1}):
+        with pytest.raises(ValueError, match=f"noise_injection.{next(iter(wrong))}"):
+            noise_injection.Config(**wrong)
+    config = noise_injection.Config(sigma=1.5)
+    noise_injection.check(100, toys.counter(), None, config)  # a standard deviation may exceed 1, a probability may not
+    with pytest.raises(ValueError, match="discrete"):
+        noise_injection.check(100, registry.task("gridworld"), None, config)
 
 
 # ------------------------------------------------------------------------------------------------ ccil

@@ -83,10 +83,14 @@ def test_rows_that_no_theorem_covers_show_no_rate(found):
 
 
 def test_rates_are_declared_by_the_algorithms():
-    assert {name: theory._rate(name) for name in ("bc", "ccil", "noise_bc", "dagger", "dialled", "nobody")} == {
+    assert {
+        name: theory._rate(name)
+        for name in ("bc", "ccil", "noise_bc", "noise_injection", "dagger", "dialled", "nobody")
+    } == {
         "bc": "<= 2",
         "ccil": "<= 2",
         "noise_bc": "<= 2",
+        "noise_injection": "<= 2",
         "dagger": "<= 1",
         "dialled": "",
         "nobody": "",
