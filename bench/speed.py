@@ -2,9 +2,10 @@
 
 Robots: bare Brax stepping (one vmap over all environments; in blocks; in blocks on all devices), the same with the
 lanes last, Brax's own `acting.generate_unroll`, and the product's rollout with a 2x64 MLP, the expert's label and the
-full record, as data collection and as evaluation. Whole jobs: DAgger against its floor, and behaviour cloning on a
-CartPole-sized job with ten seeds. Rounds go through all cases in turn, and each case counts with its fastest, so that a machine that drifts
-drifts for all. Compiling is apart, and memory is that of a process of its own.
+full record, as data collection and as evaluation. An env step is several physics steps: rates of other engines compare in those.
+Whole jobs: DAgger against its floor, and behaviour cloning on a CartPole-sized job with ten seeds; where they are asked for,
+thousands of episodes side by side and ten cells on hopper. Rounds go through all cases in turn, and each case counts with its
+fastest, so that a machine that drifts drifts for all. Compiling is apart, and memory is that of a process of its own.
 """
 
 from __future__ import annotations
@@ -59,6 +60,14 @@ def fastest(cases: dict[str, Case], rounds: int, say: Callable[[str], None]) -> 
 
 
 # ---------------------------------------------------------------------------------------- robots
+def frames(name: str) -> int:
+    """Physics steps of one env step of a robot that ships: Brax's `n_frames` on the task's backend."""
+    from ilbench.envs import _brax
+    from ilbench.envs.brax import ROBOTS
+
+    return int(_brax.robot(name, ROBOTS[name]["backend"])._n_frames)
+
+
 def _raw_episode(env: Any, key: Any, *, steps: int) -> Any:
     """Brax stepping and nothing else: random actions, the sum of rewards."""
     state, _ = env.reset(env.params, key)
@@ -213,6 +222,31 @@ def cartpole(rounds: int, say: Callable[[str], None]) -> dict[str, float]:
     return {"ten seeds, seconds": fastest({"bc": run}, rounds, say)["bc"]}
 
 
+def many(rounds: int, say: Callable[[str], None]) -> dict[str, float]:
+    """Seconds for 4,096 whole episodes of hopper side by side, as they are evaluated: policy, expert's label, cost, reward."""
+    task, envs = registry.task("hopper"), 4096
+    seconds = fastest({"episodes": _product(task, envs, task.horizon, EVIDENCE, 0.0)}, rounds, say)["episodes"]
+    rate = envs * task.horizon / seconds
+    return {"seconds": seconds, "env steps per second": rate, "physics steps per second": rate * frames("hopper")}
+
+
+def cells(rounds: int, say: Callable[[str], None]) -> dict[str, float]:
+    """Seconds for ten cells of bc on hopper, from nothing to scores: 5 demonstrations, 5,000 updates, 64 episodes each."""
+    from ilbench.running.execute import Session, execute
+    from ilbench.running.plan import Block, resolve
+
+    plan = resolve(Block("hopper", "bc", "mse", 5000, config={"fit.updates": 5000, "fit.batch": 256}))
+    session = Session()
+
+    def run() -> Any:
+        session.demos.clear()  # demonstrations and expert rollouts are part of the job
+        session.expert.clear()
+        return execute(plan, plan.block.seeds, session).outcomes[0].returns
+
+    seconds = fastest({"bc": run}, rounds, say)["bc"]
+    return {"ten cells, seconds": seconds, "cells per minute": 600 / seconds}
+
+
 # ----------------------------------------------------------------------------------------- memory
 def _status(field: str) -> int:
     """A figure of this process in bytes, `VmRSS` (now) or `VmHWM` (peak)."""
@@ -266,10 +300,11 @@ def everything(
     say: Callable[[str], None],
     keep: Callable[[dict[str, Any]], None] = lambda found: None,
     whole: bool = True,
+    scale: bool = False,
 ) -> dict[str, Any]:
     """All figures, and what they were measured on; `keep` gets what there is after every robot and job.
 
-    `whole` also measures the jobs that are no single robot's: DAgger, behaviour cloning, memory.
+    `whole` also measures the jobs that are no single robot's: DAgger, behaviour cloning, memory; `scale` two larger ones.
     """
     out: dict[str, Any] = {
         "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
@@ -281,7 +316,8 @@ def everything(
         fewer = max(1, int(steps * SHARE.get(name, 1.0)))
         figures = robot(name, envs, fewer, rounds, functools.partial(_of, say, name))
         block = registry.task(name).block
-        out["robots"][name] = {"envs": envs, "steps": fewer, "block": block, "rounds": rounds, **figures}
+        measured = {"envs": envs, "steps": fewer, "block": block, "rounds": rounds, "frames": frames(name)}
+        out["robots"][name] = {**measured, **figures}
         keep(out)
     jobs: dict[str, Callable[[], dict[str, float]]] = {
         "dagger on hopper, 25 episodes x 10 seeds, 5 fits of 5,000 updates of 256": lambda: dagger(
@@ -292,7 +328,13 @@ def everything(
         ),
         "memory, hopper, 4,096 envs x 1,000 steps, full record": lambda: memory_apart("hopper", 4096, 1000),
     }
-    for title, job in jobs.items() if whole else ():
+    larger: dict[str, Callable[[], dict[str, float]]] = {
+        "evaluation on hopper, 4,096 episodes of 1,000 steps": lambda: many(rounds, lambda t: say(f"episodes: {t}")),
+        "bc on hopper, 5 episodes x 10 seeds, 5,000 updates of 256, evaluated": lambda: cells(
+            rounds, lambda t: say(f"cells: {t}")
+        ),
+    }
+    for title, job in ((jobs if whole else {}) | (larger if scale else {})).items():
         say(title)
         try:
             out["jobs"][title] = job()

@@ -30,6 +30,8 @@ class Bench:
     """Rounds through all cases; the fastest counts."""
     jobs: bool = True
     """Also the whole jobs (DAgger, behaviour cloning) and memory."""
+    scale: bool = False
+    """Also two larger jobs: 4,096 whole episodes of hopper side by side, and ten cells of bc on it from nothing to scores."""
     out: pathlib.Path | None = None
     """Folder to keep the table in: speed@1/speed.json and SPEED.md, rewritten after every robot."""
     json: bool = False
@@ -65,6 +67,6 @@ class Bench:
             emit(self.json, found, lambda: print(report.blocks(found, self.rounds)))
             return 0
         keep = (lambda found: None) if self.out is None else (lambda found: report.save(found, self.out))
-        figures = speed.everything(tuple(given), self.envs, self.steps, self.rounds, say, keep, self.jobs)
+        figures = speed.everything(tuple(given), self.envs, self.steps, self.rounds, say, keep, self.jobs, self.scale)
         emit(self.json, figures, lambda: print(report.text(figures)))
         return 0

@@ -37,6 +37,22 @@ NOTES = (
 )
 
 
+PHYSICS = (
+    "An env step is so many physics steps: Brax's n_frames, on the backend of the task. Rates as in the table of env steps, times that.",
+)
+
+
+def _physics(found: dict[str, Any]) -> list[Table]:
+    """Physics steps per second, of the robots whose figures say how many make an env step: earlier ones do not."""
+    rows = [
+        (name, str(f["frames"]), *(f"{f[key] * f['frames']:,.0f}" for key in RATES.values()))
+        for name, f in found["robots"].items()
+        if "frames" in f
+    ]
+    title = f"Physics steps per second ({found['devices']})"
+    return [Table(title, ("robot", "per env step", *RATES), rows, PHYSICS)] if rows else []
+
+
 def tables(found: dict[str, Any]) -> list[Table]:
     """Rates and ratios of the robots, and the whole jobs."""
     taken = found["devices"]
@@ -57,6 +73,7 @@ def tables(found: dict[str, Any]) -> list[Table]:
         title = f"Env steps per second ({taken})"
         out = [
             Table(title, ("robot", "envs x steps", "block", "fastest of", *RATES), rates, NOTES),
+            *_physics(found),
             Table("Ratios", ("robot", *RATIOS), ratios),
         ]
     if found["jobs"]:
