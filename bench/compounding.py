@@ -3,8 +3,8 @@
 Every learner is deployed snapped: the expert's action wherever its own lies within delta, which makes Ross and Bagnell's
 cost what is counted; delta is chosen on other episodes so that it errs at 3e-3, and at 1e-3, of the expert's steps. Methods share
 labels and optimiser. The first budget of a robot is where bc was seen to score between .2 and .95 (swimmer and the single pole are
-easier than that at any), the second, where a robot is quick, shows what more labels do. halfcheetah at 5,000 updates is the setting in
-which this measurement was first tried. Anchors are tasks whose actions are discrete, where a mistake is one as it stands, and
+easier than that at any). halfcheetah has a second budget, and fits of 5,000 updates, the setting in which this measurement was first
+tried. Anchors are tasks whose actions are discrete, where a mistake is one as it stands, and
 pendulum. With `horizons()` policies are trained on demonstrations of length H, each its own cell, from five of them.
 
 Everything was declared before the suite ran. Slow robots are evaluated on fewer episodes; n is in every record.
@@ -28,15 +28,15 @@ SHORT: dict[str, Any] = {**FIT, "fit.updates": 5000}
 PREFIXES = (10, 30, 100, 300)
 ROBOTS: dict[str, tuple[tuple[int, ...], int]] = {  # demonstrations, the first budget first, and episodes per seed
     "halfcheetah": ((6, 2), 16),
-    "hopper": ((2, 5), 320),
-    "walker2d": ((2, 5), 128),
+    "hopper": ((2,), 320),
+    "walker2d": ((2,), 64),
     "ant": ((5,), 32),
     "humanoid": ((10,), 16),
     "humanoidstandup": ((5,), 16),
-    "inverted_double_pendulum": ((2, 5), 128),
-    "inverted_pendulum": ((2,), 128),
-    "pusher": ((2,), 64),
-    "reacher": ((5, 2), 128),
+    "inverted_double_pendulum": ((2,), 64),
+    "inverted_pendulum": ((2,), 64),
+    "pusher": ((2,), 32),
+    "reacher": ((5,), 64),
     "swimmer": ((2,), 32),
 }
 LENGTHS = (50, 100, 200, 500, 1000)  # of demonstrations, for those that are trained anew for each
@@ -57,7 +57,7 @@ def dagger(rounds: int) -> tuple[str, dict[str, Any]]:
 
 
 def robot(name: str) -> tuple[Block, ...]:
-    """All methods at the first budget of a robot; bc and dagger at the second and, on halfcheetah, after few updates."""
+    """All methods at the first budget of a robot; bc and dagger at a second and, on halfcheetah, after few updates."""
     (first, *more), episodes = ROBOTS[name]
     horizon = registry.task(name).horizon
     judged = protocol(horizon, episodes)
@@ -98,10 +98,9 @@ def anchors() -> tuple[Block, ...]:
 
 
 def horizons() -> tuple[Block, ...]:
-    """bc from five demonstrations of length H, for each H a training of its own, on two robots that can fall."""
+    """bc from five demonstrations of length H, for each H a training of its own, on a robot that can fall."""
     return tuple(
-        Block(name, "bc", "mse", 5 * h, horizon=h, seeds=SEEDS, config=FIT, protocol=protocol(h, 64, snap=False))
-        for name in ("hopper", "walker2d")
+        Block("hopper", "bc", "mse", 5 * h, horizon=h, seeds=SEEDS, config=FIT, protocol=protocol(h, 64, snap=False))
         for h in LENGTHS
     )
 

@@ -22,6 +22,7 @@ from tyro.conf import OmitArgPrefixes, subcommand
 
 import ilbench
 from ilbench.commands.bench import Bench
+from ilbench.commands.compounding import Compounding
 from ilbench.commands.convergence import Convergence
 from ilbench.commands.doctor import Doctor
 from ilbench.commands.expert import Expert
@@ -42,6 +43,7 @@ COMMANDS: dict[str, Any] = {
     "leaderboard": Leaderboard,
     "convergence": Convergence,
     "theory": Theory,
+    "compounding": Compounding,
     "expert": Expert,
     "render": Render,
     "bench": Bench,

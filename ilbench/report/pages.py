@@ -11,20 +11,38 @@ import sys
 
 import ilbench
 from ilbench.records.files import write_atomic
-from ilbench.report import checks, convergence, figures, leaderboard, source, speed, theory
+from ilbench.report import (
+    checks,
+    compounding_figure,
+    compounding_page,
+    convergence,
+    figures,
+    leaderboard,
+    source,
+    speed,
+    theory,
+)
 
 
 def render(found: source.Found) -> dict[str, str]:
     """File name -> content, for the folder of the records."""
     board, rows = leaderboard.build(found.records), theory.build(found.records, found.arrays)
     swept, twice = figures.budgets(found.records), doubled(found)
+    snapped = compounding_page.build(found.records, found.arrays)
     return {
         "LEADERBOARD.md": leaderboard.page(board, found.suite, source.first_line(found)),
         "THEORY.md": theory.page(rows, found.suite, source.first_line(found)),
         "overview.svg": figures.overview(found.records, found.arrays),
         **({} if swept is None else {"scores.svg": swept}),
+        **({} if snapped is None else compounding_pages(snapped, found)),
         **({} if not twice else {"CONVERGENCE.md": convergence.page(twice, found.suite)}),
     }
+
+
+def compounding_pages(page: compounding_page.Page, found: source.Found) -> dict[str, str]:
+    """COMPOUNDING.md and its picture."""
+    drawn = compounding_figure.draw([r for r in page.rows if r.target == page.target])
+    return {"COMPOUNDING.md": compounding_page.markdown_page(page, found.suite, source.first_line(found)), "compounding.svg": drawn}
 
 
 def doubled(found: source.Found) -> list[convergence.Row]:
@@ -34,6 +52,14 @@ def doubled(found: source.Found) -> list[convergence.Row]:
     if name not in source.suites(found.folder.parent):
         return []
     return convergence.build(found.records, source.load(name, found.folder.parent).records)
+
+
+def _compounding(folder: pathlib.Path) -> str:
+    """What the records of the suite compounding say, a line for each robot."""
+    found = source.load("compounding", folder)
+    page = compounding_page.build(found.records, found.arrays)
+    assert page is not None
+    return f"{source.first_line(found, f'results/{found.suite}')}\n\n{compounding_page.summary(page)}"
 
 
 def readme(text: str, found: source.Found) -> str:
@@ -46,6 +72,7 @@ def readme(text: str, found: source.Found) -> str:
         "convergence": lambda: convergence.text(doubled(found), found.suite),
         "checks": lambda: checks.overview(checks.load(folder)),
         "speed": lambda: speed.text(speed.load(folder)),
+        "compounding": lambda: _compounding(folder),
     }
     for name, content in blocks.items():
         marked = re.compile(rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)", re.S)

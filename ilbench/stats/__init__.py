@@ -23,6 +23,7 @@ from ilbench.stats.intervals import score_diverged as score_diverged
 from ilbench.stats.intervals import score_range as score_range
 from ilbench.stats.intervals import seed_difference as seed_difference
 from ilbench.stats.intervals import seed_mean as seed_mean
+from ilbench.stats.intervals import seed_p as seed_p
 from ilbench.stats.intervals import simultaneous_band as simultaneous_band
 from ilbench.stats.intervals import t_quantile as t_quantile
 from ilbench.stats.ranks import Rank as Rank

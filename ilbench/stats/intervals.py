@@ -269,6 +269,26 @@ def _studentised(x: np.ndarray, level: float) -> np.ndarray:
     return np.stack([mean - high * se, mean - low * se])
 
 
+def seed_p(x: ArrayLike, resamples: int = 20_000) -> float:
+    """One-sided p of "the mean over training seeds `[S]` is at most 0": where `seed_mean`'s lower limit without a range reaches 0.
+
+    Never below 1 / resamples; Student's t below 8 seeds, and 1 where all values are equal: without a spread nothing can be said.
+    """
+    values = finite("x", x, 1)
+    n, mean = len(values), float(values.mean())
+    if n < 2:
+        raise ValueError("one seed has no p-value; give at least 2 seeds")
+    se = float(values.std(ddof=1)) / np.sqrt(n)
+    if se == 0:
+        return 1.0
+    if n < 8:
+        return float(special.stdtr(n - 1, -mean / se))
+    drawn = values[_indices(n, 1, resamples, 0)[..., 0]]
+    shift, spread = drawn.mean(-1) - mean, drawn.std(-1, ddof=1) / np.sqrt(n)
+    beyond = np.count_nonzero((shift >= mean / se * spread) & ((spread > 0) | (shift > 0)))
+    return float(min(1.0, (1 + beyond) / (1 + resamples) / SKEW))
+
+
 def _bounded_means(x: np.ndarray, lo: float, hi: float, level: float) -> tuple[np.ndarray, np.ndarray]:
     """Limits of the means of `[R, S]`: exact (Clopper & Pearson) where all values are ends of the range, else bets."""
     width, n, each = hi - lo, x.shape[1], 1 - (1 - level) / 2

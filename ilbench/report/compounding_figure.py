@@ -1,0 +1,99 @@
+"""The picture of compounding: for each robot, mistakes per step on the learner's own states and on the expert's, against the step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ilbench.display.axes import log_ticks
+from ilbench.display.style import figure, looks, svg
+from ilbench.display.tables import number
+from ilbench.report.compounding import Row
+from ilbench.report.diagnosis import primary
+from ilbench.stats.intervals import seed_means
+
+SHOWN = ("bc", "dagger")
+COLUMNS = 4
+CAPTION = """Errors beyond a tolerance, chosen so that the
+learner errs on {eps} of the expert's steps.
+As far as solid leaves dashed, mistakes bring
+mistakes (or a fall). A: mistakes on own
+states for one on the expert's; 1 is eps H.
+Bands: 95 % over training seeds."""
+PIECES = 12  # stretches of the horizon that a curve has at most
+
+
+def _stretches(steps: np.ndarray) -> np.ndarray:
+    """Positions in `steps` where stretches end: log-spaced, no more than PIECES."""
+    ends = np.unique(np.round(np.geomspace(1, steps[-1], PIECES + 1)[1:]).astype(int))
+    return np.unique(np.searchsorted(steps, ends).clip(max=len(steps) - 1))
+
+
+def rates(steps: np.ndarray, cumulative: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Middle of each stretch `[P]`, the mean rate per step there, and its 95 % limits over seeds, from `[S, K]` cumulative means."""
+    at = _stretches(steps)
+    ends = steps[at].astype(float)
+    starts = np.concatenate([[0.0], ends[:-1]])
+    total = cumulative[:, at]
+    before = np.concatenate([np.zeros((len(total), 1)), total[:, :-1]], axis=1)
+    rate = (total - before) / (ends - starts)
+    low, high = (np.asarray(x) for x in seed_means(rate.T, -np.inf, np.inf))
+    return np.sqrt(np.maximum(starts, 1.0) * ends), rate.mean(0), low, high
+
+
+def _line(axis: Any, x: Any, y: Any, lo: Any, hi: Any, colour: str, style: str, name: str | None) -> list[float]:
+    """A curve where it is positive, with its band; a limit at or below zero ends at the panel's edge. The values drawn."""
+    there = y > 0
+    if there.sum() == 0:
+        return []
+    axis.plot(x[there], y[there], color=colour, ls=style, lw=1.5, marker="o" if style == "-" else None, ms=2.5, label=name)
+    floor = 1e-9
+    ends = np.nan_to_num(np.clip(lo[there], floor, None), nan=floor), np.where(np.isfinite(hi[there]), hi[there], y[there])
+    axis.fill_between(x[there], *ends, color=colour, alpha=0.13 if style == "-" else 0.07, lw=0)
+    return list(y[there])
+
+
+def _panel(axis: Any, rows: Sequence[Row], colours: dict[str, str]) -> None:
+    values: list[float] = []
+    titles = []
+    for r in sorted(rows, key=lambda r: r.algorithm):
+        c = r.curves
+        assert c is not None
+        for parts, style, name in ((c.excess, "-", f"{r.algorithm}, own states"), (c.parts[:, 0], "--", f"{r.algorithm}, expert's states")):
+            values += _line(axis, *rates(c.steps, parts), colours[r.algorithm], style, name)
+        titles.append(f"{r.algorithm} {'-' if r.ratio is None else number(r.ratio.value, 2)}")
+    task = rows[0].task.split("@")[0].replace("inverted_", "inv. ").replace("_", " ")
+    axis.set_title(f"{task}:  A = {',  '.join(titles)}", fontsize=9)
+    axis.set(yscale="log", xlim=(1, rows[0].horizon))
+    log_ticks(axis, [10**k for k in range(1 + int(np.log10(rows[0].horizon)))])
+    if values:
+        axis.set_ylim(min(values) / 2.5, max(values) * 2.5)
+
+
+def draw(rows: Sequence[Row]) -> str:
+    """One SVG with a panel per task, of the rows at one target: bc and dagger, own states solid, the expert's dashed."""
+    shown = [r for r in primary(list(rows)) if r.algorithm in SHOWN and r.target is not None]
+    tasks = list(dict.fromkeys(r.task for r in shown))
+    lines = -(-(len(tasks) + 1) // COLUMNS)
+    canvas = figure(3.1 * COLUMNS, 2.35 * lines)
+    axes = canvas.subplots(lines, COLUMNS, squeeze=False).ravel()
+    colours = {name: look[0] for name, look in looks((name, name) for name in SHOWN).items()}
+    for axis, task in zip(axes, tasks, strict=False):
+        _panel(axis, [r for r in shown if r.task == task], colours)
+    for axis in axes[len(tasks) :]:
+        axis.axis("off")
+    drawn = {k: h for axis in axes for h, k in zip(*axis.get_legend_handles_labels(), strict=True)}
+    if len(axes) > len(tasks):
+        last = axes[len(tasks)]
+        last.legend(list(drawn.values()), list(drawn), loc="upper left", frameon=False, fontsize=9, borderaxespad=0)
+        eps = "" if not shown else f"{shown[0].target:g}"
+        last.text(
+            0.0, 0.42,
+            CAPTION.format(eps=eps),
+            transform=last.transAxes, fontsize=8.5, va="top", color="#444444",
+        )  # fmt: skip
+    canvas.supxlabel("step t of the episode", fontsize=10)
+    canvas.supylabel("mistakes per step", fontsize=10)
+    return svg(canvas)
