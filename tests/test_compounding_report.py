@@ -10,7 +10,7 @@ from ilbench.configs import stated
 from ilbench.display import tables
 from ilbench.evaluation.evidence import Protocol, log_spaced
 from ilbench.records.schema import Cell, Episodes, make_record
-from ilbench.report import compounding, compounding_figure, compounding_page, diagnosis
+from ilbench.report import compounding, compounding_figure, compounding_page, diagnosis, source
 from ilbench.stats.ratios import linearised, ratio_of_means
 
 H, SEEDS, EPS = 1000, 20, 0.003
@@ -187,3 +187,11 @@ def test_page_json_and_picture():
     assert first == compounding_figure.draw(made.rows)
     assert first.count("hopper") == 1
     assert compounding.build([], {}) == []
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((3, 5)), np.full((4, len(STEPS)), np.nan), np.array(["a"])])
+def test_a_curve_of_another_shape_or_without_numbers_is_set_aside(wrong):
+    (record, *_), arrays = records()
+    good = arrays[record.id]
+    assert source.unusable(record, good) == ""
+    assert "snap@0.003 is no finite numbers of the shape [4, " in source.unusable(record, good | {"snap@0.003": wrong})

@@ -12,6 +12,7 @@ import numpy as np
 
 from ilbench import registry
 from ilbench.display.tables import shown
+from ilbench.evaluation.evidence import log_spaced
 from ilbench.records import places, store
 from ilbench.records.consistency import fits_arrays
 from ilbench.records.files import write_atomic
@@ -92,6 +93,28 @@ def unusable(record: Record, arrays: dict[str, Any]) -> str:
                 return f"its curve {name} holds what is no finite number"
         elif name != "eps_t" and (curve.ndim == 0 or curve.shape[-1] != points):
             return f"its curve {name} has the shape {list(curve.shape)} for {points} horizons"
+    return _unusable_deployment(record, arrays) if record.status == "ok" else ""
+
+
+def _unusable_deployment(record: Record, arrays: dict[str, Any]) -> str:
+    """Of 0-1 deployment: targets that are no list of numbers, curves that are not finite or of another shape."""
+    listed: Any = record.cell.evaluation.get("snap") or []
+    if not isinstance(listed, list) or not all(isinstance(e, float) and e > 0 for e in listed):
+        return f"evaluation.snap is {listed!r}; allowed is a list of shares of the expert's steps"
+    shapes = {f"snap@{e:g}": (4, len(log_spaced(record.cell.horizon))) for e in listed} | {
+        "u_own_t": (3, 10),
+        "u_push_t": (3, 10),
+    }
+    for name, shape in shapes.items():
+        curve = arrays.get(name)
+        if curve is None:
+            continue
+        if (
+            curve.shape != shape
+            or curve.dtype.kind not in "biuf"
+            or not np.isfinite(np.asarray(curve, np.float64)).all()
+        ):
+            return f"its curve {name} is no finite numbers of the shape {list(shape)}"
     return ""
 
 
