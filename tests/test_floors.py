@@ -148,6 +148,7 @@ IDEAS = (
     ("the *return* of a policy, a *measure*", "measures", "returns"),
     ("how a *suite* becomes *cells*", "running", "resolve"),
     ("what an *interrupt* costs", "running", "interrupt"),
+    ("who *errs*, and by how much, in 0-1 *deployment*", "rollouts", "SOMEWHERE"),
     ("the *recipe* that an expert is made by", "experts.training", "RECIPES"),
     ("the check of a *theorem*", "theory", "t01_pdl_identity"),
     ("who is better: the *board*", "report", "Board"),

@@ -37,7 +37,7 @@ def test_commands_of_the_readme_run(words, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     if words[0] == "run":
         words = [*words, "--dry-run"]
-    if words[0] in ("leaderboard", "theory"):
+    if words[0] in ("leaderboard", "theory", "compounding"):
         words = [*words, "--results", "results"]
     command = _command(words)
     if words[:2] == ["expert", "train"] or words[0] in (

@@ -11,18 +11,17 @@ from ilbench.display.axes import log_ticks
 from ilbench.display.style import figure, looks, svg
 from ilbench.display.tables import number
 from ilbench.report.compounding import Row
-from ilbench.report.diagnosis import primary
+from ilbench.report.diagnosis import REPAIRS, primary
 from ilbench.stats.intervals import seed_means
 
-SHOWN = ("bc", "dagger")
+SHOWN = ("bc", *REPAIRS)
 COLUMNS = 4
-CAPTION = """Errors beyond a tolerance, chosen so that the
-learner errs on {eps} of the expert's steps.
-As far as solid leaves dashed, mistakes bring
-mistakes (or a fall). A: mistakes on own
-states for one on the expert's; 1 is eps H.
-Bands: 95 % over training seeds."""
-PIECES = 12  # stretches of the horizon that a curve has at most
+CAPTION = (
+    "Mistakes: errors beyond a tolerance at which the learner errs on {eps} of the expert's steps. Where solid leaves dashed, mistakes "
+    "bring mistakes, or a fall.\nA: mistakes on one's own states for one on the expert's, over the episode; 1 is the line eps H. "
+    "Bands: 95 % over {seeds} training seeds."
+)
+PIECES = 18  # stretches of the horizon that a curve has at most
 
 
 def _stretches(steps: np.ndarray) -> np.ndarray:
@@ -51,7 +50,7 @@ def _line(axis: Any, x: Any, y: Any, lo: Any, hi: Any, colour: str, style: str, 
     axis.plot(x[there], y[there], color=colour, ls=style, lw=1.5, marker="o" if style == "-" else None, ms=2.5, label=name)
     floor = 1e-9
     ends = np.nan_to_num(np.clip(lo[there], floor, None), nan=floor), np.where(np.isfinite(hi[there]), hi[there], y[there])
-    axis.fill_between(x[there], *ends, color=colour, alpha=0.13 if style == "-" else 0.07, lw=0)
+    axis.fill_between(x[there], *ends, color=colour, alpha=0.11 if style == "-" else 0.05, lw=0)
     return list(y[there])
 
 
@@ -61,11 +60,12 @@ def _panel(axis: Any, rows: Sequence[Row], colours: dict[str, str]) -> None:
     for r in sorted(rows, key=lambda r: r.algorithm):
         c = r.curves
         assert c is not None
-        for parts, style, name in ((c.excess, "-", f"{r.algorithm}, own states"), (c.parts[:, 0], "--", f"{r.algorithm}, expert's states")):
-            values += _line(axis, *rates(c.steps, parts), colours[r.algorithm], style, name)
-        titles.append(f"{r.algorithm} {'-' if r.ratio is None else number(r.ratio.value, 2)}")
+        name = r.algorithm.replace("_", " ")
+        for parts, style, where in ((c.excess, "-", "own states"), (c.parts[:, 0], "--", "expert's states")):
+            values += _line(axis, *rates(c.steps, parts), colours[r.algorithm], style, f"{name}, {where}")
+        titles.append(f"{name.split()[0]} {'-' if r.ratio is None else number(r.ratio.value, 2)}")
     task = rows[0].task.split("@")[0].replace("inverted_", "inv. ").replace("_", " ")
-    axis.set_title(f"{task}:  A = {',  '.join(titles)}", fontsize=9)
+    axis.set_title(f"{task}\nA: {',  '.join(titles)}", fontsize=9)
     axis.set(yscale="log", xlim=(1, rows[0].horizon))
     log_ticks(axis, [10**k for k in range(1 + int(np.log10(rows[0].horizon)))])
     if values:
@@ -73,11 +73,11 @@ def _panel(axis: Any, rows: Sequence[Row], colours: dict[str, str]) -> None:
 
 
 def draw(rows: Sequence[Row]) -> str:
-    """One SVG with a panel per task, of the rows at one target: bc and dagger, own states solid, the expert's dashed."""
+    """One SVG with a panel per task, of the rows at one target: bc and what repairs it, own states solid, the expert's dashed."""
     shown = [r for r in primary(list(rows)) if r.algorithm in SHOWN and r.target is not None]
-    tasks = list(dict.fromkeys(r.task for r in shown))
-    lines = -(-(len(tasks) + 1) // COLUMNS)
-    canvas = figure(3.1 * COLUMNS, 2.35 * lines)
+    tasks = sorted(dict.fromkeys(r.task for r in shown), key=lambda task: task.startswith("pendulum"))
+    lines = -(-len(tasks) // COLUMNS)
+    canvas = figure(3.1 * COLUMNS, 2.4 * lines + 0.9)
     axes = canvas.subplots(lines, COLUMNS, squeeze=False).ravel()
     colours = {name: look[0] for name, look in looks((name, name) for name in SHOWN).items()}
     for axis, task in zip(axes, tasks, strict=False):
@@ -85,15 +85,9 @@ def draw(rows: Sequence[Row]) -> str:
     for axis in axes[len(tasks) :]:
         axis.axis("off")
     drawn = {k: h for axis in axes for h, k in zip(*axis.get_legend_handles_labels(), strict=True)}
-    if len(axes) > len(tasks):
-        last = axes[len(tasks)]
-        last.legend(list(drawn.values()), list(drawn), loc="upper left", frameon=False, fontsize=9, borderaxespad=0)
-        eps = "" if not shown else f"{shown[0].target:g}"
-        last.text(
-            0.0, 0.42,
-            CAPTION.format(eps=eps),
-            transform=last.transAxes, fontsize=8.5, va="top", color="#444444",
-        )  # fmt: skip
-    canvas.supxlabel("step t of the episode", fontsize=10)
+    canvas.legend(list(drawn.values()), list(drawn), loc="outside lower center", ncols=len(drawn), frameon=False, fontsize=9)
+    canvas.suptitle(CAPTION.format(eps=f"{shown[0].target:g}", seeds=max(r.seeds for r in shown)), fontsize=9)
+    for axis in axes[-COLUMNS:]:
+        axis.set_xlabel("step t of the episode")
     canvas.supylabel("mistakes per step", fontsize=10)
     return svg(canvas)
