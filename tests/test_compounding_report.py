@@ -10,7 +10,7 @@ from ilbench.configs import stated
 from ilbench.display import tables
 from ilbench.evaluation.evidence import Protocol, log_spaced
 from ilbench.records.schema import Cell, Episodes, make_record
-from ilbench.report import compounding, compounding_figure, compounding_page, diagnosis, source
+from ilbench.report import compounding, compounding_figure, compounding_page, diagnosis, lengths, source
 from ilbench.stats.ratios import linearised, ratio_of_means
 
 H, SEEDS, EPS = 1000, 20, 0.003
@@ -195,3 +195,22 @@ def test_a_curve_of_another_shape_or_without_numbers_is_set_aside(wrong):
     good = arrays[record.id]
     assert source.unusable(record, good) == ""
     assert "snap@0.003 is no finite numbers of the shape [4, " in source.unusable(record, good | {"snap@0.003": wrong})
+
+
+def test_trained_anew_for_each_horizon_what_is_lost_has_its_slope():
+    """A share of .02 (H / 100) of the return is lost: in steps .02 H^2 / 100, slope 2."""
+    made = []
+    for h in (50, 100, 200, 400):
+        for seed in range(6):
+            cell = Cell(
+                task="hopper@1", expert="0" * 8, algorithm="bc", head="mse", config={}, horizon=h, budget=5 * h,
+                evaluation={"episodes": 8, "deltas": [0.3]}, seed=seed,
+            )  # fmt: skip
+            score = 1 - 0.02 * h / 100 * (1 + 0.01 * seed)
+            made.append(make_record(cell, "test@1", status="ok", scores={"score": score}, episodes=Episodes(n=8)))
+    (row,) = lengths.build(made)
+    assert (row.demonstrations, row.horizons, row.seeds) == (5, (50, 100, 200, 400), 6)
+    assert row.slope.slope == pytest.approx(2.0)
+    assert row.gap[-1].value == pytest.approx(0.02 * 400 * 4 * 1.025)
+    assert "200" in tables.text([lengths.table([row])])
+    assert lengths.build([r for r in made if r.cell.horizon < 200]) == []

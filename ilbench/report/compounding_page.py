@@ -10,7 +10,7 @@ import numpy as np
 from ilbench.display.tables import Table, fixed, inert, interval, markdown, number, wrapped
 from ilbench.display.tables import text as render
 from ilbench.records.schema import Record
-from ilbench.report import compounding, diagnosis
+from ilbench.report import compounding, diagnosis, lengths
 from ilbench.report.compounding import Arrays, Cost, Row
 from ilbench.stats import Interval
 
@@ -44,6 +44,7 @@ class Page(NamedTuple):
     costs: list[Cost]
     sentences: list[diagnosis.Sentence]
     target: float  # of the sentences
+    lengths: list[lengths.Row]
 
     @property
     def violated(self) -> bool:
@@ -53,6 +54,7 @@ class Page(NamedTuple):
     def as_json(self) -> dict[str, list[dict[str, object]]]:
         """Plain values."""
         return {
+            "lengths": [r.as_json() for r in self.lengths],
             "sentences": [s.as_json() for s in self.sentences],
             "rows": [r.as_json() for r in self.rows],
             "costs": [c.as_json() for c in self.costs],
@@ -67,7 +69,7 @@ def build(records: Iterable[Record], arrays: Arrays) -> Page | None:
     if not targets:
         return None
     first = max(targets)
-    return Page(rows, costs, diagnosis.sentences([r for r in rows if r.target in (first, None)], costs), first)
+    return Page(rows, costs, diagnosis.sentences([r for r in rows if r.target in (first, None)], costs), first, lengths.build(kept))
 
 
 def summary(page: Page) -> str:
@@ -166,13 +168,18 @@ def _parts(page: Page) -> tuple[list[Table], list[Table]]:
     labels = {(r.task, r.label) for r in shown if r.algorithm in ("bc", "dagger")}
     pushed = [c for c in page.costs if c.who == "a push" or (c.task, c.who) in labels]
     main = [_sentences(page), _amplification(f"A(H) at eps = {page.target:g}", shown, HOW), _u(pushed, _names(shown))]
-    smaller = sorted({r.target for r in snapped if r.target is not None}, reverse=True)[1:]
-    rest = [_amplification(f"A(H) at eps = {t:g}", diagnosis.primary([r for r in snapped if r.target == t])) for t in smaller]
-    others = [r for r in first if r not in shown]
-    if others:
-        rest.append(_amplification(f"Other budgets and fits, eps = {page.target:g}", others))
+    rest = []
+    for target in sorted({r.target for r in snapped if r.target is not None}, reverse=True):
+        mine = [r for r in snapped if r.target == target]
+        chosen = diagnosis.primary(mine)
+        if target != page.target:
+            rest.append(_amplification(f"A(H) at eps = {target:g}", chosen))
+        if others := [r for r in mine if r not in chosen]:
+            rest.append(_amplification(f"Other budgets and fits, eps = {target:g}", others))
     if anchors := [r for r in page.rows if r.target is None]:
         rest.append(_amplification("Anchors: discrete actions, as they are deployed", anchors))
+    if page.lengths:
+        main.append(lengths.table(page.lengths))
     if left := [c for c in page.costs if c not in pushed]:
         rest.append(_u(left, {})._replace(title="u of the other learners", notes=()))
     return main, rest
