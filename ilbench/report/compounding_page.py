@@ -82,7 +82,10 @@ def summary(page: Page) -> str:
         ratios = [_whole(mine.get(n)) for n in names]
         verdict = next((w for w in ("compounds", "below") if w in said.words), "undecided").replace("below", "does not")
         why = ", ".join(w for w in diagnosis.WHY if w in said.words)
-        mends = [next((w for w in ("on the line", "less") if f"{n}: {w}" in said.words), "not clear") for n in names[1:]]
+        mends = [
+            "-" if n not in mine else next((w for w in ("on the line", "less") if f"{n}: {w}" in said.words), "not clear")
+            for n in names[1:]
+        ]
         rest = [text for both in zip(ratios[1:], mends, strict=True) for text in both]
         cells.append((_short(said.task), ratios[0], verdict, why, *rest))
     columns = ("robot", "A of bc [95 %]", "bc", "why", *[x for n in names[1:] for x in (f"A of {n}", n.split("_")[0])])
@@ -110,11 +113,11 @@ def _whole(r: Row | None) -> str:
     return "-" if r is None or r.ratio is None else interval(*r.ratio)
 
 
-def _part(found: Interval | None) -> str:
-    """A part of A; 0 without limits where nothing of it was seen."""
+def _part(found: Interval | None, digits: int = 2) -> str:
+    """A part of A, or a cost; 0 without limits where nothing of it was seen."""
     if found is None:
         return "-"
-    return interval(*found, digits=2) if np.isfinite(found[1:]).all() else number(found.value, 2)
+    return interval(*found, digits=digits) if np.isfinite(found[1:]).all() else number(found.value, digits)
 
 
 def _names(rows: Sequence[Row]) -> dict[tuple[str, str], str]:
@@ -154,7 +157,7 @@ def _u(costs: Sequence[Cost], names: Mapping[tuple[str, str], str]) -> Table:
     columns = ("task", "deviation", "n", "u [95 %]", "u by thirds", "falls added [95 %]", "falls by thirds")
     cells = [
         (_short(c.task), c.who if c.who == "a push" else f"{names.get((c.task, c.who), c.who)}'s own",
-         f"{c.count:,}", interval(*c.u), _thirds(c.thirds), _part(c.fall), _thirds(c.falls))
+         f"{c.count:,}", _part(c.u, 3), _thirds(c.thirds), _part(c.fall), _thirds(c.falls))
         for c in costs
     ]  # fmt: skip
     return Table("u: what one mistake costs when the expert takes over", columns, cells, U, ("falls by thirds", "n"))
