@@ -129,16 +129,18 @@ class Theory:
 
     def _sweep(self, suite: str) -> int:
         from ilbench.display import tables
-        from ilbench.report import source, theory
+        from ilbench.report import pages, source, theory
 
         found = source.load(suite, self.results)
         rows, first = theory.build(found.records, found.arrays), source.first_line(found, source.where(found))
         for line in source.elsewhere(found):
             print(f"ilbench: {line}", file=sys.stderr)
+        if any(r.cell.evaluation.get("snap") for r in found.records):
+            print(f"ilbench: of learners in 0-1 deployment: ilbench compounding {found.suite}", file=sys.stderr)
         shown = tables.plain([r.as_json() for r in rows])
         emit(self.json, shown, lambda: print(theory.text(rows, first, tables.terminal(), self.full)))
         if self.write:
-            page = theory.page(rows, found.suite, source.first_line(found))
+            page = pages.render(found)["THEORY.md"]
             print(f"wrote {source.write_page(found, 'THEORY.md', page)}", file=sys.stderr)
         return 3 if any(r.verdict == "VIOLATED" for r in rows) else 0
 

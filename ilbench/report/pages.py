@@ -23,6 +23,8 @@ from ilbench.report import (
     theory,
 )
 
+SNAPPED = "; learners in 0-1 deployment have bounds that are theorems, and a page of their own: `ilbench compounding`"
+
 
 def render(found: source.Found) -> dict[str, str]:
     """File name -> content, for the folder of the records."""
@@ -31,7 +33,7 @@ def render(found: source.Found) -> dict[str, str]:
     snapped = compounding_page.build(found.records, found.arrays)
     return {
         "LEADERBOARD.md": leaderboard.page(board, found.suite, source.first_line(found)),
-        "THEORY.md": theory.page(rows, found.suite, source.first_line(found)),
+        "THEORY.md": theory.page(rows, found.suite, source.first_line(found) + ("" if snapped is None else SNAPPED)),
         "overview.svg": figures.overview(found.records, found.arrays),
         **({} if swept is None else {"scores.svg": swept}),
         **({} if snapped is None else compounding_pages(snapped, found)),

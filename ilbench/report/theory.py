@@ -205,8 +205,11 @@ def _judge(rows: list[Row]) -> list[Row]:
 
 
 def build(records: Iterable[Record], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> list[Row | exponents.Row]:
-    """Rows for every sweep over horizons in a suite's records: independent runs, prefixes, exponent budgets."""
-    records = list(records)
+    """Rows for every sweep over horizons in a suite's records: independent runs, prefixes, exponent budgets.
+
+    Learners in 0-1 deployment are not among them: what a tolerance lets drift says less of them than `ilbench compounding`.
+    """
+    records = [r for r in records if not r.cell.evaluation.get("snap")]
     sweeps: dict[Any, list[Group]] = defaultdict(list)
     rows: list[Row] = []
     for g in distinct(group(records)):

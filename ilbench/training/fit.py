@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from ilbench.compute import prng
 from ilbench.compute.parallel import per_seed
 from ilbench.compute.products import value_and_grad
 from ilbench.types import Array, Data, Head, Model, PyTree
@@ -59,7 +60,10 @@ Objective = Callable[[Any, PyTree, PyTree, Array, Data], Array]  # (model, given
 
 def _loss(model: Any, objective: Objective | None, given: PyTree, params: PyTree, key: Array, data: Data) -> Array:
     one = model.loss if objective is None else partial(objective, model, given)
-    losses = jax.vmap(one, in_axes=(None, 0, 0))(params, jax.random.split(key, data.weight.shape[0]), data)
+    # JAX's own generator, which gives the same bits: a loss may draw arrays for every row, and jaxlib 0.12 takes minutes to compile
+    # a loop that holds their rounds written out.
+    keys = jax.random.split(prng.builtin(key), data.weight.shape[0])
+    losses = jax.vmap(one, in_axes=(None, 0, 0))(params, keys, data)
     return _mean(losses, data.weight)
 
 
@@ -146,7 +150,7 @@ def _loss_one(given: Any, item: Any, *, model: Any) -> Array:
     count = data.weight.shape[0]
     even = [n for n in range(128, TOGETHER + 1, 8) if count % n == 0]  # a remainder is compiled apart
     together = max(even, default=TOGETHER) if jax.default_backend() == "cpu" else count
-    rows = jax.random.split(key, count), data
+    rows = jax.random.split(prng.builtin(key), count), data
     losses = jax.lax.map(lambda row: model.loss(params, *row), rows, batch_size=together)
     return _mean(losses, data.weight)
 
