@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import json
+import math
 import operator
 import re
 from collections.abc import Iterable, Mapping
@@ -225,17 +226,25 @@ def _with_horizons(blocks: tuple[Block, ...], horizons: tuple[int, ...]) -> tupl
     for b in blocks:
         if b.horizon is None or b.protocol.prefixes:  # a prefix sweep: one rollout of the longest gives the others
             steps = b.horizon or registry.task(b.task).horizon
-            protocol = dataclasses.replace(b.protocol, prefixes=prefixes)
+            protocol = dataclasses.replace(_calibrated(b.protocol, steps, longest), prefixes=prefixes)
             episodes = max(1, b.budget // steps) if b.budget else 0
             new = dataclasses.replace(b, horizon=longest, protocol=protocol, budget=episodes * longest)
             out.setdefault(_key(new), new)
         else:  # independent runs per horizon at an equal step budget
             for h in horizons:
-                scaled = dataclasses.replace(b.protocol, episodes=max(1, b.protocol.episodes * b.horizon // h))
+                protocol = _calibrated(b.protocol, b.horizon, h)
+                scaled = dataclasses.replace(protocol, episodes=max(1, b.protocol.episodes * b.horizon // h))
                 episodes = max(1, b.budget // b.horizon) if b.budget else 0
                 new = dataclasses.replace(b, horizon=h, protocol=scaled, budget=episodes * h)
                 out.setdefault(_key(new), new)
     return tuple(out.values())
+
+
+def _calibrated(protocol: Protocol, steps: int, horizon: int) -> Protocol:
+    """The protocol with as many calibration steps at another horizon, where 0-1 deployment takes some: targets stay resolved."""
+    if not protocol.snap:
+        return protocol
+    return dataclasses.replace(protocol, calibration=math.ceil(protocol.calibration * steps / horizon))
 
 
 def _key(block: Block) -> str:
