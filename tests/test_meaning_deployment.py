@@ -123,6 +123,13 @@ def test_at_most_so_many_mistakes_and_none_before_the_first_step():
     assert np.unique(step).size > 5
 
 
+def test_at_the_tolerance_is_no_mistake():
+    task, _ = chain("recoverable")
+    demos = roll(task, wild(), erring(task.env.action, H, [0.9]))  # its two errors are .1 and .9
+    assert not np.asarray(demos.error).any()
+    assert np.asarray(roll(task, wild(), erring(task.env.action, H, [0.1])).error).max() == np.float32(0.9)
+
+
 def test_a_push_has_its_size_at_its_step_whatever_the_learner_does(pendulum):
     task = dataclasses.replace(pendulum, env=dataclasses.replace(pendulum.env, action=Box(1)))
     demos = roll(task, toys.constant(np.full((1, 1, 1), 9.0, np.float32)), erring(Box(1), H, [np.inf], first=7, push=0.5))
