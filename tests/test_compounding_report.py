@@ -214,3 +214,15 @@ def test_trained_anew_for_each_horizon_what_is_lost_has_its_slope():
     assert row.gap[-1].value == pytest.approx(0.02 * 400 * 4 * 1.025)
     assert "200" in tables.text([lengths.table([row])])
     assert lengths.build([r for r in made if r.cell.horizon < 200]) == []
+
+
+def test_a_row_is_marked_as_on_the_boards():
+    found, arrays = records()
+    poor = {"held_out_loss": 0.5, "held_out_loss_half": 1.0, "worse_than_constant": 1.0}
+    falls = [r.model_copy(update={"scores": r.scores | poor}) for r in found]
+    made = page((falls, arrays))
+    assert made.rows[0].marks == "*!"
+    assert page((found, arrays)).rows[0].marks == ""
+    said = compounding_page.summary(made)
+    assert "*: not converged" in said
+    assert "B2 1 HOLDS" in said

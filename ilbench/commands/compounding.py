@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tyro.conf import Positional
 
-from ilbench.commands.output import emit
+from ilbench.commands.output import emit, opened
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,10 @@ class Compounding:
     def execute(self) -> int:
         """Reads records; exit code 3 where a theorem is violated."""
         from ilbench.display import tables
-        from ilbench.report import compounding_figure, compounding_page, source
+        from ilbench.report import compounding_page, pages, source
 
-        found = source.load(self.suite, self.results)
-        page, first = compounding_page.build(found.records, found.arrays), source.first_line(found, source.where(found))
-        for line in source.elsewhere(found):
-            print(f"ilbench: {line}", file=sys.stderr)
+        found, first = opened(self.suite, self.results)
+        page = compounding_page.build(found.records, found.arrays)
         if page is None:
             raise ValueError(
                 f"{found.suite} has no record with 0-1 deployment; run one: ilbench run compounding, or any suite with "
@@ -45,9 +43,6 @@ class Compounding:
             )
         shown = {"suite": found.suite, "source": first} | tables.plain(page.as_json())
         emit(self.json, shown, lambda: print(compounding_page.text(page, first, tables.terminal(), self.full)))
-        if self.write:
-            written = compounding_page.markdown_page(page, found.suite, source.first_line(found))
-            print(f"wrote {source.write_page(found, 'COMPOUNDING.md', written)}", file=sys.stderr)
-            drawn = compounding_figure.draw([r for r in page.rows if r.target == page.target])
-            print(f"wrote {source.write_page(found, 'compounding.svg', drawn)}", file=sys.stderr)
+        for name, content in pages.compounding_pages(page, found).items() if self.write else ():
+            print(f"wrote {source.write_page(found, name, content)}", file=sys.stderr)
         return 3 if page.violated else 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tyro.conf import Positional
 
-from ilbench.commands.output import emit
+from ilbench.commands.output import emit, opened
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,8 @@ class Leaderboard:
         from ilbench.display import tables
         from ilbench.report import leaderboard, source
 
-        found = source.load(self.suite, self.results)
-        board, first = leaderboard.build(found.records), source.first_line(found, source.where(found))
-        for line in source.elsewhere(found):
-            print(f"ilbench: {line}", file=sys.stderr)
+        found, first = opened(self.suite, self.results)
+        board = leaderboard.build(found.records)
         emit(
             self.json,
             {"suite": found.suite, "source": first} | board.as_json(),

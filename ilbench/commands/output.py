@@ -7,7 +7,10 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ilbench.report import source
 
 
 def emit(as_json: bool, value: Any, show: Callable[[], None]) -> None:
@@ -16,6 +19,16 @@ def emit(as_json: bool, value: Any, show: Callable[[], None]) -> None:
         print(json.dumps(value, indent=2, allow_nan=False, default=str))
     else:
         show()
+
+
+def opened(suite: str, results: str | None) -> tuple[source.Found, str]:
+    """A suite's records, and the line that says where they are from; what else holds some is named on stderr."""
+    from ilbench.report import source
+
+    found = source.load(suite, results)
+    for line in source.elsewhere(found):
+        say(line)
+    return found, source.first_line(found, source.where(found))
 
 
 def plain(text: Any) -> str:

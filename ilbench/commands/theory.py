@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional, UseAppendAction
 
-from ilbench.commands.output import emit
+from ilbench.commands.output import emit, opened, say
 
 if TYPE_CHECKING:
     from ilbench.evaluation.certify import Certificate
@@ -131,12 +131,10 @@ class Theory:
         from ilbench.display import tables
         from ilbench.report import pages, source, theory
 
-        found = source.load(suite, self.results)
-        rows, first = theory.build(found.records, found.arrays), source.first_line(found, source.where(found))
-        for line in source.elsewhere(found):
-            print(f"ilbench: {line}", file=sys.stderr)
+        found, first = opened(suite, self.results)
+        rows = theory.build(found.records, found.arrays)
         if any(r.cell.evaluation.get("snap") for r in found.records):
-            print(f"ilbench: of learners in 0-1 deployment: ilbench compounding {found.suite}", file=sys.stderr)
+            say(f"of learners in 0-1 deployment: ilbench compounding {found.suite}")
         shown = tables.plain([r.as_json() for r in rows])
         emit(self.json, shown, lambda: print(theory.text(rows, first, tables.terminal(), self.full)))
         if self.write:

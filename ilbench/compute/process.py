@@ -57,6 +57,7 @@ def _value(value: Any) -> Any:
 
 
 def flags() -> str:
+    """What of XLA_FLAGS may move bits, in order; empty where nothing does."""
     words = os.environ.get("XLA_FLAGS", "").split()
     return " ".join(sorted(word for word in words if not word.startswith(NEUTRAL_FLAGS)))
 

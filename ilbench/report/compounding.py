@@ -21,6 +21,7 @@ from ilbench import stats
 from ilbench.evaluation.evidence import log_spaced
 from ilbench.records.schema import Record
 from ilbench.report.groups import Group, distinct, group
+from ilbench.report.rows import falling, marks, worse_than_constant
 from ilbench.stats.ratios import ratio_of_means
 
 Arrays = Mapping[str, Mapping[str, np.ndarray]]
@@ -85,6 +86,7 @@ class Row:
     b0: str  # verdict at the longest horizon at which the bound is at most half of what can be, and that horizon
     note: str = ""
     curves: Curves | None = None
+    marks: str = ""  # as on the boards: * had not converged, ! fits that are worse than a constant action
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -167,8 +169,12 @@ def _row(g: Group, target: float, arrays: Arrays) -> Row | None:
     return Row(
         g.task, g.algorithm, g.label, g.budget, g.horizon, _updates(g), target, len(c.eps), g.records[0].episodes.n,
         _mean(score), float(np.nanmedian(delta)), float(c.eps.mean()), float(c.cost.mean()), whole, live, fallen,
-        slope, slope_eps, float(c.cost.mean() / c.b2.mean()) if c.b2.mean() > 0 else None, "", "", note, c,
+        slope, slope_eps, float(c.cost.mean() / c.b2.mean()) if c.b2.mean() > 0 else None, "", "", note, c, _marks(g),
     )  # fmt: skip
+
+
+def _marks(g: Group) -> str:
+    return marks(falling(g), worse_than_constant(g))
 
 
 def _updates(g: Group) -> int | None:
@@ -195,7 +201,8 @@ def _anchor(g: Group) -> Row | None:
         g.task, g.algorithm, g.label, g.budget, g.horizon, _updates(g), None, len(cost), g.records[0].episodes.n,
         _mean(g.values("score")), None, float(total.mean()), float(cost.mean()),
         ratio_of_means(cost, total) if total.mean() > 0 else None, None, None, nothing, nothing,
-        float(cost.mean() / b2.mean()) if b2.mean() > 0 else None, "", "", _said(g), Curves(np.array([g.horizon]), parts, b2, b0),
+        float(cost.mean() / b2.mean()) if b2.mean() > 0 else None, "", "", _said(g),
+        Curves(np.array([g.horizon]), parts, b2, b0), _marks(g),
     )  # fmt: skip
 
 

@@ -79,7 +79,7 @@ def summary(page: Page) -> str:
     cells = []
     for said in page.sentences:
         mine = {r.algorithm: r for r in shown if r.task == said.task}
-        ratios = [_whole(mine.get(n)) for n in names]
+        ratios = [_whole(mine.get(n)) + (mine[n].marks if n in mine else "") for n in names]
         verdict = next((w for w in ("compounds", "below") if w in said.words), "undecided").replace("below", "does not")
         why = ", ".join(w for w in diagnosis.WHY if w in said.words)
         mends = [
@@ -94,6 +94,8 @@ def summary(page: Page) -> str:
         "compounds: A > 1. covariate shift: live mistakes > 1 of A. falls: steps after a fall > .1 of A. no recovery: one own mistake",
         "adds falls, or costs more than a step. on the line: A < 1.25; less: than bc. Each word is a test over training seeds, Holm over",
         "the robots; where none decides it is undecided, or not clear.",
+        *_marked(shown),
+        bounds(page),
     )
     return render([Table("Does it compound?", columns, cells, notes)], None)
 
@@ -120,6 +122,24 @@ def _part(found: Interval | None, digits: int = 2) -> str:
     return interval(*found, digits=digits) if np.isfinite(found[1:]).all() else number(found.value, digits)
 
 
+def _marked(rows: Sequence[Row]) -> list[str]:
+    """What the marks say, as far as there are any."""
+    said = {
+        "*": "*: not converged, the held-out loss still fell by more than 5 % over the last half of the fit; squared error falls for ever.",
+        "!": "!: some fits err more at the expert's states, in the mean, than the best constant action does; A is of their largest errors.",
+    }
+    return [text for mark, text in said.items() if any(mark in r.marks for r in rows)]
+
+
+def bounds(page: Page) -> str:
+    """How the bounds came out, in one line."""
+    rows = [r for r in page.rows if r.target is not None]
+    parts = []
+    for name, verdicts in (("B2", [r.b2 for r in rows]), ("B0", [r.b0.split()[0] for r in rows])):
+        parts.append(f"{name} " + ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(sorted(verdicts))))
+    return f"Bounds, of {len(rows)} rows (learners times error rates): {'; '.join(parts)}."
+
+
 def _names(rows: Sequence[Row]) -> dict[tuple[str, str], str]:
     """What a row is called: its algorithm, or the board's label where that names two rows of a task."""
     pairs = [(r.task, r.algorithm) for r in rows]
@@ -140,13 +160,13 @@ def _amplification(title: str, rows: Sequence[Row], notes: tuple[str, ...] = ())
     names = _names(rows)
     cells = [
         (
-            _short(r.task), names[r.task, r.label], f"{r.budget:,}", fixed(r.score, places=2), number(r.delta), number(r.eps),
+            _short(r.task), names[r.task, r.label] + r.marks, f"{r.budget:,}", fixed(r.score, places=2), number(r.delta), number(r.eps),
             number(r.cost), _whole(r), _part(r.live), _part(r.fallen), _slope(r), number(r.tightness, 2),
             r.b2, r.b0, f"{r.seeds} seeds x {r.episodes}", r.note,
         )
         for r in rows
     ]  # fmt: skip
-    return Table(title, columns, cells, notes, NARROWER)
+    return Table(title, columns, cells, (*notes, *_marked(rows)), NARROWER)
 
 
 def _thirds(values: Sequence[float | None], digits: int = 2) -> str:
@@ -170,7 +190,7 @@ def _parts(page: Page) -> tuple[list[Table], list[Table]]:
     shown = diagnosis.primary(first)
     labels = {(r.task, r.label) for r in shown if r.algorithm in ("bc", "dagger")}
     pushed = [c for c in page.costs if c.who == "a push" or (c.task, c.who) in labels]
-    main = [_sentences(page), _amplification(f"A(H) at eps = {page.target:g}", shown, HOW), _u(pushed, _names(shown))]
+    main = [_sentences(page), _amplification(f"A(H) at eps = {page.target:g}", shown, (*HOW, bounds(page))), _u(pushed, _names(shown))]
     rest = []
     for target in sorted({r.target for r in snapped if r.target is not None}, reverse=True):
         mine = [r for r in snapped if r.target == target]

@@ -23,7 +23,7 @@ from ilbench.records.schema import Record
 from ilbench.report import overall, settings
 from ilbench.report.groups import BASELINE, Group, also, baseline, group, instrument
 from ilbench.report.overall import FEW
-from ilbench.report.rows import FALLING, MEANS, SURVIVES, row_of, settle, shows
+from ilbench.report.rows import FALLING, MEANS, SURVIVES, marks, row_of, settle, shows
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,9 @@ class Board:
 # ------------------------------------------------------------------------------------------ tables
 def _marks(r: dict[str, Any]) -> str:
     """What is wrong with a row, behind its name."""
-    falling, constant = r["still_falling"], r["worse_than_constant"]
-    marks = ("*" if falling is not None and falling > FALLING else "") + ("!" if constant else "")
+    marked = marks(r["still_falling"], r["worse_than_constant"])
     lost = [f"{r[name]} {name}" for name in ("diverged", "failed") if r[name]]
-    return marks + (f" ({', '.join(lost)})" if lost else "")
+    return marked + (f" ({', '.join(lost)})" if lost else "")
 
 
 def _cell(r: dict[str, Any], name: str) -> str:

@@ -118,7 +118,7 @@ def _variants(g: Group) -> dict[str, float | None]:
     return out
 
 
-def _falling(g: Group) -> float | None:
+def falling(g: Group) -> float | None:
     """By what share the held-out loss still fell over the last half of the fit, in the mean over seeds; None: not recorded."""
     end, half = g.values("held_out_loss"), g.values("held_out_loss_half")
     known = np.isfinite(end) & np.isfinite(half)
@@ -143,13 +143,24 @@ def _noisy(g: Group, base: Group | None) -> dict[str, Any]:
     }
 
 
+def worse_than_constant(g: Group) -> int | None:
+    """How many fits err more on the expert's states than the best constant action; None where that was not recorded."""
+    found = [r.scores.get("worse_than_constant") for r in g.records]
+    return sum(x == 1.0 for x in found) if any(x is not None for x in found) else None
+
+
+def marks(fell: float | None, constant: int | None) -> str:
+    """`*` for fits that had not converged, `!` where some are worse than a constant action: from `falling` and `worse_than_constant`."""
+    return ("*" if fell is not None and fell > FALLING else "") + ("!" if constant else "")
+
+
 def row_of(g: Group, base: Group | None) -> dict[str, Any]:
+    """All that a board says of a row, as plain values and what is still to be settled; `base` is what it is compared with."""
     first = g.records[0]
     means = {name: reference.mean for name, reference in first.references.items()}
     best, random = means.get("expert"), means.get("random")
     worst = max(0.0, best - random) if best is not None and random is not None else np.inf
     shared = [x for x in (getattr(r.cost, "shared_s", None) for r in g.records) if x is not None]
-    constant = [r.scores.get("worse_than_constant") for r in g.records]
     own = _noisy(g, base) | {
         "task": g.task,
         "horizon": g.horizon,
@@ -163,8 +174,8 @@ def row_of(g: Group, base: Group | None) -> dict[str, Any]:
         "diverged": int(g.diverged.sum()),
         "failed": g.failed,
         "undefined": overall.is_undefined(g),
-        "still_falling": _falling(g),
-        "worse_than_constant": sum(x == 1.0 for x in constant) if any(x is not None for x in constant) else None,
+        "still_falling": falling(g),
+        "worse_than_constant": worse_than_constant(g),
         "score": _scored(g),
         "gap": _within(_at_worst(g, "gap", worst if np.isfinite(worst) else 0.0), 0.0, worst),
         "cost": _within(_at_worst(g, "cost", g.horizon), 0.0, float(g.horizon)),
