@@ -18,7 +18,8 @@ STEPS = log_spaced(H)
 
 
 def records(
-    task="hopper", algorithm="bc", budget=2000, score=0.8, eps=3.0, live=1.0, fallen=0.0, jitter=0.2, late=1.0, u=0.0, falls=0, lost=0
+    task="hopper", algorithm="bc", budget=2000, score=0.8, eps=3.0, live=1.0, fallen=0.0, jitter=0.2, late=1.0, u=0.0, falls=0, lost=0,
+    floor=0.0,
 ):  # fmt: skip
     """Records of a learner whose mistakes are `eps` in an episode at the expert's states, and so many times that on its own."""
     rng = np.random.default_rng(sum(map(ord, task + algorithm)))
@@ -26,7 +27,8 @@ def records(
     for seed in range(SEEDS):
         wobble = np.exp(jitter * rng.standard_normal(3))
         shape = (STEPS / H) ** late
-        parts = np.stack([eps * wobble[0] * shape, eps * live * wobble[1] * shape, eps * fallen * wobble[2] * shape**2, 0 * shape])
+        each = (wobble[0] * shape, live * wobble[1] * shape, fallen * wobble[2] * shape**2, floor * shape)
+        parts = eps * np.stack(each)
         total = parts[:, -1]
         cell = Cell(
             task=f"{task}@1", expert="0" * 8, algorithm=algorithm, head="mse", config={"fit.updates": 20000}, horizon=H, budget=budget,
@@ -93,6 +95,8 @@ def test_numbers_that_are_known_come_back():
     assert row.eps == pytest.approx(3.0, rel=0.15)
     assert row.b2 == "HOLDS"
     assert row.b0.startswith("HOLDS at ")
+    (expert,) = page(records(live=2.0, fallen=6.0, floor=3.0)).rows  # what the expert itself loses to falls is no mistake of the learner's
+    assert row.ratio.value - expert.ratio.value == pytest.approx(row.fallen.value - expert.fallen.value) == pytest.approx(3.0, rel=0.2)
     (linear,) = page(records(live=3.0, late=1.0, jitter=0.01)).rows
     (square,) = page(records(live=3.0, late=2.0, jitter=0.01)).rows
     assert linear.slope.slope == pytest.approx(1.0, abs=0.02)
@@ -114,6 +118,7 @@ def test_more_mistakes_than_the_theorem_allows_are_a_violation():
         ({"live": 1.0, "jitter": 1.5}, set()),
         ({"live": 1.0, "jitter": 0.1, "falls": 2}, {"below", "no recovery"}),
         ({"live": 1.0, "jitter": 0.1, "u": 9.0}, {"below", "no recovery"}),
+        ({"live": 1.0, "jitter": 0.1, "u": 1.2}, {"below"}),  # .6 of a step: less than the step that was erred on
         ({"live": 1.0, "jitter": 0.1, "late": 2.0}, {"below", "eps grows"}),
     ],
 )
@@ -226,3 +231,14 @@ def test_a_row_is_marked_as_on_the_boards():
     said = compounding_page.summary(made)
     assert "*: not converged" in said
     assert "B2 1 HOLDS" in said
+
+
+def test_a_rate_is_what_a_stretch_adds_over_its_steps():
+    """Mistakes in t^2 up to t: from s to e they come at e + s a step."""
+    middle, rate, low, high = compounding_figure.rates(STEPS, np.stack([1.0 * STEPS**2, 3.0 * STEPS**2, 2.0 * STEPS**2]))
+    assert rate[0] == 2.0 * STEPS[0]
+    ends = STEPS[compounding_figure._stretches(STEPS)]
+    np.testing.assert_allclose(rate[1:], 2.0 * (ends[1:] + ends[:-1]))
+    assert (low < rate).all()
+    assert (high > rate).all()
+    assert middle[-1] < H

@@ -18,6 +18,7 @@ from ilbench.rollouts.behaviours import mixed
 from ilbench.rollouts.erring import SOMEWHERE, erring
 from ilbench.rollouts.keys import episode_keys
 from ilbench.rollouts.rollout import rollout
+from ilbench.running.execute import execute
 from ilbench.running.plan import Block, resolve
 from ilbench.testing import evidence
 from ilbench.types import Box, Env, Policy, Step, no_memory
@@ -177,6 +178,27 @@ def test_what_chooses_delta_is_not_what_measures_eps():
         np.testing.assert_array_equal(snap.expert_alive, own.alive[s])
         assert snap.expert_error.shape == (4, H)
         assert set(one["branches"]) == {"own"}
+
+
+def test_a_mistake_is_branched_off_at_the_first_target():
+    task, _ = chain("recoverable")
+    protocol = Protocol(episodes=8, held_out=4, snap=(0.3, 0.1), calibration=8)  # the second delta is .9, which nothing exceeds
+    (one,) = deployment.deploy(task, wild(), protocol, (0,), wild(), Session())
+    assert [s.delta for s in one["snapped"]] == pytest.approx([0.1, 0.9])
+    assert (one["branches"]["own"].error.max(1) > 0.1).any()
+
+
+def test_only_the_policy_that_is_scored_is_deployed_so(monkeypatch):
+    deployed, original = [], deployment.deploy
+    monkeypatch.setattr(deployment, "deploy", lambda *a: deployed.append(a[1]) or original(*a))
+    block = Block(
+        "scalar_stable", "dagger", "linear", 300, seeds=(0,), config={"dagger.rounds": 2, "dagger.validate": False},
+        protocol=Protocol(episodes=8, held_out=8, snap=(0.2,), calibration=8),
+    )  # fmt: skip
+    done = execute(resolve(block), (0,), Session())
+    assert len(done.outcomes[0].variants) == 2
+    assert len(deployed) == 1
+    assert "snap_eps@0.2" in done.outcomes[0].scores
 
 
 def test_measured_through_evaluate_the_cost_is_its_parts_and_within_its_bounds():

@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ilbench.evaluation.coupling import random_expert
-from ilbench.evaluation.evidence import Branched, Protocol, Snapped, errors
+from ilbench.evaluation.evidence import Branched, Protocol, Snapped, held_out_errors
 from ilbench.rollouts.erring import SOMEWHERE, erring
 from ilbench.rollouts.keys import episode_keys
-from ilbench.rollouts.replay import replay
 from ilbench.rollouts.rollout import rollout
 from ilbench.types import Behaviour, Box, Demos, Policy, Task
 
@@ -74,12 +73,6 @@ def _roll(task: Task, policy: Policy, behaviour: Behaviour, seeds: tuple[int, ..
     )
 
 
-def _asked(task: Task, policy: Policy, seeds: tuple[int, ...], expert: Demos) -> np.ndarray:
-    """The learner's error `[S, N, H]` at the states of an expert's episodes."""
-    proposed = replay(policy, expert.obs, episode_keys("replay", seeds, expert.alive.shape[1]), seeds)
-    return errors(task.env.action, proposed, expert.label)
-
-
 def _lean(demos: Demos) -> Demos:
     """Without what was recorded for the program's sake."""
     return demos._replace(obs=None, label=None)
@@ -108,9 +101,9 @@ def deploy(
         return _lean(_roll(task, beside, push, seeds, protocol.episodes, "evaluation"))
 
     calibration, straight = expert("calibration", protocol.calibration), expert("evaluation", protocol.episodes)
-    sizes = _asked(task, policy, seeds, calibration)
+    sizes = held_out_errors(task, policy, seeds, calibration)
     deltas = [tolerances(sizes, np.asarray(calibration.alive), eps) for eps in protocol.snap]
-    asked = _asked(task, policy, seeds, straight)
+    asked = held_out_errors(task, policy, seeds, straight)
     alone = [_lean(_roll(task, policy, erring(space, H, d), seeds, protocol.episodes, "evaluation")) for d in deltas]
     once = erring(space, H, deltas[0], most=1, first=SOMEWHERE)
     branches = {"own": _lean(_roll(task, policy, once, seeds, protocol.episodes, "evaluation"))}
