@@ -98,3 +98,12 @@ def test_text_is_cut_into_lines_between_words_and_columns_that_can_be_spared_go_
     assert max(map(len, shown.splitlines())) <= 40
     assert "z" * 20 in tables.text([table], 40, full=True)
     assert "y y y y y" in " ".join(shown.split())
+
+
+def test_scores_against_the_budget_are_of_one_horizon(monkeypatch):
+    """A suite that trains anew for every horizon has other budgets at each: those are no sweep of budgets."""
+    drawn, found = [], source.load("compounding@1", ROOT / "results")
+    monkeypatch.setattr(figures, "_budgets", lambda axis, rows, look, legend: drawn.append({r["horizon"] for r in rows}))
+    kept = [r for r in found.records if r.cell.task == "hopper@1"]
+    figures.overview(kept, {r.id: found.arrays[r.id] for r in kept})
+    assert drawn == [{1000}]

@@ -183,7 +183,7 @@ def overview(records: Iterable[Record], arrays: Mapping[str, Mapping[str, np.nda
     elif shown:
         _budgets(
             axes[0],
-            [r for r in board.rows if r["task"] == shown[0].task and r["apart"] == shown[0].apart],
+            [r for r in board.rows if (r["task"], r["horizon"], r["apart"]) == (shown[0].task, shown[0].horizon, shown[0].apart)],
             look,
             legend=True,
         )
