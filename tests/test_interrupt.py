@@ -89,6 +89,15 @@ def test_ctrl_c_after_the_last_output_changes_nothing():
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
 
 
+@pytest.fixture
+def python_listens():
+    """Ctrl-C as Python has it: a shell starts what runs in its background with the signal ignored, and the reporter leaves that alone."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("python_listens")
 @pytest.mark.parametrize("quiet", [False, True])
 def test_an_interrupt_that_was_swallowed_is_raised_between_units(quiet):
     with reporter(2, quiet) as (_, show):
