@@ -28,6 +28,7 @@ boards: $(VENV)/.run  # regenerate the pages beside the shipped records, and the
 	$(BIN)/python -m ilbench.report.pages quick@1 results
 	$(BIN)/python -m ilbench.report.pages compounding results
 	$(BIN)/python -m ilbench.report.pages quick results
+	$(BIN)/ilbench replicate --write --results results > /dev/null
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ilbench needs Python 3.11 or newer; name one with: make PYTHON=python3.11 ...")'

@@ -31,6 +31,7 @@ from ilbench.commands.list import List
 from ilbench.commands.output import say
 from ilbench.commands.pack import Pack
 from ilbench.commands.render import Render
+from ilbench.commands.replicate import Replicate
 from ilbench.commands.run import Run
 from ilbench.commands.theory import Theory
 from ilbench.compute import caches
@@ -44,6 +45,7 @@ COMMANDS: dict[str, Any] = {
     "convergence": Convergence,
     "theory": Theory,
     "compounding": Compounding,
+    "replicate": Replicate,
     "expert": Expert,
     "render": Render,
     "bench": Bench,
