@@ -10,7 +10,17 @@ import pytest
 import ilbench
 from ilbench.report import source
 from ilbench.report.replication import table
-from ilbench.report.replication.verdicts import CONTRADICTED, NOT, REPLICATED, UNTESTABLE, Line, Suites, inside, overall, side
+from ilbench.report.replication.verdicts import (
+    CONTRADICTED,
+    NOT,
+    REPLICATED,
+    UNTESTABLE,
+    Line,
+    Suites,
+    inside,
+    overall,
+    side,
+)
 
 RESULTS = pathlib.Path(ilbench.__file__).resolve().parent.parent / "results"
 
@@ -67,7 +77,7 @@ def test_the_page_is_what_the_command_writes(shipped):
 
 def test_a_claim_that_is_none_is_told_with_those_there_are():
     assert table.chosen("2") == table.chosen("02") == table.chosen("ccil") == ["r02_ccil"]
-    with pytest.raises(ValueError, match="no claim 'cil'.*ccil"):
+    with pytest.raises(ValueError, match=r"no claim 'cil'.*ccil"):
         table.chosen("cil")
 
 

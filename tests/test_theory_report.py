@@ -1,6 +1,7 @@
 """The theory reports: diverged seeds are said and cost the verdict, rates are the algorithms' own, the closing line counts."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -186,3 +187,18 @@ def test_an_impossible_folder_is_refused_before_compute(option, monkeypatch, cap
 def test_a_seed_that_is_no_word_is_refused_with_the_range(seed, monkeypatch, capsys):
     assert exit_of(monkeypatch, "certify", "gridworld", "bc:6", "--seed", seed) == 2
     assert "0 ... 4294967295" in capsys.readouterr().err
+
+
+def test_many_trained_learners_stand_by_task_and_their_tables_are_folded():
+    found = source.load("brax@1", "results")
+    rows = theory.build(found.records, found.arrays)
+    written = theory.page(rows, "brax@1")
+    shown = re.sub(r"<details>.*?</details>", "", written, flags=re.S)
+    assert len(shown.splitlines()) <= 80 < len(written.splitlines())
+    hopper = [r for r in rows if isinstance(r, theory.Row) and (r.task, r.learner) == ("hopper@1", "dagger")]
+    line = next(x for x in shown.splitlines() if x.startswith("| hopper@1 | dagger |"))
+    assert len(hopper) == 5
+    assert line.split(" | ")[2:] == [f"{r.slope.slope:.2f} [{r.slope.lo:.2f}, {r.slope.hi:.2f}]" for r in hopper[:-1]] + [
+        f"{hopper[-1].slope.slope:.2f} [{hopper[-1].slope.lo:.2f}, {hopper[-1].slope.hi:.2f}] |"
+    ]
+    assert all(f"{t.title}: {len(t.rows)} rows" in written for t in theory._tables(rows))
