@@ -79,3 +79,29 @@ def _spreads_one(shared: Any, item: Any, *, head: Head) -> Array:
 def spreads(head: Head, params: Any, keys: Array, data: Data) -> Any:
     """`spread` `[S, R]` of members `[S, M, ...]` on rows `[S, R, ...]`, with keys `[S]`."""
     return per_seed(_spreads_one, head=head)((), (params, keys, data))
+
+
+def bagged(head: Head, members: int, action: Space) -> Head:
+    """`ensemble` for members that were fitted one by one, each on rows of its own: then those in closed form differ too."""
+    return ensemble(dataclasses.replace(head, solve=None), members, action)
+
+
+def variance(head: Head, params: Any, key: Array, t: Array, obs: Array) -> Array:
+    """Variance over members `[M, ...]` of each entry of the action, `[*action]`, or of discrete ones the share of members that the
+    commonest does not have, `[]`."""
+    keys = jax.random.split(key, jax.tree.leaves(params)[0].shape[0])
+    one = jax.vmap(lambda p, k: head.act(p, k, t, head.memory(p, k), obs)[1])(params, keys)
+    if jnp.issubdtype(one.dtype, jnp.floating):
+        return jnp.var(one - one[:1], axis=0)
+    return 1.0 - jnp.max(jnp.mean(one[:, None] == one[None, :], axis=0))
+
+
+def _variances_one(shared: Any, item: Any, *, head: Head) -> Array:
+    params, key, t, obs = item
+    keys = jax.random.split(key, t.shape[0])
+    return jax.vmap(lambda k, t, obs: variance(head, params, k, t, obs))(keys, t, obs)
+
+
+def variances(head: Head, params: Any, keys: Array, t: Any, obs: Any) -> Any:
+    """`variance` `[S, R, *action]` of members `[S, M, ...]` at steps `[S, R]` and observations `[S, R, *obs]`, with keys `[S]`."""
+    return per_seed(_variances_one, head=head)((), (params, keys, t, obs))
