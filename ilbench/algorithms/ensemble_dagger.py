@@ -38,7 +38,7 @@ class Config(RoundsConfig):
 
     def __post_init__(self) -> None:
         check_rounds("ensemble_dagger", self)
-        if not (0 <= self.tau and 0 <= self.chi and self.members >= 2):
+        if not (self.tau >= 0 and self.chi >= 0 and self.members >= 2):
             raise ValueError(
                 "ensemble_dagger.tau and chi must be at least 0 and members at least 2, got "
                 f"{self.tau}, {self.chi} and {self.members}"

@@ -6,8 +6,6 @@ Source: Breiman 1996, bagging, https://doi.org/10.1007/BF00058655
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import numpy as np
 
