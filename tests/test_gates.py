@@ -28,7 +28,9 @@ def test_a_person_comes_late_stays_while_it_differs_and_labels_what_it_drives():
     result, lab = toys.trained(task, "hg_dagger", "linear", 240, SEEDS, config)
     new, keys = lab.demos()[1], episode_keys("x", SEEDS, lab.demos()[1].alive.shape[1])
     theirs = replay(same(task.expert, 3, iterates=True), new.obs, keys, SEEDS)
-    fits = [f[1]["net"]["Dense_0"] | f[1]["norm"] for f in lab.of("fit")[:2]]  # two least-squares members: their mean drives
+    fits = [
+        f[1]["net"]["Dense_0"] | f[1]["norm"] for f in lab.of("fit")[:2]
+    ]  # two least-squares members: their mean drives
     mine = np.zeros_like(theirs)
     for f in fits:
         f = {k: np.asarray(v) for k, v in f.items()}

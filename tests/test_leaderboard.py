@@ -319,6 +319,16 @@ def test_what_has_not_converged_or_is_worse_than_a_constant_is_marked(records):
     assert leaderboard.build(base).lines == ("Whether fits had converged was not recorded.",)
 
 
+@pytest.mark.parametrize(("driven", "mark", "said"), [(0.0, "#", "never opened in 10 and never closed in 0"), (1.0, "#", "in 0 and never closed in 10"), (0.5, "", "")])
+def test_a_gate_that_never_opens_or_never_closes_is_marked(records, driven, mark, said):
+    base = some(records, "hopper@1", "bc", "dagger")
+    board = leaderboard.build([change(r, scores={"own/driven": driven}) if r.cell.algorithm == "dagger" else r for r in base])
+    table = board.tables[-1]
+    assert {r[0] for r in table.rows} == {"bc", f"dagger{mark}"}
+    assert said in " ".join(table.notes)
+    assert ("#:" in " ".join(table.notes)) == bool(mark)
+
+
 @pytest.mark.parametrize(("expert", "shown"), [(0.79, False), (0.81, True)])
 def test_a_noise_that_the_expert_does_not_survive_shows_no_score(records, expert, shown):
     base = some(records, "hopper@1", "bc", "dagger")

@@ -75,7 +75,7 @@ def interventions(demos: Demos) -> np.ndarray:
 def doubts(lab: Lab, novice: Novice, demos: Demos) -> list[np.ndarray]:
     """||diag Cov||_2 of the ensemble that drove, at each intervention of a seed, in their order."""
     began = interventions(demos)
-    seeds, count, horizon = began.shape
+    seeds, _, horizon = began.shape
     t = np.broadcast_to(np.arange(horizon, dtype=np.int32), began.shape).reshape(seeds, -1).copy()
     obs = np.asarray(demos.obs)
     every = Data(t, obs.reshape(seeds, -1, *obs.shape[3:]), t, began.reshape(seeds, -1).astype(np.float32))

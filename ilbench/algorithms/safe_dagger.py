@@ -1,4 +1,4 @@
-"""SafeDAgger: a classifier that is learnt beside the policy says from the observation where the learner would err, and the expert drives there.
+"""SafeDAgger: a classifier learnt beside the policy says from the observation where it would err, and the expert drives there.
 
 Nobody has to watch: unlike HG-DAgger the rule asks the expert nothing before it drives. It lets go as soon as the classifier says safe.
 Paper: Zhang & Cho 2017, https://arxiv.org/abs/1605.06450

@@ -44,7 +44,7 @@ class Board:
 # ------------------------------------------------------------------------------------------ tables
 def _marks(r: dict[str, Any]) -> str:
     """What is wrong with a row, behind its name."""
-    marked = marks(r["still_falling"], r["worse_than_constant"])
+    marked = marks(r["still_falling"], r["worse_than_constant"], r["gate_never"] + r["gate_always"])
     lost = [f"{r[name]} {name}" for name in ("diverged", "failed") if r[name]]
     return marked + (f" ({', '.join(lost)})" if lost else "")
 
@@ -135,6 +135,12 @@ def _notes(gs: list[Group], rows: list[dict[str, Any]]) -> tuple[str, ...]:
         f"!: {r['worse_than_constant']} of {r['seeds']} fits of {r['algorithm']} are worse than the best constant action."
         for r in rows
         if r["worse_than_constant"]
+    ]
+    out += [
+        f"#: the gate of {r['algorithm']} never opened in {r['gate_never']} and never closed in {r['gate_always']} of {r['seeds']} seeds; "
+        f"{r['labels']:,.0f} of {r['budget']:,} labels were spent in the mean."
+        for r in rows
+        if r["gate_never"] + r["gate_always"]
     ]
     if any(r["undefined"] for r in rows):
         out.append("score -: the expert is no better than a random policy here, so there is none.")

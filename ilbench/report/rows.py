@@ -21,6 +21,7 @@ from ilbench.stats.intervals import seed_means
 CONTROL = ("takeovers", "takeover_steps", "switches")  # what the ledger says of who acted
 MEANS = ("score", "noisy_score", "gap", "cost", "survived")  # over seeds, that every board shows
 FALLING = TOLERANCE  # a held-out loss that fell by more over the last half of the fit has not converged
+DRIVEN = "own/driven"  # share of its gated steps that the expert drove, which algorithms with a gate report of themselves
 SURVIVES = 0.8  # a noise under which the expert scores less says nothing about learners
 
 
@@ -149,9 +150,15 @@ def worse_than_constant(g: Group) -> int | None:
     return sum(x == 1.0 for x in found) if any(x is not None for x in found) else None
 
 
-def marks(fell: float | None, constant: int | None) -> str:
-    """`*` for fits that had not converged, `!` where some are worse than a constant action: from `falling` and `worse_than_constant`."""
-    return ("*" if fell is not None and fell > FALLING else "") + ("!" if constant else "")
+def stuck(g: Group) -> dict[str, int]:
+    """In how many seeds a gate never opened, and in how many it never closed."""
+    share = g.values(DRIVEN)
+    return {"gate_never": int((share == 0).sum()), "gate_always": int((share == 1).sum())}
+
+
+def marks(fell: float | None, constant: int | None, gates: int = 0) -> str:
+    """`*` for fits that had not converged, `!` where some are worse than a constant action, `#` where so many gates were stuck."""
+    return ("*" if fell is not None and fell > FALLING else "") + ("!" if constant else "") + ("#" if gates else "")
 
 
 def row_of(g: Group, base: Group | None) -> dict[str, Any]:
@@ -176,6 +183,7 @@ def row_of(g: Group, base: Group | None) -> dict[str, Any]:
         "undefined": overall.is_undefined(g),
         "still_falling": falling(g),
         "worse_than_constant": worse_than_constant(g),
+        **stuck(g),
         "score": _scored(g),
         "gap": _within(_at_worst(g, "gap", worst if np.isfinite(worst) else 0.0), 0.0, worst),
         "cost": _within(_at_worst(g, "cost", g.horizon), 0.0, float(g.horizon)),

@@ -83,8 +83,8 @@ def _disturbed(space: Space, sigma: Array, key: Array, action: Array) -> Array:
         u = prng.uniforms(key, 2)
         other = jnp.minimum((u[1] * space.n).astype(jnp.int32), space.n - 1)
         return jnp.where(u[0] < sigma, other, action)
-    u = jnp.stack(prng.uniforms(key, space.dim)).reshape(space.shape)
-    return action + sigma * jnp.float32(2**0.5) * jax.lax.erf_inv(2.0 * u - 1.0)
+    drawn = jnp.stack(prng.uniforms(key, space.dim)).reshape(space.shape)
+    return action + sigma * jnp.float32(2**0.5) * jax.lax.erf_inv(2.0 * drawn - 1.0)
 
 
 @lru_cache(maxsize=256)
