@@ -319,7 +319,10 @@ def test_what_has_not_converged_or_is_worse_than_a_constant_is_marked(records):
     assert leaderboard.build(base).lines == ("Whether fits had converged was not recorded.",)
 
 
-@pytest.mark.parametrize(("driven", "mark", "said"), [(0.0, "#", "never opened in 10 and never closed in 0"), (1.0, "#", "in 0 and never closed in 10"), (0.5, "", "")])
+@pytest.mark.parametrize(
+    ("driven", "mark", "said"),
+    [(0.0, "#", "never opened in 10 and never closed in 0"), (1.0, "#", "in 0 and never closed in 10"), (0.5, "", "")],
+)
 def test_a_gate_that_never_opens_or_never_closes_is_marked(records, driven, mark, said):
     base = some(records, "hopper@1", "bc", "dagger")
     board = leaderboard.build([change(r, scores={"own/driven": driven}) if r.cell.algorithm == "dagger" else r for r in base])
