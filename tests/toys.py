@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -9,7 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from ilbench import registry
+from ilbench.envs import _tabular
 from ilbench.evaluation.evidence import Protocol
+from ilbench.exact.mdp import MDP
 from ilbench.rollouts.behaviours import same
 from ilbench.rollouts.keys import episode_keys
 from ilbench.rollouts.rollout import rollout
@@ -17,7 +20,7 @@ from ilbench.running.execute import Session, execute
 from ilbench.running.plan import Block, resolve
 from ilbench.training.fit import FitConfig
 from ilbench.training.lab import Lab
-from ilbench.types import Box, Data, Demos, Env, Head, Policy, Step, Task
+from ilbench.types import Box, Data, Demos, Discrete, Env, Head, Policy, Step, Task
 
 EVERYTHING = ("obs", "action", "label", "actor", "revealed", "error", "reward", "alive", "final_obs")
 
@@ -82,6 +85,30 @@ def _tabled(params: Any, key: Any, t: Any, memory: Any, obs: Any) -> Any:
 def tabled(tables: Any) -> Policy:
     """A policy of tables `[S, M, H, states]` of actions."""
     return Policy(np.asarray(tables, np.int32), nothing, _tabled)
+
+
+# ------------------------------------------------------------------------- a table that the learner sees through an alias
+def _alias_reset(params: Any, key: Any) -> Any:
+    state, _ = _tabular.reset(params[0], key)
+    return state, jnp.asarray(params[1])[state]
+
+
+def _alias_step(params: Any, key: Any, state: Any, action: Any) -> Step:
+    after = _tabular.step(params[0], key, state, action)
+    return after._replace(obs=jnp.asarray(params[1])[after.state])
+
+
+def _alias_clean(params: Any, state: Any, obs: Any) -> Any:
+    return state
+
+
+def aliased(mdp: MDP, expert: Any, alias: Any, horizon: int) -> Task:
+    """The task of an MDP whose learner sees `alias[s]` in place of s, and whose expert, a table `[S]`, sees s."""
+    model = _tabular.Model(mdp.P, mdp.R, np.zeros(len(mdp.rho)), mdp.rho)
+    task = _tabular.build("aliased", 1, horizon, (), model, expert, (float(mdp.R.min()), float(mdp.R.max())))
+    params, seen = (task.env.params, np.asarray(alias, np.int32)), Discrete(int(np.max(alias)) + 1)
+    env = dataclasses.replace(task.env, params=params, reset=_alias_reset, step=_alias_step, obs=seen, expert_obs=_alias_clean)
+    return dataclasses.replace(task, env=env)
 
 
 # --------------------------------------------------------------------------------------------- the product, called

@@ -1,0 +1,245 @@
+"""What the classics of interaction mean, against exact populations: who acts, where labels are bought, what is deployed."""
+
+import numpy as np
+import pytest
+import toys
+
+from ilbench import registry
+from ilbench.algorithms import forward, smile, stagger
+from ilbench.compute import parallel
+from ilbench.exact import dp, interactive
+from ilbench.exact.mdp import MDP
+from ilbench.rollouts.behaviours import mixed
+from ilbench.training import deployed
+from ilbench.training import lab as lab_module
+
+H, S, A = 4, 6, 2
+ALIAS, EXPERT = np.array([0, 0, 0, 1, 1, 1]), np.array([0, 1, 1, 0, 1, 0])
+
+
+def _mdp():
+    """Actions lead far apart, so that what a learner does not see costs it."""
+    rng = np.random.default_rng(691)  # whose leaders differ from law to law, by margins that samples of this size tell
+    P = rng.dirichlet(np.full(S, 0.3), (S, A))
+    return MDP(P, rng.random((S, A)), rng.dirichlet(np.ones(S)))
+
+
+def _matches(counts, mass):
+    """Asserts that counts `[..., O, A]` of n labels are n times the exact masses, and that their leaders agree."""
+    n = counts.sum((-1, -2), keepdims=True)
+    sd = np.sqrt(n * mass * (1 - mass))
+    # Steps of an episode depend on each other: of at most H in a row the deviation is at most sqrt(H) times as large.
+    assert (np.abs(counts - n * mass) <= 4.5 * sd * np.sqrt(H) + 1).all(), (counts / n, mass)
+    assert (counts.argmax(-1) == mass.argmax(-1)).all()
+
+
+def _counts(policy):
+    """Tables `[M, O, A]` of a policy of iterates, one seed."""
+    return np.asarray(policy.params["iterates"]["counts"])[0, 0, :, 0]
+
+
+# ------------------------------------------------------------------------------------------------ forward
+def test_forward_trains_each_step_on_the_law_that_its_predecessors_induce():
+    mdp, each = _mdp(), 20_000
+    task = toys.aliased(mdp, EXPERT, ALIAS, H)
+    result, lab = toys.trained(task, "forward", "table", H * each, (3,), {"blocks": H})
+    policies, losses = interactive.forward_training(mdp, EXPERT, ALIAS, H)
+    laws = list(dp.forward(mdp, policies, H))
+    mass = np.stack([interactive.correct_mass(law, EXPERT, ALIAS, A) for law in laws])
+    counts = _counts(result.policies["last"])
+    n = counts.sum((1, 2))
+    np.testing.assert_array_equal(n, each)
+    np.testing.assert_array_equal(counts.argmax(-1)[:, ALIAS], policies)
+    assert (np.abs(counts - each * mass) <= 4.5 * np.sqrt(each * mass * (1 - mass)) + 1e-9).all()
+    # Not the expert's law: its masses are elsewhere by more than the test allows.
+    other = np.stack([interactive.correct_mass(law, EXPERT, ALIAS, A) for law in dp.forward(mdp, EXPERT, H)])
+    assert np.abs(other - mass).max() > 20 / np.sqrt(each)
+    # The loss that it was trained at is the loss when it is deployed, step by step.
+    found = toys.rolled(task, result.policies["last"], mixed(task.env.action, H), seeds=(3,), episodes=2000).error[0]
+    for t in range(H):
+        toys.close_to(found[:, t], losses[t])
+    np.testing.assert_array_equal(lab.ledger.labels, [H * each])
+
+
+def test_within_a_block_the_expert_acts_before_it_the_learner_and_labels_are_the_blocks():
+    task = toys.aliased(_mdp(), EXPERT, ALIAS, H)
+    _, lab = toys.trained(task, "forward", "table", 600, (0, 5), {"blocks": 2})
+    first, second = lab.demos()
+    for demos, steps in ((first, [1, 1, 0, 0]), (second, [0, 0, 1, 1])):
+        np.testing.assert_array_equal(demos.actor[demos.revealed], 1)
+        acted = demos.actor[demos.alive.all(2)]
+        np.testing.assert_array_equal(acted, np.broadcast_to(steps, acted.shape))
+        np.testing.assert_array_equal(demos.revealed.sum((1, 2)), 300)
+    one, two = lab.of("fit")
+    for (data, _), demos in ((one, first), (two, second)):  # nothing is aggregated
+        for s in range(2):
+            toys.same_rows(toys.existing(data, s), toys.labelled(demos, s))
+    np.testing.assert_array_equal(forward.turns(7, 3), [0, 0, 0, 1, 1, 2, 2])
+    np.testing.assert_array_equal(forward.turns(3, 10), [0, 1, 2])
+
+
+def test_a_block_that_nobody_reaches_goes_on_with_the_policy_before_it():
+    result, lab = toys.trained(toys.counter(), "forward", "linear", 160, (0, 3), {"blocks": 8})
+    kernel = np.asarray(result.policies["last"].params["iterates"]["net"]["Dense_0"]["kernel"])[:, 0]
+    assert np.isfinite(kernel).all()
+    np.testing.assert_array_equal(kernel[:, 6], kernel[:, 5])  # episodes have 4, 5 or 6 live steps
+    assert not np.array_equal(kernel[:, 4], kernel[:, 3])
+    assert (lab.ledger.labels < 160).all()
+    with pytest.raises(ValueError, match=r"forward.blocks"):
+        forward.check(7, toys.counter(), None, forward.Config(8))
+    with pytest.raises(ValueError, match=r"forward.blocks"):
+        forward.Config(0)
+
+
+def test_a_short_block_of_a_long_episode_still_gets_its_labels(monkeypatch):
+    """A call gives up after so many episodes for every one's worth of labels, and a block of one step has one label of each."""
+    assert [forward.calls(70, 1, horizon) for horizon in (64, 65)] == [1, 2]
+    for module in (forward, lab_module):
+        monkeypatch.setattr(module, "PATIENCE", 2)
+    _, lab = toys.trained(toys.aliased(_mdp(), EXPERT, ALIAS, H), "forward", "table", 22, (0, 5), {"blocks": H})
+    np.testing.assert_array_equal(lab.ledger.labels, [22, 22])
+
+
+# ------------------------------------------------------------------------------------------------ smile
+def test_smile_collects_under_the_mixture_with_the_expert_and_deploys_it_without_drawn_at_every_step():
+    mdp, alpha, rounds, each = _mdp(), 0.4, 3, 20_000
+    task = toys.aliased(mdp, EXPERT, ALIAS, H)
+    result, lab = toys.trained(task, "smile", "table", rounds * each, (3,), {"alpha": alpha, "rounds": rounds})
+    exact = interactive.smile(mdp, EXPERT, ALIAS, H, alpha, rounds)
+    laws = [interactive.mean_law(mdp, policy, H) for policy in exact.policies[:-1]]
+    mass = np.stack([interactive.correct_mass(law, EXPERT, ALIAS, A) for law in laws])
+    policy = result.policies["mixture"]
+    counts = _counts(policy)
+    np.testing.assert_array_equal(counts.sum((1, 2)), each)
+    _matches(counts, mass)
+    assert np.abs(mass[2] - mass[0]).max() > 0.05
+    shares = alpha * (1 - alpha) ** np.arange(rounds)
+    np.testing.assert_allclose(np.asarray(policy.params["upto"])[0, 0, :-1], np.cumsum(shares)[:-1] / shares.sum(), rtol=1e-6)
+    for j, (demos,) in enumerate(lab.of("collect"), 1):
+        toys.close_to(demos.actor[demos.alive], (1 - alpha) ** j)
+    np.testing.assert_array_equal(lab.ledger.labels, [rounds * each])
+
+
+def test_what_is_drawn_by_lot_is_drawn_anew_at_every_step():
+    """The cost is that of the mixed policy by dynamic programming, and not the mean of the costs of its members."""
+    mdp = _mdp()
+    task, weights = toys.aliased(mdp, EXPERT, ALIAS, H), np.array([0.5, 0.0, 0.3])
+    tables = np.array([[0, 1], [1, 1], [1, 0]])  # [M, O]
+    head = registry.load("heads", "table").make(task.spec, registry.load("heads", "table").Config())
+    iterates = [{"counts": np.eye(A, dtype=np.float32)[table][None, None]} for table in tables]
+    policy = deployed.by_lot(head, iterates, weights)
+    share = weights / weights.sum()
+    members = [np.eye(A)[table[ALIAS]] for table in tables]
+    both = np.tensordot(share, members, 1)
+    want = dp.expected_mistakes(mdp, both, EXPERT, H)
+    apart = share @ [dp.expected_mistakes(mdp, m, EXPERT, H) for m in members]
+    n = 6000
+    found = toys.rolled(task, policy, mixed(task.env.action, H), episodes=n).error[0]
+    for t in range(H):
+        toys.close_to(found[:, t], want[t])
+    assert np.abs(want - apart).max() > 5 / np.sqrt(n)
+    for wrong in ([1.0, 1.0], [1.0, -0.1, 1.0], [0.0, 0.0, 0.0]):
+        with pytest.raises(ValueError, match="weights are one for each of 3 iterates"):
+            deployed.by_lot(head, iterates, wrong)
+
+
+def test_smile_refuses_what_is_no_share_and_rounds_without_an_episode():
+    for wrong in ({"alpha": 0.0}, {"alpha": 1.0}, {"rounds": 0}):
+        with pytest.raises(ValueError, match=f"smile.{next(iter(wrong))}"):
+            smile.Config(**wrong)
+    with pytest.raises(ValueError, match=r"smile.rounds"):
+        smile.check(4 * 8 + 7, toys.counter(), None, smile.Config())
+
+
+# ------------------------------------------------------------------------------------------------ stagger
+LONG, MANY = 6, tuple(range(60))
+
+
+def _staggered(labels, head_config=(), seeds=MANY, **config):
+    task = registry.task("reset_cliff_recoverable", LONG, n=6, states=6)
+    result, lab = toys.trained(task, "stagger", "table", labels, seeds, config, {"unseen": "wrong", **dict(head_config)})
+    return task, result, lab
+
+
+def test_stagger_buys_one_label_a_round_at_a_uniform_step_of_its_newest_policy():
+    labels = 12
+    task, result, lab = _staggered(labels)
+    mdp, experts = task.mdp(), np.asarray(task.expert.params)
+    rounds, fits = lab.of("collect"), lab.of("fit")
+    assert len(rounds) == len(fits) == labels
+    wrong = (experts + 1) % 3
+    tables = np.tile(wrong, (len(MANY), 1))  # nothing is known at first
+    seen, want, variance = (np.zeros((LONG, 6)) for _ in range(3))
+    bought = [[] for _ in MANY]
+    for (demos,), (data, _) in zip(rounds, fits, strict=True):
+        assert not demos.actor.any()
+        live = demos.alive
+        assert (demos.action == tables[np.arange(len(MANY))[:, None, None], demos.obs])[live].all()
+        for s, table in enumerate(tables):
+            ((_, t),) = np.argwhere(demos.revealed[s])  # exactly one
+            state = demos.obs[s][demos.revealed[s]][0]
+            seen[t, state] += 1
+            chance = dp.occupancy(mdp, table, LONG) / LONG
+            want, variance = want + chance, variance + chance * (1 - chance)
+            bought[s].append((state, experts[state]))
+            row = toys.existing(data, s)
+            assert list(zip(row.obs, row.action, strict=True)) == bought[s]  # all so far, and nothing else
+        tables = np.stack([toys.table_of(toys.existing(data, s), 6, 3, wrong) for s in range(len(MANY))])
+    assert (np.abs(seen - want) <= 4.5 * np.sqrt(variance) + 1e-9).all()
+    assert seen[:, 5].sum() > 20  # fallen, where no expert ever is
+    np.testing.assert_array_equal(result.policies["last"].params["counts"].sum((1, 2, 3, 4)), labels)
+    np.testing.assert_array_equal(lab.ledger.labels, [labels] * len(MANY))
+    # An episode ends where it was asked about: nothing is charged beyond.
+    assert (lab.ledger.env_steps < labels * LONG).all()
+
+
+def test_stagger_may_begin_with_demonstrations_and_its_rounds_compile_nothing():
+    _, _, lab = _staggered(24, seeds=MANY[:3], demonstrations=0.25)
+    assert lab.events[0][0] == "demonstrate"
+    np.testing.assert_array_equal(lab.events[0][1].revealed.sum((1, 2)), 6)
+    assert [kind for kind, *_ in lab.events[1:]] == ["fit", *["collect", "fit"] * 18]
+    count = parallel.compiled_programs()
+    _, _, other = _staggered(24, seeds=MANY[:3], labels_per_round=5)
+    assert [demos.revealed.sum((1, 2)).tolist() for (demos,) in other.of("collect")] == [[n] * 3 for n in (4, 5, 5, 5, 5)]
+    assert parallel.compiled_programs() == count
+    np.testing.assert_array_equal(other.ledger.labels, [24] * 3)
+
+
+def test_stagger_buys_all_its_labels_where_episodes_end_early_and_refuses_rounds_that_are_none():
+    _, lab = toys.trained(toys.counter(), "stagger", "linear", 20, (0, 3), {})
+    np.testing.assert_array_equal(lab.ledger.labels, [20, 20])
+    head = registry.load("heads", "mse").make(toys.counter().spec, registry.load("heads", "mse").Config())
+    assert stagger.shares(95, head, stagger.Config()) == (0, 10)  # a head that is trained has ten rounds
+    assert stagger.shares(95, head, stagger.Config(labels_per_round=1, demonstrations=0.2)) == (19, 76)
+    for wrong in ({"labels_per_round": -1}, {"demonstrations": 1.0}, {"demonstrations": -0.1}):
+        with pytest.raises(ValueError, match=f"stagger.{next(iter(wrong))}"):
+            stagger.Config(**wrong)
+    with pytest.raises(ValueError, match=r"stagger.labels_per_round"):
+        stagger.check(8, toys.counter(), None, stagger.Config(labels_per_round=9))
+
+
+# ------------------------------------------------------------------------------------------------ baselines
+def test_baselines_are_the_expert_chance_and_the_best_constant():
+    here = {"seeds": (0, 3), "horizon": 20, "episodes": 64}
+    perfect, chance = (toys.ran("reset_cliff_recoverable", name, "table", 0, **here).outcomes for name in ("expert", "random"))
+    task = registry.task("reset_cliff_recoverable", 20)
+    uniform = dp.total_return(task.mdp(), np.full((12, 3), 1 / 3), 20)
+    for outcome in perfect:
+        assert (outcome.scores["score"], outcome.scores["cost"], outcome.spent["labels"]) == (1.0, 0.0, 0)
+    toys.close_to(np.concatenate([outcome.returns for outcome in chance]), uniform)
+    assert not any(outcome.spent["env_steps"] for outcome in chance)
+    literals = {name: dict(registry.entry("algorithms", name).literals) for name in ("expert", "random", "constant")}
+    assert [literals[name].get("INSTRUMENT") for name in literals] == [True, True, None]  # boards leave the first two out
+
+
+def test_the_best_constant_is_the_commonest_label_or_the_mean_of_all():
+    task = registry.task("reset_cliff", 20)
+    result, lab = toys.trained(task, "constant", "table", 70, (0, 3), {})
+    (demos,) = lab.demos()
+    want = [np.bincount(demos.label[s][demos.revealed[s]]).argmax() for s in range(2)]
+    np.testing.assert_array_equal(np.asarray(result.policies["last"].params)[:, 0], want)
+    result, lab = toys.trained(toys.counter(), "constant", "linear", 41, (0, 3), {})
+    (demos,) = lab.demos()
+    mean = [np.float64(demos.label[s][demos.revealed[s]]).mean(0) for s in range(2)]
+    np.testing.assert_allclose(np.asarray(result.policies["last"].params)[:, 0], mean, rtol=1e-6)
+    np.testing.assert_array_equal(lab.ledger.labels, [41, 41])
