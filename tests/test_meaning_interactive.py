@@ -19,7 +19,7 @@ ALIAS, EXPERT = np.array([0, 0, 0, 1, 1, 1]), np.array([0, 1, 1, 0, 1, 0])
 
 def _mdp():
     """Actions lead far apart, so that what a learner does not see costs it."""
-    rng = np.random.default_rng(691)  # whose leaders differ from law to law, by margins that samples of this size tell
+    rng = np.random.default_rng(5992)  # whose leaders differ from law to law, by margins that samples of this size tell
     P = rng.dirichlet(np.full(S, 0.3), (S, A))
     return MDP(P, rng.random((S, A)), rng.dirichlet(np.ones(S)))
 
@@ -117,6 +117,10 @@ def test_smile_collects_under_the_mixture_with_the_expert_and_deploys_it_without
     np.testing.assert_allclose(np.asarray(policy.params["upto"])[0, 0, :-1], np.cumsum(shares)[:-1] / shares.sum(), rtol=1e-6)
     for j, (demos,) in enumerate(lab.of("collect"), 1):
         toys.close_to(demos.actor[demos.alive], (1 - alpha) ** j)
+        for o in range(2):  # where the learner acts, each policy so far has its share
+            acted = demos.action[demos.alive & (demos.actor == 0) & (demos.obs == o)]
+            toys.close_to(acted, shares[:j] @ counts[:j, o].argmax(-1) / shares[:j].sum())
+    assert (counts[0].argmax(-1) != counts[1].argmax(-1)).any()
     np.testing.assert_array_equal(lab.ledger.labels, [rounds * each])
 
 
