@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 import toys
 
-from ilbench import registry
-from ilbench.algorithms import forward, smile, stagger
+from ilbench import plugins, registry
+from ilbench.algorithms import aggrevate, forward, smile, stagger
 from ilbench.compute import parallel
 from ilbench.exact import dp, interactive
 from ilbench.exact.mdp import MDP
 from ilbench.rollouts.behaviours import mixed
 from ilbench.training import deployed
 from ilbench.training import lab as lab_module
+from ilbench.training.fit import FitConfig
 
 H, S, A = 4, 6, 2
 ALIAS, EXPERT = np.array([0, 0, 0, 1, 1, 1]), np.array([0, 1, 1, 0, 1, 0])
@@ -247,3 +248,89 @@ def test_the_best_constant_is_the_commonest_label_or_the_mean_of_all():
     mean = [np.float64(demos.label[s][demos.revealed[s]]).mean(0) for s in range(2)]
     np.testing.assert_allclose(np.asarray(result.policies["last"].params)[:, 0], mean, rtol=1e-6)
     np.testing.assert_array_equal(lab.ledger.labels, [41, 41])
+
+
+# ------------------------------------------------------------------------------------------------ aggrevate
+def test_aggrevate_weighs_actions_by_the_exact_cost_to_go_and_picks_the_least():
+    task = registry.task("random_mdp", 5, states=4, actions=3)
+    mdp, experts, rounds = task.mdp(), np.asarray(task.expert.params), 2
+    result, lab = toys.trained(task, "aggrevate", "table", 5 * 40, (0, 3), {"rounds": rounds})
+    V, Q = np.zeros(4), np.zeros((5, 4, 3))  # by hand: of the expert, backwards
+    for t in reversed(range(5)):
+        Q[t] = mdp.R + mdp.P @ V
+        V = Q[t][np.arange(4), experts[t]]
+    demos = lab.demos()
+    np.testing.assert_array_equal(demos[0].actor[demos[0].alive], 1)
+    assert not demos[1].actor.any()
+    counts = np.asarray(result.policies["last"].params["counts"])[:, 0, 0]
+    for s in range(2):
+        cost, mistakes = np.zeros((4, 3)), np.zeros((4, 3))
+        for part in demos:
+            for t, state, action in zip(*toys.labelled(part, s)[:3], strict=True):
+                cost[state] -= Q[t, state]
+                mistakes[state] += np.arange(3) != action
+        np.testing.assert_array_equal(counts[s].argmax(-1), cost.argmin(-1))
+        np.testing.assert_allclose(counts[s].max(-1) - counts[s].min(-1), np.ptp(cost, axis=-1), rtol=1e-4)
+    np.testing.assert_array_equal(lab.ledger.labels, [200, 200])
+
+
+HARMLESS = 0.6  # of the contexts: there both actions are safe; at the others action 1 falls for ever
+
+
+def _contexts(horizon):
+    """Two contexts that look alike, drawn afresh every step, and the fall; costs 1 a step after it."""
+    fresh = np.array([HARMLESS, 1 - HARMLESS, 0.0])
+    P = np.zeros((3, 2, 3))
+    P[0] = P[1, 0] = fresh
+    P[1, 1, 2] = P[2, :, 2] = 1.0
+    return toys.aliased(MDP(P, -P[..., 2], fresh), np.array([1, 0, 1]), [0, 0, 0], horizon)
+
+
+def test_aggrevate_takes_the_harmless_mistake_by_branching_where_dagger_takes_the_rarer_one():
+    horizon, seeds = 10, (0, 1, 2)
+    task, labels = _contexts(horizon), 4000  # 99 branches, of which some ten come to an edge before the fall
+    (theirs, _), (ours, lab) = (
+        toys.trained(task, name, "table", labels, seeds, {"rounds": 3}) for name in ("dagger", "aggrevate")
+    )
+    chosen = [np.asarray(r.policies["last"].params["counts"])[:, 0, 0, 0].argmax(-1) for r in (theirs, ours)]
+    np.testing.assert_array_equal(chosen, [[1] * 3, [0] * 3])
+    costs = [-toys.rolled(task, r.policies["last"], mixed(task.env.action, horizon), seeds).reward.sum(-1) for r in (theirs, ours)]
+    assert costs[1].max() == 0
+    assert costs[0].min() > 0
+    np.testing.assert_array_equal(lab.ledger.labels, [labels] * 3)  # to the last one, whatever the branches took
+
+
+def test_costs_of_branches_are_unbiased_for_every_action():
+    """The mean estimate over states is the exact advantage, though one action of two others is tried at each, at a random step."""
+    task = registry.task("random_mdp", 5, states=4, actions=3)
+    table = registry.load("heads", "table")
+    lab = toys.Spy(task, table.make(task.spec, table.Config()), (1,), 10**6, FitConfig())
+    experts = np.asarray(task.expert.params)
+    follow = toys.tabled(experts[None, None])
+    t, obs, label, action, cost, exists = aggrevate.tried(lab.branch(follow, 8000, 1.0))
+    assert exists.all()
+    np.testing.assert_array_equal(label, experts[t, obs])
+    assert (action != label).all()
+    found, exact = aggrevate.estimated(3, label, action, cost, exists)[0], aggrevate.regrets(task)
+    for step in range(5):
+        for state in range(4):
+            here = (t[0] == step) & (obs[0] == state)
+            for a in range(3):
+                toys.close_to(found[here, a], exact[step, state, a])
+    assert (exact > -1e-12).all() and exact.max() > 0.1  # this expert is optimal
+
+
+def test_aggrevate_refuses_costs_that_nobody_knows_and_rounds_without_labels():
+    for wrong in ({"rounds": 0}, {"cost_to_go": "guess"}, {"demonstrations": 0.0}, {"demonstrations": 1.0}, {"prior": -1.0}):
+        with pytest.raises(ValueError, match=f"aggrevate.{next(iter(wrong))}"):
+            aggrevate.Config(**wrong)
+    task, cartpole = _contexts(20), registry.task("cartpole", 20)
+    for which in (task, cartpole):  # a table of states that the learner does not see is none
+        with pytest.raises(ValueError, match="take branch"):
+            aggrevate.check(10_000, which, None, aggrevate.Config(cost_to_go="exact"))
+    with pytest.raises(ValueError, match="for a branch"):
+        aggrevate.check(239, task, None, aggrevate.Config())
+    aggrevate.check(240, task, None, aggrevate.Config())
+    with pytest.raises(ValueError, match="3 episodes of labels"):
+        aggrevate.check(299, registry.task("gridworld"), None, aggrevate.Config())
+    assert "discrete actions" in plugins.algorithm("aggrevate").skip(registry.task("scalar_stable"), None)
