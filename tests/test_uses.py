@@ -11,7 +11,7 @@ import numpy as np
 import plugins
 import pytest
 import toys
-from plugins import adversarial, dart, stochastic, teacher
+from plugins import adversarial, covariance, stochastic, teacher
 
 from ilbench import registry, testing
 from ilbench.compute import prng
@@ -36,7 +36,7 @@ from ilbench.wrappers.policy import PolicyConfig, wrapped
 PLUGINS = {
     "tasks": {"stochastic": "doors", "camera": "lane", "pixels": "dot", "file": "hand"},
     "heads": ("chunks", "cnn", "flow", "history", "twin"),
-    "algorithms": ("adversarial", "branch", "camera", "dart", "foreign", "gate", "members", "teacher"),
+    "algorithms": ("adversarial", "branch", "camera", "covariance", "foreign", "gate", "members", "teacher"),
     "measures": ("smoothness",),
 }
 CALLED = {"flow": "own_flow"}  # a name of ours is not theirs
@@ -306,10 +306,10 @@ def test_a_gate_opens_by_each_seeds_own_threshold_and_closes_later(doubt):
 
 def test_noise_is_each_seeds_own_covariance_of_the_learners_error():
     task = toys.counter(horizon=6, stop=6)
-    result, lab = toys.trained(task, "dart", "mse", 4800, SEEDS, {}, SMALL, updates=5, batch=8)
+    result, lab = toys.trained(task, "covariance", "mse", 4800, SEEDS, {}, SMALL, updates=5, batch=8)
     demos, new = lab.demos()
     (_, params), _ = lab.of("fit")
-    factors = dart.noise_of(lab, params, demos, dart.Config())
+    factors = covariance.noise_of(lab, params, demos, covariance.Config())
     assert factors.shape == (3, 2, 2)
     assert len(set(result.scalars["noise"].tolist())) == 3
     done = replay(lab.policy(params), demos.obs, episode_keys("y", SEEDS, demos.obs.shape[1]), SEEDS)

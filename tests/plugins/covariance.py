@@ -30,7 +30,7 @@ class Config:
 
 def noise_of(lab, params, demos, config):
     """What the behaviour's noise is, for each seed: a factor `[S, A, A]` of the covariance, or an error rate `[S]`."""
-    keys = episode_keys("dart", lab.seeds, demos.obs.shape[1])
+    keys = episode_keys("covariance", lab.seeds, demos.obs.shape[1])
     done, had = replay(lab.policy(params), demos.obs, keys, lab.seeds), np.asarray(demos.revealed)
     if isinstance(lab.task.env.action, Discrete):
         wrong = np.array([(d != a)[w].mean() for d, a, w in zip(done, demos.label, had, strict=True)])
