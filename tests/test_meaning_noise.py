@@ -4,9 +4,12 @@ import jax
 import numpy as np
 import pytest
 import toys
+from scipy import optimize
+from scipy import stats as laws
 
 from ilbench import registry
 from ilbench.algorithms import dart
+from ilbench.envs import limited
 
 NET = {"width": 8, "depth": 1}
 
@@ -25,7 +28,12 @@ def _sigma(lab, params, demos, held, s):
 
 @pytest.mark.parametrize("variant", ["repository", "paper"])
 def test_dart_executes_the_error_of_held_out_episodes_and_fits_all_others(variant):
-    task, budget, rounds, alpha = toys.counter(horizon=6, stop=2), 6002, 3, 0.9  # episodes of 2, 3 and 4 steps: their means differ
+    task, budget, rounds, alpha = (
+        toys.counter(horizon=6, stop=2),
+        6002,
+        3,
+        0.9,
+    )  # episodes of 2, 3 and 4 steps: their means differ
     config = {"rounds": rounds, "held_out": 0.25, "variant": variant, "alpha": alpha}
     result, lab = toys.trained(task, "dart", "mse", budget, (0, 3), config, NET, updates=5)
     collected, fits = lab.demos(), lab.of("fit")
@@ -74,7 +82,9 @@ def test_the_size_of_darts_noise():
         factor, size = dart.noise(sigma, config, task)
         np.testing.assert_allclose(factor @ factor.swapaxes(1, 2), sigma * trace / 5, atol=1e-6)
         np.testing.assert_allclose(size, [trace, 0], rtol=1e-12)
-    chance, size = dart.noise(np.array([0.2, 0.9]), dart.Config(), registry.task("random_mdp", 12, states=60, actions=3))
+    chance, size = dart.noise(
+        np.array([0.2, 0.9]), dart.Config(), registry.task("random_mdp", 12, states=60, actions=3)
+    )
     np.testing.assert_allclose(chance, [0.3, 1.0], rtol=1e-6)
     np.testing.assert_allclose(size, [0.2, 2 / 3], rtol=1e-6)
 
@@ -87,3 +97,47 @@ def test_dart_refuses_what_it_cannot_hold_out():
     dart.check(48, task, None, dart.Config())
     with pytest.raises(ValueError, match="raise the budget to 48"):
         dart.check(47, task, None, dart.Config())
+
+
+# ------------------------------------------------------------------------------------------------ scalar_limited
+def test_from_beyond_the_edge_no_force_brings_it_back():
+    task, (low, high), H = registry.task("scalar_limited", noise=0.0), limited.edges(1.1, 0.5, 1.0), 80
+    np.testing.assert_allclose([low, high], [-15, 5])
+    step = jax.jit(jax.vmap(lambda x, u: task.dynamics.step_vec(task.env.params, x, u)))
+    act = jax.jit(jax.vmap(lambda x: task.expert.act(task.expert.params, None, 0, (), x)[1]))
+    start = np.float64([high - 0.01, high + 0.01, low + 0.01, low - 0.01])
+    x, force = np.float32(start)[:, None], np.float32([-1, -1, 1, 1])[:, None]
+    edge = np.float64([high, high, low, low])
+    forced = driven = x
+    for t in range(1, H + 1):
+        forced, driven = step(forced, force), step(driven, act(driven))
+        if t <= 40:  # later float32 has the last word
+            np.testing.assert_allclose(np.ravel(forced) - edge, (start - edge) * 1.1**t, rtol=0.02)
+    np.testing.assert_allclose(np.ravel(driven)[[0, 2]], 0, atol=1e-6)
+    assert (np.ravel(driven)[[1, 3]] * [1, -1] > 18).all()
+
+
+@pytest.mark.parametrize("limit", [1.0, 3.0])
+def test_the_force_that_noise_leaves_and_where_it_no_longer_holds_the_load(limit):
+    z = laws.norm.ppf((np.arange(200_000) + 0.5) / 200_000)
+    for sigma in (0.1, 1.0, 8.0):
+        assert limited.pull(sigma, limit) == pytest.approx(-np.clip(-limit + sigma * z, -limit, limit).mean(), abs=1e-4)
+    gone = optimize.brentq(lambda sigma: limited.pull(sigma, limit) - 0.5 * limit, 0.1 * limit, 10 * limit)
+    assert gone == pytest.approx(1.36 * limit, abs=5e-3 * limit)
+    assert limited.edges(1.1, 0.5 * limit, limited.pull(limit, limit))[1] == pytest.approx(
+        1.1 * limit, abs=0.05 * limit
+    )
+
+
+def test_noise_helps_while_the_motor_corrects_it_and_harms_beyond():
+    def scores(algorithm, **config):
+        config = {f"noise_injection.{name}": value for name, value in config.items()}
+        config |= {"fit.updates": 1000, "fit.batch": 64, "mse.width": 16, "mse.depth": 2}
+        made = toys.ran("scalar_limited", algorithm, "mse", 800, range(10), config=config, episodes=8, held_out=8)
+        return np.array([o.scores["score"] for o in made.outcomes])
+
+    clean, corrected, lost = scores("bc"), *(scores("noise_injection", sigma=s, clean=0.0) for s in (0.3, 1.5))
+    assert corrected.min() > 0.95
+    assert np.mean(clean < 0.6) >= 0.3
+    assert np.mean(lost < 0.6) >= 0.8
+    assert lost.mean() < clean.mean() < corrected.mean()
