@@ -150,6 +150,8 @@ class Env:
     `reset(params, key) -> (state, obs)` and `step(params, key, state, action) -> Step` are per episode.
     `expert_obs(params, state, obs) -> obs` is what the expert sees (the clean or privileged state).
     `views(params, state, obs) -> PyTree` is what further sensors see, a second camera: recorded where `record` holds "views".
+    `recover(params, label, distance) -> PyTree`, in the form of the views, is what the expert's label becomes for who stands where each
+    of them does and is to be back on the expert's way after `distance`.
     """
 
     params: PyTree
@@ -160,6 +162,7 @@ class Env:
     absorbing_reward: Any = 0.0  # leaf: reward of every step after `terminated`
     expert_obs: Callable[[PyTree, PyTree, Array], Array] | None = None  # None: the learner's obs
     views: Callable[[PyTree, PyTree, Array], PyTree] | None = None
+    recover: Callable[[PyTree, Array, Array], PyTree] | None = None
 
 
 _record(Env, data=("params", "absorbing_reward"))
