@@ -91,8 +91,9 @@ class Expert(NamedTuple):
 # ------------------------------------------------------------------------------------------------ the road
 def middle(road: Road, x: Array) -> tuple[Array, Array]:
     """`(f, f')` of the road's middle at x of any shape."""
-    angle = road.number * x[..., None] + road.phase
-    return jnp.sum(road.amplitude * jnp.sin(angle), -1), jnp.sum(road.amplitude * road.number * jnp.cos(angle), -1)
+    amplitude, number, phase = (leaf.reshape((1,) * x.ndim + (-1,)) for leaf in road)
+    angle = number * x[..., None] + phase
+    return jnp.sum(amplitude * jnp.sin(angle), -1), jnp.sum(amplitude * number * jnp.cos(angle), -1)
 
 
 def offset(road: Road, x: Array, y: Array) -> Array:

@@ -34,7 +34,7 @@ from ilbench.wrappers.foreign import foreign
 from ilbench.wrappers.policy import PolicyConfig, wrapped
 
 PLUGINS = {
-    "tasks": {"stochastic": "doors", "camera": "lane", "pixels": "dot", "file": "hand"},
+    "tasks": {"stochastic": "doors", "camera": "track", "pixels": "dot", "file": "hand"},
     "heads": ("chunks", "cnn", "flow", "history", "twin"),
     "algorithms": ("adversarial", "branch", "camera", "covariance", "foreign", "gate", "members", "teacher"),
     "measures": ("smoothness",),
@@ -432,7 +432,7 @@ def test_imitating_a_law_costs_a_total_variation():
 
 
 def test_a_second_camera_shows_what_demonstrations_do_not():
-    task, far = registry.task("lane"), np.float32([[-1.0], [1.0]])
+    task, far = registry.task("track"), np.float32([[-1.0], [1.0]])
     obs = np.concatenate([far, np.tanh(3 * far)], axis=1)
     missed = {}
     for sides in (True, False):

@@ -30,11 +30,15 @@ TRY = ("lane", "linear", 300)  # what the contract test runs: task, head, labels
 class Config:
     """How soon a corrected label steers back."""
 
-    recovery: float = 10.0  # m ahead at which it is on the expert's way again (two seconds at 5 m/s: Bojarski et al. 2016)
+    recovery: float = (
+        10.0  # m ahead at which it is on the expert's way again (two seconds at 5 m/s: Bojarski et al. 2016)
+    )
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.recovery) and self.recovery > 0):
-            raise ValueError(f"side_view.recovery is a distance ahead and must be positive and finite, got {self.recovery}")
+            raise ValueError(
+                f"side_view.recovery is a distance ahead and must be positive and finite, got {self.recovery}"
+            )
 
 
 def rows_per_label(config: Config) -> int:
@@ -45,7 +49,11 @@ def rows_per_label(config: Config) -> int:
 def skip(task: Task, head: Head) -> str | None:
     """Needs further cameras whose labels can be corrected."""
     told = task.env.recover is not None
-    return None if told else "side_view needs Env(recover=...): this task does not tell how to steer back from where its views are seen"
+    return (
+        None
+        if told
+        else "side_view needs Env(recover=...): this task does not tell how to steer back from where its views are seen"
+    )
 
 
 def _recovered(shared: Any, label: Array, *, recover: Callable[[PyTree, Array, Array], PyTree]) -> PyTree:

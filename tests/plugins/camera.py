@@ -16,13 +16,13 @@ import numpy as np
 from ilbench.training.rows import concatenate
 from ilbench.types import Box, Env, Policy, Step, Task, Trained, no_memory
 
-TASKS = {"lane": {}}
+TASKS = {"track": {}}
 VERSION = 1
 HORIZON = 20
 TAGS = ("control",)
 SUMMARY = "Keep a car in the middle of a lane, x' = x + u + a push; two more cameras stand to its sides."
 NEEDS = ("demonstrations", "views", "one step")
-TRY = ("lane", "linear", 100)
+TRY = ("track", "linear", 100)
 SIDE, BEND, GAIN = 1.0, 3.0, 0.5  # what the camera makes of an offset: (x, tanh(3 x)); the expert's gain
 
 
