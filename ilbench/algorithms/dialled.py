@@ -17,7 +17,7 @@ import numpy as np
 from ilbench.exact import dp
 from ilbench.rollouts.behaviours import same
 from ilbench.training.lab import Lab
-from ilbench.types import Array, Policy, Trained
+from ilbench.types import Array, Head, Policy, Task, Trained
 
 INSTRUMENT = True
 NEEDS = ("mdp", "expert", "discrete observations")  # whose occupancy and worst actions exact dynamic programming knows
@@ -43,6 +43,15 @@ class Config:
             raise ValueError(f"dialled.coverage must be one of {', '.join(COVERAGES)}, got {self.coverage!r}")
         if self.schedule not in SCHEDULES:
             raise ValueError(f"dialled.schedule must be one of {', '.join(SCHEDULES)}, got {self.schedule!r}")
+
+
+def skip(task: Task, head: Head) -> str | None:
+    """Needs an expert whose action is one."""
+    return (
+        None
+        if task.ask().dist is None
+        else "the expert draws its actions, so that none of them is the mistake that is dialled"
+    )
 
 
 def _init(params: Any, key: Array) -> Any:

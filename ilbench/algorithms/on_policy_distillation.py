@@ -40,16 +40,24 @@ class Config:
     """Who teaches, what is minimised, and on how many of the student's own episodes."""
 
     teacher: str = "net"  # net: a larger one, fitted to the demonstrations; expert: must tell its law, and is paid
-    divergence: str = "reverse_kl"  # reverse_kl: KL(student || teacher), the published choice; forward_kl; jensen_shannon
-    estimator: str = "exact"  # exact: the divergence of the two laws; sampled: of one action that the student draws (reverse_kl)
+    divergence: str = (
+        "reverse_kl"  # reverse_kl: KL(student || teacher), the published choice; forward_kl; jensen_shannon
+    )
+    estimator: str = (
+        "exact"  # exact: the divergence of the two laws; sampled: of one action that the student draws (reverse_kl)
+    )
     rounds: int = 4  # of rollouts and fits of the student, after a first fit to the demonstrations
     episodes: int = 8  # of the student in each, where a net teaches; the expert's rounds share the labels that are left
-    mixture: float = 0.0  # share of earlier rows, demonstrations too, that stay beside the new ones: 0 none, 1 all, as DAgger
-    demonstrations: float = 0.5  # share of the labels that are demonstrations, where the expert teaches; with a net all are
+    mixture: float = (
+        0.0  # share of earlier rows, demonstrations too, that stay beside the new ones: 0 none, 1 all, as DAgger
+    )
+    demonstrations: float = (
+        0.5  # share of the labels that are demonstrations, where the expert teaches; with a net all are
+    )
     selected: str = "as_expert"  # what is scored: draws from the student's law, its mode, or what the expert does: draws if it tells a law
-    width: int = 256  # units of a hidden layer of the teacher's net (the student's: 64)
+    width: int = 128  # units of a hidden layer of the teacher's net (the student's: 64)
     depth: int = 2  # hidden layers of it
-    updates: int = 2000  # gradient steps of it, counted apart from the student's
+    updates: int = 1000  # gradient steps of it, counted apart from the student's
     batch: int = 256  # rows per step of it
     learning_rate: float = 1e-3  # Adam, cosine to 0
 

@@ -16,18 +16,20 @@ from functools import cache
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from scipy import special
 
 import ilbench
 from ilbench import registry
-from ilbench.compute import caches, parallel
+from ilbench.compute import caches, parallel, prng
 from ilbench.evaluation.evidence import roll
 from ilbench.exact import dp
 from ilbench.experts import weights
 from ilbench.records.files import write_atomic
 from ilbench.rollouts.random import random_policy
 from ilbench.stats.intervals import normal_ci
-from ilbench.types import Policy, Task
+from ilbench.types import Discrete, Policy, Task
 
 EPISODES = 1024  # of each policy, unless told otherwise
 FORMAT, MAX_BYTES = "ilbench-references-1", 16_384
@@ -165,6 +167,19 @@ def _of_recorded(task: Task, episodes: int) -> dict[str, dict[str, Any]]:
     return found
 
 
+def expert_table(task: Task) -> np.ndarray:
+    """What a table's expert does, for exact dynamic programming: actions `[S]` or `[H, S]`, probabilities `[H, S, A]` if it draws."""
+    expert = task.ask()
+    if expert.dist is None:
+        return np.asarray(expert.params)
+    assert isinstance(task.env.obs, Discrete)
+    law, memory = expert.dist, expert.init(expert.params, prng.key(0))
+    states, steps = (jnp.arange(n, dtype=jnp.int32) for n in (task.env.obs.n, task.horizon))
+    every = jax.vmap(jax.vmap(lambda t, s: law(expert.params, t, memory, s), (None, 0)), (0, None))
+    logits = np.asarray(every(steps, states).logits, np.float64)
+    return np.asarray(special.softmax(logits, axis=-1))
+
+
 def references(task: Task, episodes: int = EPISODES) -> dict[str, dict[str, Any]]:
     """`{"random": {mean, ci, n}, "expert": {...}}` returns at the task's horizon; n = 0 means exact.
 
@@ -176,8 +191,10 @@ def references(task: Task, episodes: int = EPISODES) -> dict[str, dict[str, Any]
     if task.mdp is not None:
         mdp, H = task.mdp(), task.horizon
         uniform = np.full(mdp.R.shape, 1.0 / mdp.R.shape[1])
-        table = np.asarray(task.ask().params)
-        return {"random": _exact(dp.total_return(mdp, uniform, H)), "expert": _exact(dp.total_return(mdp, table, H))}
+        return {
+            "random": _exact(dp.total_return(mdp, uniform, H)),
+            "expert": _exact(dp.total_return(mdp, expert_table(task), H)),
+        }
     if task.expert is None:
         return _of_recorded(task, episodes)
     shipped = weights.references(task)
