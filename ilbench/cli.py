@@ -22,6 +22,7 @@ from tyro.conf import OmitArgPrefixes, subcommand
 
 import ilbench
 from ilbench.commands.bench import Bench
+from ilbench.commands.compare import Compare
 from ilbench.commands.compounding import Compounding
 from ilbench.commands.convergence import Convergence
 from ilbench.commands.doctor import Doctor
@@ -42,6 +43,7 @@ COMMANDS: dict[str, Any] = {
     "run": Run,
     "list": List,
     "leaderboard": Leaderboard,
+    "compare": Compare,
     "convergence": Convergence,
     "theory": Theory,
     "compounding": Compounding,

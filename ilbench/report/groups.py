@@ -222,20 +222,21 @@ def baseline(g: Group, groups: Iterable[Group]) -> Group | None:
     """
     if g.algorithm == BASELINE:
         return None
-    mine = [b for b in groups if b.algorithm == BASELINE and b.place == g.place and _shares(g, b)]
+    mine = [b for b in groups if b.algorithm == BASELINE and b.place == g.place and not differing(g, b)]
     if len(mine) > 1:
-        mine = [b for b in mine if _default(b)]
+        mine = [b for b in mine if at_defaults(b)]
     return mine[0] if len(mine) == 1 else None
 
 
-def _shares(g: Group, b: Group) -> bool:
-    """Whether all settings agree but the two algorithms' own, their versions included."""
-    named = [f"{kind}{name}" for kind in ("", "versions.", "plugins.") for name in (g.algorithm, b.algorithm)]
+def differing(g: Group, b: Group, heads: bool = False) -> list[str]:
+    """The settings that differ but for the two algorithms' own, their versions included; with `heads`, but for the heads' too."""
+    names = [g.algorithm, b.algorithm, *((g.head, b.head) if heads else ())]
+    named = [f"{kind}{name}" for kind in ("", "versions.", "plugins.") for name in names] + (["head"] if heads else [])
     keys = {k for k in (*g.settings, *b.settings) if not any(k == n or k.startswith((f"{n}.", f"{n}/")) for n in named)}
-    return not any(_differ(g.settings, b.settings, k) for k in keys)
+    return sorted(k for k in keys if _differ(g.settings, b.settings, k))
 
 
-def _default(g: Group) -> bool:
+def at_defaults(g: Group) -> bool:
     """Whether the algorithm's own settings are at their defaults."""
     if g.algorithm not in registry.entries("algorithms"):
         return False

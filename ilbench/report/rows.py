@@ -84,7 +84,7 @@ def settle(rows: list[dict[str, Any]]) -> None:
             row[f"{name}_ci"] = [float(w.lo + (w.hi - w.lo) * limit) for limit in (low, high)]
 
 
-def _difference(g: Group, base: Group | None, name: str = "score") -> dict[str, Any] | None:
+def difference(g: Group, base: Group | None, name: str = "score") -> dict[str, Any] | None:
     """Score minus the baseline's, paired by seed: mean, limits, two-sided p; limits are None for few seeds."""
     if base is None:
         return None
@@ -140,7 +140,7 @@ def _noisy(g: Group, base: Group | None) -> dict[str, Any]:
         "noise": g.records[0].cell.evaluation["noise"],
         "noisy_expert_score": expert_score,
         "noisy_score": _Wanted(None, 0.0, 1.0) if hopeless else _scored(g, "noisy_score"),
-        "noisy_minus_baseline": None if hopeless else _difference(g, base, "noisy_score"),
+        "noisy_minus_baseline": None if hopeless else difference(g, base, "noisy_score"),
     }
 
 
@@ -193,7 +193,7 @@ def row_of(g: Group, base: Group | None) -> dict[str, Any]:
         "seconds": float(np.mean([r.cost.run_s or 0.0 for r in g.records])),
         "shared_seconds": float(np.mean(shared)) if shared else None,
         **{name: float(np.mean([getattr(r.cost, name, 0) for r in g.records])) for name in CONTROL},
-        "minus_baseline": _difference(g, base),
+        "minus_baseline": difference(g, base),
         "variants": _variants(g),
     }
     return {name: wanted for name, wanted in _shown(g).items() if name not in own} | own

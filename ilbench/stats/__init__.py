@@ -26,6 +26,7 @@ from ilbench.stats.intervals import seed_mean as seed_mean
 from ilbench.stats.intervals import seed_p as seed_p
 from ilbench.stats.intervals import simultaneous_band as simultaneous_band
 from ilbench.stats.intervals import t_quantile as t_quantile
+from ilbench.stats.power import seeds_needed as seeds_needed
 from ilbench.stats.ranks import Rank as Rank
 from ilbench.stats.ranks import rank_intervals as rank_intervals
 from ilbench.stats.slopes import Slope as Slope
