@@ -27,6 +27,7 @@ from ilbench.commands.compounding import Compounding
 from ilbench.commands.convergence import Convergence
 from ilbench.commands.doctor import Doctor
 from ilbench.commands.expert import Expert
+from ilbench.commands.export import Export
 from ilbench.commands.leaderboard import Leaderboard
 from ilbench.commands.list import List
 from ilbench.commands.output import say
@@ -48,6 +49,7 @@ COMMANDS: dict[str, Any] = {
     "theory": Theory,
     "compounding": Compounding,
     "replicate": Replicate,
+    "export": Export,
     "expert": Expert,
     "render": Render,
     "bench": Bench,

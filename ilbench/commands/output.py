@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pathlib
 import shutil
 import sys
 from collections.abc import Callable
@@ -29,6 +30,14 @@ def opened(suite: str, results: str | None) -> tuple[source.Found, str]:
     for line in source.elsewhere(found):
         say(line)
     return found, source.first_line(found, source.where(found))
+
+
+def target(path: pathlib.Path) -> None:
+    """ValueError, before anything is computed, for a file that could not be written: a folder, or one in no folder."""
+    if path.is_dir():
+        raise ValueError(f"{str(path)!r} is a folder; give a file in it")
+    if not path.parent.is_dir():
+        raise ValueError(f"{str(path)!r} cannot be written: there is no folder {str(path.parent)!r}")
 
 
 def plain(text: Any) -> str:
