@@ -22,6 +22,7 @@ from tyro.conf import OmitArgPrefixes, subcommand
 
 import ilbench
 from ilbench.commands.bench import Bench
+from ilbench.commands.cite import Cite
 from ilbench.commands.compare import Compare
 from ilbench.commands.compounding import Compounding
 from ilbench.commands.convergence import Convergence
@@ -50,6 +51,7 @@ COMMANDS: dict[str, Any] = {
     "compounding": Compounding,
     "replicate": Replicate,
     "export": Export,
+    "cite": Cite,
     "expert": Expert,
     "render": Render,
     "bench": Bench,
