@@ -31,11 +31,13 @@ from ilbench.commands.expert import Expert
 from ilbench.commands.export import Export
 from ilbench.commands.leaderboard import Leaderboard
 from ilbench.commands.list import List
+from ilbench.commands.new import New
 from ilbench.commands.output import say
 from ilbench.commands.pack import Pack
 from ilbench.commands.render import Render
 from ilbench.commands.replicate import Replicate
 from ilbench.commands.run import Run
+from ilbench.commands.smoke import Smoke
 from ilbench.commands.theory import Theory
 from ilbench.compute import caches
 from ilbench.names import hint
@@ -52,6 +54,8 @@ COMMANDS: dict[str, Any] = {
     "replicate": Replicate,
     "export": Export,
     "cite": Cite,
+    "new": New,
+    "smoke": Smoke,
     "expert": Expert,
     "render": Render,
     "bench": Bench,

@@ -183,6 +183,36 @@ def _point(point: metadata.EntryPoint) -> Source:
     )
 
 
+_ADDED: list[tuple[str, Source]] = []  # files that `add` took in, by kind
+
+
+def add(kind: str, file: pathlib.Path) -> str:
+    """Takes a file that nobody has installed in as a plug-in of this process, and returns its id, the file's name.
+
+    Raises ValueError for what is none and for a name that another module or plug-in has.
+    """
+    path = file.resolve()
+    if not path.is_file() or path.suffix != ".py":
+        raise ValueError(f"{str(file)!r} is no Python file; give one such as mine.py, or the name of an installed {kind.rstrip('s')}")
+    source = Source(path.stem, path, path.stem, None)
+    try:
+        (found,) = _entries(kind, source)
+    except (ValueError, SyntaxError) as error:
+        raise ValueError(f"{file}: {error}") from error
+    if any(k == kind and one.path == path for k, one in _ADDED):
+        return found.id
+    if found.id in entries(kind):
+        raise ValueError(f"{file}: there is another {kind.rstrip('s')} {found.id!r}; call the file otherwise")
+    sys.path.insert(0, str(path.parent))
+    spec = find_spec(path.stem)
+    if path.stem in sys.modules or spec is None or spec.origin is None or pathlib.Path(spec.origin).resolve() != path:
+        sys.path.remove(str(path.parent))
+        raise ValueError(f"{file}: another module is called {path.stem!r}; call the file otherwise")
+    _ADDED.append((kind, source))
+    entries.cache_clear()
+    return found.id
+
+
 _LEFT_OUT: dict[tuple[str, str], str] = {}  # (kind, name) -> why it is none
 
 
@@ -206,7 +236,7 @@ def entries(kind: str) -> dict[str, Entry]:
         if not path.name.startswith("_")
     ]
     named: dict[str, list[Entry]] = {}
-    for source in own:
+    for source in [*own, *(source for k, source in _ADDED if k == kind)]:
         try:
             for entry in _entries(kind, source):
                 named.setdefault(entry.id, []).append(entry)
