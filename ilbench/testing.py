@@ -2,7 +2,8 @@
 
 `check_env(task)`, `check_policy(task, policy)`, `check_head(head, task)`, `check_algorithm(name, task, head, labels)`,
 `check_measure(module)` and `check_check(name)`; the project's own tests run them over everything that the registry finds.
-On what a head or an algorithm is tried its module says: `TRY = (task, ...)`, `TRY = (task, head, labels)`; `tried` reads it.
+On what a head or an algorithm is tried its module says: `TRY = (task, ...)`, `TRY = (task, head, labels)`, and `TRY_AT` at which
+settings where its own would take long; `tried` and `tried_at` read them.
 """
 
 from __future__ import annotations
@@ -124,6 +125,12 @@ def tried(kind: str, name: str) -> tuple[Any, ...]:
         f"{kind.rstrip('s')} {name!r} must say what it is tried on, TRY = {form} as literals; it says {found!r}"
     )
     return found  # type: ignore[return-value]
+
+
+def tried_at(name: str) -> dict[str, Any]:
+    """The optional literal TRY_AT of an algorithm: settings at which its contract is tried, fewer rounds and updates."""
+    found: dict[str, Any] = dict(dict(registry.entry("algorithms", name).literals).get("TRY_AT", {}))
+    return found
 
 
 # ------------------------------------------------------------------------------------------------ heads

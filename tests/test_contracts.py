@@ -24,7 +24,7 @@ def test_heads(name):
 
 @pytest.mark.parametrize("name", registry.entries("algorithms"))
 def test_algorithms(name):
-    testing.check_algorithm(name, *testing.tried("algorithms", name))
+    testing.check_algorithm(name, *testing.tried("algorithms", name), **testing.tried_at(name))
 
 
 @pytest.mark.parametrize("name", registry.entries("measures"))

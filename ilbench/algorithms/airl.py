@@ -18,6 +18,15 @@ from ilbench.types import Array, Data, Head, PyTree, Space, Task, Trained
 
 NEEDS = ("demonstrations", "sample", "log_prob", "one step")
 TRY = ("scalar_stable", "gaussian", 200)  # what the contract test runs: task, head, labels
+TRY_AT = {
+    "airl.rounds": 2,
+    "airl.episodes": 2,
+    "airl.width": 8,
+    "airl.judge_updates": 5,
+    "airl.value_updates": 5,
+    "airl.policy_updates": 5,
+    "fit.updates": 50,
+}
 
 
 def skip(task: Task, head: Head) -> str | None:

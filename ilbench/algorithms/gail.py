@@ -20,6 +20,15 @@ from ilbench.types import Array, Data, Head, PyTree, Space, Task, Trained
 
 NEEDS = ("demonstrations", "sample", "log_prob", "one step")
 TRY = ("scalar_stable", "gaussian", 200)  # what the contract test runs: task, head, labels
+TRY_AT = {
+    "gail.rounds": 2,
+    "gail.episodes": 2,
+    "gail.width": 8,
+    "gail.judge_updates": 5,
+    "gail.value_updates": 5,
+    "gail.policy_updates": 5,
+    "fit.updates": 50,
+}
 
 
 def skip(task: Task, head: Head) -> str | None:

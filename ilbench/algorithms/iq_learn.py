@@ -26,6 +26,7 @@ from ilbench.types import Array, Data, Head, Task, Trained
 
 NEEDS = ("demonstrations", "discrete actions", "dist", "sample", "one step")
 TRY = ("gridworld", "mlp", 300)  # what the contract test runs: task, head, labels
+TRY_AT = {"fit.updates": 50}
 
 
 @dataclass(frozen=True)

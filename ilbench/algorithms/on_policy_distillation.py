@@ -26,6 +26,7 @@ from ilbench.types import Box, Data, Discrete, Head, Model, Policy, Task, Traine
 
 NEEDS = ("demonstrations", "dist", "sample", "one step")
 TRY = ("gridworld", "linear", 300)  # what the contract test runs: task, head, labels
+TRY_AT = {"on_policy_distillation.rounds": 1, "on_policy_distillation.updates": 50, "on_policy_distillation.width": 16, "fit.updates": 50}
 CHOICES = {
     "teacher": ("net", "expert"),
     "divergence": ("reverse_kl", "forward_kl", "jensen_shannon"),

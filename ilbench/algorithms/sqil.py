@@ -25,6 +25,7 @@ from ilbench.types import Array, Data, Head, Task, Trained
 
 NEEDS = ("demonstrations", "discrete actions", "dist", "sample", "one step")
 TRY = ("gridworld", "mlp", 300)  # what the contract test runs: task, head, labels
+TRY_AT = {"sqil.rounds": 2, "sqil.episodes": 2, "sqil.steps": 20, "fit.updates": 50}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,89 @@
+"""Every repair of compounding under one protocol: equal labels, equal gradient steps, what it asks of the expert beside.
+
+Tabular tasks, where exact answers are known; pendulum and the lane, which are quick; hopper and halfcheetah, whose learners are
+also deployed 0-1 at 3e-3 of the expert's steps, so that A(H) says who still compounds. All fits of a method together take
+`fit.updates` gradient steps (`fit.equal_steps`); members of an ensemble take as many each, and the board shows it. Ten seeds.
+Labels are on a coarse logarithmic grid. What a method cannot be run on is left out here; `ilbench list` says why.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ilbench import registry
+from ilbench.evaluation.evidence import Protocol
+from ilbench.running.plan import Block, Suite
+
+Methods = dict[str, dict[str, Any]]
+ROUNDS = 4  # of whatever asks in rounds
+DAGGER: dict[str, Any] = {"dagger.rounds": ROUNDS, "dagger.validate": False}
+GATED: Methods = {
+    name: {f"{name}.rounds": ROUNDS} for name in ("hg_dagger", "safe_dagger", "lazy_dagger", "ensemble_dagger")
+}
+TABLES: Methods = {
+    "constant": {},
+    "bc": {},
+    "forward": {},
+    "smile": {},
+    "stagger": {},
+    "dagger": DAGGER,
+    "aggrevate": {},
+    "noise_injection": {"noise_injection.sigma": 0.1},
+    "dart": {"dart.rounds": ROUNDS},
+    **{name: GATED[name] for name in ("hg_dagger", "ensemble_dagger")},
+}
+NETS: Methods = {
+    "constant": {},
+    "bc": {},
+    "noise_bc": {},
+    "ccil": {},
+    "noise_injection": {},
+    "dart": {"dart.rounds": ROUNDS},
+    "dagger": DAGGER,
+    **GATED,
+}
+EASY: Methods = {**NETS, "forward": {}, "smile": {}, "stagger": {}, "noise_injection": {"noise_injection.sigma": 0.1}}
+ROBOT: dict[str, Any] = {"fit.updates": 20_000, "fit.batch": 64, "fit.learning_rate": 1e-2, "fit.equal_steps": True}
+SMALL: dict[str, Any] = {"fit.updates": 10_000, "fit.batch": 64, "fit.learning_rate": 3e-3, "fit.equal_steps": True}
+WRONG: dict[str, Any] = {"table.per_step": True, "table.unseen": "wrong"}
+
+
+def _blocks(
+    task: str,
+    head: str,
+    episodes: tuple[int, ...],
+    methods: Methods,
+    config: dict[str, Any],
+    protocol: Protocol,
+    horizon: int,
+) -> tuple[Block, ...]:
+    return tuple(
+        Block(task, name, head, n * horizon, horizon=horizon, config={**config, **own}, protocol=protocol)
+        for n in episodes
+        for name, own in methods.items()
+    )
+
+
+def suite() -> Suite:
+    """By task: labels in episodes, methods."""
+    plain, many = Protocol(episodes=64, held_out=64), Protocol(episodes=256, held_out=256)
+    snapped = Protocol(episodes=16, held_out=16, prefixes=(10, 30, 100, 300), snap=(0.003,), calibration=32)
+    robots = [
+        block
+        for robot, episodes in (("hopper", (5, 10)), ("halfcheetah", (6,)))
+        for block in _blocks(robot, "mse", episodes, NETS, ROBOT, snapped, registry.task(robot).horizon)
+    ]
+    lane = {**EASY, "side_view": {}, "noise_injection": {"noise_injection.sigma": 0.05}}
+    return Suite(
+        "repairs",
+        1,
+        (
+            *_blocks("gridworld", "table", (5, 12, 36), TABLES, {}, plain, 100),
+            *_blocks("reset_cliff", "table", (10, 30, 100), TABLES, WRONG, many, 40),
+            *_blocks("reset_cliff_recoverable", "table", (10, 30, 100), TABLES, WRONG, many, 40),
+            *_blocks("scalar_limited", "mse", (5, 16), NETS, SMALL, plain, registry.task("scalar_limited").horizon),
+            *_blocks("pendulum", "mse", (5, 15), EASY, SMALL, plain, 200),
+            *_blocks("lane", "mse", (5, 10), lane, SMALL, plain, registry.task("lane").horizon),
+            *robots,
+        ),
+    )
