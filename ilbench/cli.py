@@ -34,10 +34,12 @@ from ilbench.commands.list import List
 from ilbench.commands.new import New
 from ilbench.commands.output import say
 from ilbench.commands.pack import Pack
+from ilbench.commands.plot import Plot
 from ilbench.commands.render import Render
 from ilbench.commands.replicate import Replicate
 from ilbench.commands.run import Run
 from ilbench.commands.smoke import Smoke
+from ilbench.commands.submit_check import SubmitCheck
 from ilbench.commands.theory import Theory
 from ilbench.compute import caches
 from ilbench.names import hint
@@ -53,6 +55,7 @@ COMMANDS: dict[str, Any] = {
     "compounding": Compounding,
     "replicate": Replicate,
     "export": Export,
+    "plot": Plot,
     "cite": Cite,
     "new": New,
     "smoke": Smoke,
@@ -60,6 +63,7 @@ COMMANDS: dict[str, Any] = {
     "render": Render,
     "bench": Bench,
     "pack": Pack,
+    "submit-check": SubmitCheck,
     "doctor": Doctor,
 }
 Command: Any = Union[tuple(Annotated[command, subcommand(name)] for name, command in COMMANDS.items())]  # noqa: UP007

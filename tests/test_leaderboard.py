@@ -442,7 +442,7 @@ def test_the_first_line_says_what_the_report_was_made_from(records):
 def test_cells_that_no_suite_declares_are_said():
     found = source.load("quick@1", "results")
     other = change(found.records[0], seed=1234)
-    declared = [source._block(r.cell.task[:-2], r.cell, r.cell.budget, r.cell.seed) for r in found.records]
+    declared = [source.cell_key(r.cell.task[:-2], r.cell, r.cell.budget, r.cell.seed) for r in found.records]
     assert source._cells(found, declared) == ["480 of 480 declared cells"]
     assert source._cells(found._replace(records=[*found.records[1:], other]), declared) == [
         "479 of 480 declared cells",

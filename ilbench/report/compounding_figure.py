@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -72,8 +72,8 @@ def _panel(axis: Any, rows: Sequence[Row], colours: dict[str, str]) -> None:
         axis.set_ylim(min(values) / 2.5, max(values) * 2.5)
 
 
-def draw(rows: Sequence[Row]) -> str:
-    """One SVG with a panel per task, of the rows at one target: bc and what repairs it, own states solid, the expert's dashed."""
+def draw(rows: Sequence[Row], save: Callable[[Any], Any] = svg) -> Any:
+    """One picture, saved as SVG or by `save`, a panel per task, of the rows at one target: bc and what repairs it; own states solid."""
     shown = [r for r in primary(list(rows)) if r.algorithm in SHOWN and r.target is not None]
     tasks = sorted(dict.fromkeys(r.task for r in shown), key=lambda task: task.startswith("pendulum"))
     lines = -(-len(tasks) // COLUMNS)
@@ -90,4 +90,4 @@ def draw(rows: Sequence[Row]) -> str:
     for axis in axes[-COLUMNS:]:
         axis.set_xlabel("step t of the episode")
     canvas.supylabel("mistakes per step", fontsize=10)
-    return svg(canvas)
+    return save(canvas)

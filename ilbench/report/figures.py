@@ -5,7 +5,7 @@ Matplotlib, light, deterministic SVG: the same records give the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -137,8 +137,8 @@ def _scores(axis: Any, board: leaderboard.Board, look: Looks) -> None:
     legend_below(axis, 2, 9)
 
 
-def budgets(records: Iterable[Record]) -> str | None:
-    """One SVG with a panel per task: score against the budget; None for a suite that does not sweep them."""
+def budgets(records: Iterable[Record], save: Callable[[Any], Any] = svg) -> Any:
+    """One picture, saved as SVG or by `save`, a panel per task: score against the budget; None for a suite that sweeps none."""
     by_task: dict[str, list[dict[str, Any]]] = {}
     for row in leaderboard.build(list(records)).rows:
         if not row["apart"]:
@@ -164,12 +164,14 @@ def budgets(records: Iterable[Record]) -> str | None:
     title = "clean: lines; under noise: dashed"
     names, handles = list(drawn), list(drawn.values())
     canvas.legend(handles, names, loc="outside upper center", ncols=len(names), frameon=False, fontsize=10, title=title)
-    return svg(canvas)
+    return save(canvas)
 
 
-def overview(records: Iterable[Record], arrays: Mapping[str, Mapping[str, np.ndarray]]) -> str:
-    """One SVG of three panels: closed forms or score against the budget, mistakes over the horizon where methods differ most,
-    scores. One colour per algorithm in all of them."""
+def overview(
+    records: Iterable[Record], arrays: Mapping[str, Mapping[str, np.ndarray]], save: Callable[[Any], Any] = svg
+) -> Any:
+    """One picture, saved as SVG or by `save`, of three panels: closed forms or score against the budget, mistakes over the horizon
+    where methods differ most, scores. One colour per algorithm in all of them."""
     records = list(records)
     rows, board = theory.build(records, arrays), leaderboard.build(records)
     swept = [g for g in group(records) if not instrument(g) and g.records[0].cell.evaluation.get("prefixes")]
@@ -190,4 +192,4 @@ def overview(records: Iterable[Record], arrays: Mapping[str, Mapping[str, np.nda
     if shown:
         _prefix_costs(axes[1], shown, arrays, look)
     _scores(axes[2], board, look)
-    return svg(canvas)
+    return save(canvas)

@@ -124,7 +124,7 @@ def first_line(found: Found, folder: str | None = None, declared: bool = True) -
     newer = superseded(found.suite)
     name = found.suite + (f" (superseded by {newer})" if newer else "")
     where = "" if folder is None else f" in {folder}"
-    cells = _cells(found, _declared(found.suite) if declared else None)
+    cells = _cells(found, declared_cells(found.suite) if declared else None)
     return f"{name}{where}: {'; '.join([*cells, *_statuses(found.records), *_aside(found.problems), *provenance(found.records)])}"
 
 
@@ -135,13 +135,13 @@ def _cells(found: Found, declared: list[tuple[Any, ...]] | None) -> list[str]:
         return [f"{n:,} cell{'' if n == 1 else 's'}"]
     known = set(declared)
     strange = sum(
-        _block(r.cell.task.rsplit("@", 1)[0], r.cell, r.cell.budget, r.cell.seed) not in known for r in found.records
+        cell_key(r.cell.task.rsplit("@", 1)[0], r.cell, r.cell.budget, r.cell.seed) not in known for r in found.records
     )
     said = [f"{n - strange:,} of {len(declared):,} declared cells"]
     return said + ([f"NOT DECLARED: {strange:,} more (other seeds or settings)"] if strange else [])
 
 
-def _block(task: str, named: Any, labels: int, seed: int) -> tuple[Any, ...]:
+def cell_key(task: str, named: Any, labels: int, seed: int) -> tuple[Any, ...]:
     """What tells cells of a suite apart without building their tasks."""
     return task, named.algorithm, named.head, labels, seed
 
@@ -208,13 +208,13 @@ def _suite(stem: str) -> Any:
     return registry.load("suites", stem).suite() if stem in registry.entries("suites") else None
 
 
-def _declared(suite: str) -> list[tuple[Any, ...]] | None:
+def declared_cells(suite: str) -> list[tuple[Any, ...]] | None:
     """The cells that this ilbench declares for a suite; None for another version, and for a changed suite."""
     stem, version = _split(suite)
     declared = _suite(stem)
     if declared is None or declared.version != version:
         return None
-    return [_block(block.task, block, block.budget, seed) for block in declared.blocks for seed in block.seeds]
+    return [cell_key(block.task, block, block.budget, seed) for block in declared.blocks for seed in block.seeds]
 
 
 def write_page(found: Found, name: str, content: str) -> pathlib.Path:
