@@ -38,7 +38,7 @@ from ilbench.commands.plot import Plot
 from ilbench.commands.render import Render
 from ilbench.commands.replicate import Replicate
 from ilbench.commands.run import Run
-from ilbench.commands.smoke import Smoke
+from ilbench.commands.smoke_test import Smoke
 from ilbench.commands.submit_check import SubmitCheck
 from ilbench.commands.theory import Theory
 from ilbench.compute import caches

@@ -193,7 +193,7 @@ def add(kind: str, file: pathlib.Path) -> str:
     """
     path = file.resolve()
     if not path.is_file() or path.suffix != ".py":
-        raise ValueError(f"{str(file)!r} is no Python file; give one such as mine.py, or the name of an installed {kind.rstrip('s')}")
+        raise ValueError(f"{str(file)!r} is no Python file; give one such as ./mine.py, or the name of an installed {kind.rstrip('s')}")
     source = Source(path.stem, path, path.stem, None)
     try:
         (found,) = _entries(kind, source)

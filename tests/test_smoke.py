@@ -8,7 +8,8 @@ import pytest
 from test_compare import run
 
 from ilbench import registry, testing
-from ilbench.commands import new, smoke
+from ilbench.commands import new
+from ilbench.commands import smoke_test as smoke
 
 BROKEN = '''"""Fits the labels moved round by one action: what it does is never what the expert did.
 

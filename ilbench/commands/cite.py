@@ -13,7 +13,7 @@ from ilbench.commands.output import emit
 class Cite:
     """BibTeX of ilbench and of every method, head and task that a suite runs, as far as their papers are named.
 
-    ilbench cite quick > ilbench.bib
+    ilbench cite quick > works.bib
     """
 
     suite: Positional[str | None] = None

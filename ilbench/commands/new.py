@@ -151,7 +151,7 @@ TRIED = {
 class New:
     """Begin with a plug-in that runs as it stands, and change it: an algorithm, a head or a task.
 
-    ilbench new algorithm mine writes mine.py; ilbench smoke mine.py tells in words whether it works.
+    ilbench new algorithm mine writes ./mine.py; ilbench smoke ./mine.py tells in words whether it works.
     """
 
     kind: Positional[Literal["algorithm", "head", "task"]]

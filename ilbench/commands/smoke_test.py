@@ -36,7 +36,7 @@ SEEDS = (0, 1)
 class Smoke:
     """Hold an algorithm against tasks with known answers, and say in words what is wrong; under a minute.
 
-    ilbench smoke bc; ilbench smoke mine.py --set mine.share=0.5
+    ilbench smoke bc; ilbench smoke ./mine.py --set mine.share=0.5
     """
 
     name: Positional[str]
