@@ -29,7 +29,7 @@ TABLES: Methods = {
     "dagger": DAGGER,
     "aggrevate": {},
     "noise_injection": {"noise_injection.sigma": 0.1},
-    "dart": {"dart.rounds": ROUNDS},
+    "dart": {"dart.rounds": 2},
     **{name: GATED[name] for name in ("hg_dagger", "ensemble_dagger")},
 }
 NETS: Methods = {
@@ -38,7 +38,7 @@ NETS: Methods = {
     "noise_bc": {},
     "ccil": {},
     "noise_injection": {},
-    "dart": {"dart.rounds": ROUNDS},
+    "dart": {"dart.rounds": 2},
     "dagger": DAGGER,
     **GATED,
 }
