@@ -56,7 +56,7 @@ def test_a_step_is_the_arc_of_the_bicycle():
 
 @pytest.mark.parametrize("name", SEEN)
 def test_a_side_camera_sees_what_the_camera_of_a_car_that_stands_there_sees(name):
-    """Bit for bit, where "there" is worked out beside the product, across the car's heading."""
+    """Within rounding, where "there" is worked out beside the product, across the car's heading."""
     task = registry.task(name, side=0.75)
     p, states = task.env.params, _states(task, 40)
     seen = jax.jit(jax.vmap(lambda s: task.env.views(p, s, None)))(states)
