@@ -5,7 +5,7 @@ VENV ?= .venv$(if $(filter-out python3,$(notdir $(PYTHON))),-$(notdir $(PYTHON))
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: quick test lint boards clean
+.PHONY: quick test lint boards site clean
 
 quick: $(VENV)/.run
 	$(BIN)/ilbench run quick --out runs
@@ -32,6 +32,9 @@ boards: $(VENV)/.run  # regenerate the pages beside the shipped records, and the
 	$(BIN)/python -m ilbench.report.pages quick results
 	$(BIN)/ilbench replicate --write --results results > /dev/null
 
+site: $(VENV)/.run  # everything in results/ as a static site: open site/index.html
+	$(BIN)/ilbench report --results results --out site
+
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ilbench needs Python 3.11 or newer; name one with: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
@@ -47,4 +50,4 @@ $(VENV)/.dev: requirements-dev.txt pyproject.toml | $(VENV)/bin/python
 	touch $@ $(VENV)/.run
 
 clean:
-	rm -rf .venv .venv-* runs dist
+	rm -rf .venv .venv-* runs dist site

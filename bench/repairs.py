@@ -3,7 +3,8 @@
 Tabular tasks, where exact answers are known; pendulum and the lane, which are quick; hopper and halfcheetah, whose learners are
 also deployed 0-1 at 3e-3 of the expert's steps, so that A(H) says who still compounds. All fits of a method together take
 `fit.updates` gradient steps (`fit.equal_steps`); members of an ensemble take as many each, and the board shows it. Ten seeds.
-Labels are on a coarse logarithmic grid. What a method cannot be run on is left out here; `ilbench list` says why.
+Labels are on a coarse logarithmic grid; stagger asks for ten a round on tables, where thousands of rounds of one would take long.
+What a method cannot be run on is left out here; `ilbench list` says why.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ TABLES: Methods = {
     "bc": {},
     "forward": {},
     "smile": {},
-    "stagger": {},
+    "stagger": {"stagger.labels_per_round": 10},
     "dagger": DAGGER,
     "aggrevate": {},
     "noise_injection": {"noise_injection.sigma": 0.1},

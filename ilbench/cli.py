@@ -37,7 +37,9 @@ from ilbench.commands.pack import Pack
 from ilbench.commands.plot import Plot
 from ilbench.commands.render import Render
 from ilbench.commands.replicate import Replicate
+from ilbench.commands.report import Report
 from ilbench.commands.run import Run
+from ilbench.commands.serve import Serve
 from ilbench.commands.smoke_test import Smoke
 from ilbench.commands.submit_check import SubmitCheck
 from ilbench.commands.theory import Theory
@@ -59,6 +61,8 @@ COMMANDS: dict[str, Any] = {
     "cite": Cite,
     "new": New,
     "smoke": Smoke,
+    "report": Report,
+    "serve": Serve,
     "expert": Expert,
     "render": Render,
     "bench": Bench,

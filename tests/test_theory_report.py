@@ -201,4 +201,4 @@ def test_many_trained_learners_stand_by_task_and_their_tables_are_folded():
     assert line.split(" | ")[2:] == [f"{r.slope.slope:.2f} [{r.slope.lo:.2f}, {r.slope.hi:.2f}]" for r in hopper[:-1]] + [
         f"{hopper[-1].slope.slope:.2f} [{hopper[-1].slope.lo:.2f}, {hopper[-1].slope.hi:.2f}] |"
     ]
-    assert all(f"{t.title}: {len(t.rows)} rows" in written for t in theory._tables(rows))
+    assert all(f"{t.title}: {len(t.rows)} rows" in written for t in theory.tables(rows))

@@ -6,7 +6,7 @@ Matplotlib, light, deterministic SVG: the same records give the same bytes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -53,22 +53,39 @@ def _closed_forms(axis: Any, rows: list[theory.Row]) -> None:
     legend_below(axis, 1, 9)
 
 
+class Curve(NamedTuple):
+    """The 0-1 cost up to every horizon `[K]`: mean over seeds and its 95 % limits (NaN for few seeds), and the labels bought."""
+
+    horizons: np.ndarray
+    mean: np.ndarray
+    lo: np.ndarray
+    hi: np.ndarray
+    labels: float
+
+
+def prefix_cost(g: Group, arrays: Mapping[str, Mapping[str, np.ndarray]]) -> Curve | None:
+    """How the cost of one row grew along its rollouts; None where no seed recorded it."""
+    kept = [r for r in g.records if r.status == "ok" and "prefix_cost" in arrays.get(r.id, {})]
+    if not kept:
+        return None
+    h = np.array(prefixes(g))
+    means = np.stack([np.asarray(arrays[r.id]["prefix_cost"], float).mean(0) for r in kept])
+    lo = hi = np.full(len(h), np.nan)
+    if len(means) >= FEW:
+        limits = [stats.seed_mean(column, 0.0, float(top)) for column, top in zip(means.T, h, strict=True)]
+        lo, hi = (np.array(x) for x in zip(*((found.lo, found.hi) for found in limits), strict=True))
+    return Curve(h, means.mean(0), lo, hi, float(np.mean([r.cost.labels for r in kept])))
+
+
 def _prefix_costs(axis: Any, groups: list[Group], arrays: Mapping[str, Mapping[str, np.ndarray]], look: Looks) -> None:
     lowest = []
     for g in groups:
-        kept = [r for r in g.records if r.status == "ok" and "prefix_cost" in arrays.get(r.id, {})]
-        if not kept:
+        c = prefix_cost(g, arrays)
+        if c is None:
             continue
-        h = np.array(prefixes(g))
-        means = np.stack([np.asarray(arrays[r.id]["prefix_cost"], float).mean(0) for r in kept])
-        y = means.mean(0)
-        lo = hi = np.full(len(h), np.nan)
-        if len(means) >= FEW:
-            limits = [stats.seed_mean(column, 0.0, float(top)) for column, top in zip(means.T, h, strict=True)]
-            lo, hi = (np.array(x) for x in zip(*((found.lo, found.hi) for found in limits), strict=True))
-        bought = np.mean([r.cost.labels for r in kept])
-        _points(axis, h, y, lo, hi, look[g.label], "-", f"{g.label} ({bought:,.0f} labels bought)")
-        lowest += list(y)
+        name = f"{g.label} ({c.labels:,.0f} labels bought)"
+        _points(axis, c.horizons, c.mean, c.lo, c.hi, look[g.label], "-", name)
+        lowest += list(c.mean)
     axis.set(xscale="log", yscale="log", xlabel="horizon H (steps)", ylabel="0-1 cost up to H (steps)")
     h = np.array([10.0, groups[0].horizon])
     base = min((v for v in lowest if v > 0), default=1.0) / 2

@@ -32,6 +32,7 @@ class Found(NamedTuple):
     arrays: dict[str, dict[str, np.ndarray]]
     problems: int = 0  # files set aside
     place: places.Place | None = None  # where it was read from, and where else there would have been some
+    aside: tuple[store.Problem, ...] = ()  # those files and why
 
 
 def suites(folder: pathlib.Path) -> list[str]:
@@ -64,7 +65,7 @@ def load(suite: str = "quick", results: str | pathlib.Path | None = None) -> Fou
         if read:
             arrays[record.id] = read
     _tell(problems)
-    return Found(place.suite, place.path, sound, arrays, len(problems), place)
+    return Found(place.suite, place.path, sound, arrays, len(problems), place, tuple(problems))
 
 
 def _tell(problems: Sequence[store.Problem]) -> None:

@@ -283,7 +283,7 @@ def _bound_table(rows: list[Row]) -> Table:
     return Table("Trained learners", columns, cells, notes, ("n", "note", "H", "cost / min(H, H^2 eps) [90 %]"))
 
 
-def _tables(rows: list[Row | exponents.Row]) -> list[Table]:
+def tables(rows: list[Row | exponents.Row]) -> list[Table]:
     own = [r for r in rows if isinstance(r, Row)]
     closed, bounds = ([r for r in own if r.kind == kind] for kind in ("closed form", "bound"))
     why = [r for r in rows if isinstance(r, exponents.Row)]
@@ -293,7 +293,7 @@ def _tables(rows: list[Row | exponents.Row]) -> list[Table]:
 
 def text(rows: list[Row | exponents.Row], first: str = "", width: int | None = None, full: bool = False) -> str:
     """For a terminal of `width` columns (None: any; `full`: every column); `first` says what the tables were made from."""
-    found = render(_tables(rows), width, full) if rows else "no sweep over horizons among these records"
+    found = render(tables(rows), width, full) if rows else "no sweep over horizons among these records"
     return "\n".join([*(wrapped(first, width) if first else ()), *([""] if first else ()), found])
 
 
@@ -318,10 +318,10 @@ def page(rows: list[Row | exponents.Row], suite: str, first: str = "") -> str:
     head += f"{inert(first)}\n\n" if first else ""
     bounds = [r for r in rows if isinstance(r, Row) and r.kind == "bound"]
     if len(bounds) <= MANY:
-        return head + markdown(_tables(rows))
+        return head + markdown(tables(rows))
     closed = [r for r in rows if isinstance(r, Row) and r.kind == "closed form"]
     open_ones = [*([_closed_table(closed)] if closed else []), by_budget(bounds)]
-    folded = [t for t in _tables(rows) if t.title not in {o.title for o in open_ones}]
+    folded = [t for t in tables(rows) if t.title not in {o.title for o in open_ones}]
     return head + markdown(open_ones) + "".join(
         f"\n<details><summary>{inert(t.title)}: {len(t.rows)} rows</summary>\n\n{markdown([t])}\n</details>\n" for t in folded
     )
