@@ -49,5 +49,7 @@ class Report:
             "suites": list(done.suites),
             "aside": [a._asdict() for a in done.aside],
         }
-        emit(self.json, shown, lambda: print(f"{done.folder}/index.html: {done.files} files, {done.bytes / 1e6:.1f} MB"))
+        emit(
+            self.json, shown, lambda: print(f"{done.folder}/index.html: {done.files} files, {done.bytes / 1e6:.1f} MB")
+        )
         return 0

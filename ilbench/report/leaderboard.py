@@ -226,8 +226,8 @@ def text(board: Board, first: str = "", width: int | None = None, full: bool = F
     if not board.tables:
         return "\n".join(filter(None, (first, "no records that belong on a board (instruments never do)")))
     head = [line for text in (first, *board.lines) if text for line in wrapped(text, width)]
-    legend = [*LEGEND, *legend(board), *(MORE if full else ("--full: all columns, and how limits are made.",))]
-    foot = [line for text in legend for line in wrapped(text, width or READABLE)]
+    said = [*LEGEND, *legend(board), *(MORE if full else ("--full: all columns, and how limits are made.",))]
+    foot = [line for text in said for line in wrapped(text, width or READABLE)]
     return "\n".join([*head, *([""] if head else []), render(board.tables, width, full), "", *foot])
 
 

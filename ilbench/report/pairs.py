@@ -17,6 +17,7 @@ from ilbench import stats
 from ilbench.display.tables import Table, fixed, number
 from ilbench.report.groups import Group
 from ilbench.report.overall import FEW, is_undefined
+from ilbench.report.rows import same
 
 
 class Pair(NamedTuple):
@@ -31,7 +32,7 @@ class Pair(NamedTuple):
     lo: float | None
     hi: float | None
     p: float | None
-    same: bool  # the two scored the same on every seed
+    same: bool  # the two are one to the last digit
 
 
 def _by_row(groups: Sequence[Group]) -> dict[str, dict[str, Group]]:
@@ -56,9 +57,10 @@ def _pair(a: str, b: str, both: Sequence[tuple[Group, Group]], where: str) -> Pa
         return None
     x, y = (np.stack([_scores(pair[i], seeds) for pair in both], axis=1) for i in (0, 1))
     mean, lo, hi, p = stats.seed_difference(x.mean(1), y.mean(1), *stats.score_range(x, y))
-    few, same = len(seeds) < FEW, bool(np.array_equal(x, y))
-    limits = (None, None, None) if few or same else (lo, hi, p)
-    return Pair(a, b, where, len(both), len(seeds), mean, *limits, same)
+    alike = all(same(*pair) for pair in both)
+    if len(seeds) < FEW or alike:
+        return Pair(a, b, where, len(both), len(seeds), mean, None, None, None, alike)
+    return Pair(a, b, where, len(both), len(seeds), mean, lo, hi, p, False)
 
 
 def _adjusted(pairs: Sequence[Pair]) -> list[Pair]:
@@ -102,9 +104,25 @@ def verdict(pair: Pair) -> str:
 def table(title: str, pairs: Sequence[Pair], notes: tuple[str, ...] = ()) -> Table:
     """For a page."""
     where = any(pair.where for pair in pairs)
-    columns = ("A", "B", "setting" if where else "settings", "score of A - score of B [95 %]", "p (Holm)", "verdict", "seeds")
+    columns = (
+        "A",
+        "B",
+        "setting" if where else "settings",
+        "score of A - score of B [95 %]",
+        "p (Holm)",
+        "verdict",
+        "seeds",
+    )
     rows = [
-        (p.a, p.b, p.where or str(p.settings), "0 (the same)" if p.same else fixed(p.mean, p.lo, p.hi), number(p.p, 2), verdict(p), str(p.seeds))
+        (
+            p.a,
+            p.b,
+            p.where or str(p.settings),
+            "0 (the same)" if p.same else fixed(p.mean, p.lo, p.hi),
+            number(p.p, 2),
+            verdict(p),
+            str(p.seeds),
+        )
         for p in pairs
     ]
     return Table(title, columns, rows, notes)

@@ -102,8 +102,13 @@ def difference(g: Group, base: Group | None, name: str = "score") -> dict[str, A
         "p": None if few else p,
         "seeds": len(common),
         "baseline": base.label,
-        "same": all(_equal(g, base, other) for other in ("return", "cost", "gap", name)),
+        "same": same(g, base, name),
     }
+
+
+def same(a: Group, b: Group, name: str = "score") -> bool:
+    """Whether two rows are one to the last digit, and not only in their score."""
+    return all(_equal(a, b, other) for other in ("return", "cost", "gap", name))
 
 
 def _equal(a: Group, b: Group, name: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ilbench.report import checks, compounding_page, leaderboard, pairs, source, theory
+from ilbench.report import checks, compounding_page, leaderboard, pairs, theory
 from ilbench.report.site.book import Book
 from ilbench.report.site.material import Material
 from ilbench.report.site.sections import section
@@ -17,15 +17,29 @@ def write(book: Book, material: Material) -> None:
     sections = [
         section("Boards", [*_paragraphs(leaderboard.__doc__), *leaderboard.LEGEND, *leaderboard.MORE], anchor="boards"),
         section("Pairs", _paragraphs(pairs.__doc__), anchor="pairs"),
-        section("Compounding", [*map(" ".join, (compounding_page.HOW, compounding_page.U, compounding_page.SAID))], anchor="compounding"),
+        section(
+            "Compounding",
+            [*map(" ".join, (compounding_page.HOW, compounding_page.U, compounding_page.SAID))],
+            anchor="compounding",
+        ),
         section("Theory", [*_paragraphs(theory.__doc__), *checks.NOTES], anchor="theory"),
         section(
             "Make it again",
-            ["Pages are made from records alone: the same records give the same bytes. A record states its commit, versions and device."],
-            code=["ilbench run quick", "ilbench leaderboard quick", "ilbench theory", "ilbench report", "ilbench serve"],
+            [
+                "Pages are made from records alone: the same records give the same bytes. A record states its commit, versions and device."
+            ],
+            code=[
+                "ilbench run quick",
+                "ilbench leaderboard quick",
+                "ilbench theory",
+                "ilbench report",
+                "ilbench serve",
+            ],
             anchor="again",
         ),
-        section("Records here", [source.first_line(s.found) for s in material.suites], anchor="records"),
+        section("Records here", [s.line for s in material.suites], anchor="records"),
     ]
     toc = [(s["anchor"], s["heading"]) for s in sections]
-    book.page("about.html", "page.html", "About", heading="How every number is computed", lines=(), sections=sections, toc=toc)
+    book.page(
+        "about.html", "page.html", "About", heading="How every number is computed", lines=(), sections=sections, toc=toc
+    )

@@ -29,7 +29,11 @@ def settings(entry: registry.Entry) -> list[tuple[str, str, str, str]]:
     try:
         source = pathlib.Path(entry.path).read_text(encoding="utf-8")
         tree = ast.parse(source)
-        comments = {t.start[0]: t.string.lstrip("# ") for t in tokenize.generate_tokens(io.StringIO(source).readline) if t.type == tokenize.COMMENT}
+        comments = {
+            t.start[0]: t.string.lstrip("# ")
+            for t in tokenize.generate_tokens(io.StringIO(source).readline)
+            if t.type == tokenize.COMMENT
+        }
     except (OSError, ValueError, SyntaxError, tokenize.TokenError):
         return []
     config = next((n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "Config"), None)
@@ -58,7 +62,11 @@ def command(suite: Suite, algorithm: str, task: str) -> str:
     name = stem.removesuffix("+doubled")
     if "+" in name:
         return f"# {suite.name}: run with --set or --horizons; the settings are in its runs"
-    commits = {r.provenance.git_sha for r in suite.found.records if r.cell.algorithm == algorithm and r.cell.task == task.split(" ")[0]}
+    commits = {
+        r.provenance.git_sha
+        for r in suite.found.records
+        if r.cell.algorithm == algorithm and r.cell.task == task.split(" ")[0]
+    }
     sha = next(iter(commits)) if len(commits) == 1 else None
     words = ["ilbench", "run", f"{name}@{version}", "--tasks", task.rpartition("@")[0], "--algorithms", algorithm]
     said = shlex.join(words + (["--doubled"] if name != stem else []))
@@ -85,9 +93,22 @@ def _results(book: Book, path: str, found: list[tuple[Suite, dict[str, Any]]]) -
             d = r["minus_baseline"]
             against = "-" if d is None else "0 (the same)" if d["same"] else fixed(d["mean"], d["lo"], d["hi"])
             score = fixed(r["score"], *r["score_ci"])
-            cells.append((r["task"], str(r["horizon"]), f"{r['labels']:,.0f}", r["algorithm"], score, against, _verdict(d), str(r["seeds"])))
+            cells.append(
+                (
+                    r["task"],
+                    str(r["horizon"]),
+                    f"{r['labels']:,.0f}",
+                    r["algorithm"],
+                    score,
+                    against,
+                    _verdict(d),
+                    str(r["seeds"]),
+                )
+            )
         count = {v: sum(c[6] == v for c in cells) for v in ("above", "below", "unclear")}
-        said = [f"Against {BASELINE}: above on {count['above']}, below on {count['below']}, unclear on {count['unclear']} of {len(cells)} rows."]
+        said = [
+            f"Against {BASELINE}: above on {count['above']}, below on {count['below']}, unclear on {count['unclear']} of {len(cells)} rows."
+        ]
         mine = next(s for s, _ in found if s.name == suite)
         tasks = list(dict.fromkeys(r["task"] for s, r in found if s.name == suite))
         code = [command(mine, found[0][1]["name"], task) for task in tasks]
@@ -104,7 +125,10 @@ def write(book: Book, material: Material) -> None:
     for name, entry in entries.items():
         path, found, literals = OWN.format(name), _rows(material, name), dict(entry.literals)
         listed.append((name, entry.summary, entry.paper, str(len(found))))
-        facts = [("needs", ", ".join(literals.get("NEEDS", ())), ""), ("exponent of the cost in H, at fixed eps", str(literals.get("RATE", "")), "")]
+        facts = [
+            ("needs", ", ".join(literals.get("NEEDS", ())), ""),
+            ("exponent of the cost in H, at fixed eps", str(literals.get("RATE", "")), ""),
+        ]
         facts += [("from", entry.distribution or "", "")]
         own = settings(entry)
         table = Table("Settings (--set NAME=VALUE)", ("setting", "type", "default", "what it is"), own)
@@ -112,8 +136,15 @@ def write(book: Book, material: Material) -> None:
         book.page(
             path, "page.html", name, heading=name, lines=words(entry), facts=[f for f in facts if f[1]],
             toc=[(s, s) for s in dict.fromkeys(s.name for s, _ in found)],
-            sections=[*sections, *_results(book, path, found)] if found else [*sections, section(text=["No row of these suites is of it."])],
+            sections=[*sections, *_results(book, path, found)] if found else [*sections, section(text=["No row here is of it."])],
         )  # fmt: skip
     table = Table(f"{len(listed)} algorithms", ("algorithm", "what", "source", "rows here"), listed)
     path = OWN.format("index")
-    book.page(path, "page.html", "Algorithms", heading="Algorithms", lines=(), sections=[section(tables=[book.table(path, table)])])
+    book.page(
+        path,
+        "page.html",
+        "Algorithms",
+        heading="Algorithms",
+        lines=(),
+        sections=[section(tables=[book.table(path, table)])],
+    )

@@ -60,8 +60,11 @@ def coverage(suite: Suite) -> Table | None:
         )
         for label, found in sorted(mine.items())
     ]
-    columns = ("algorithm", "settings", "runs", "diverged", "failed", "rows not converged (*)", "rows with fits below a constant (!)")
-    notes = ("settings: k of N of task, horizon, budget and protocol. Failed runs are in no number; diverged ones score min(0, the worst).",)
+    columns = ("algorithm", "settings", "runs", "diverged", "failed", "not converged (*)", "worse than constant (!)")
+    notes = (
+        "settings: k of N of task, horizon, budget and protocol. (*), (!): rows so marked.",
+        "Failed runs are in no number; diverged ones score min(0, the worst).",
+    )
     return Table("Coverage", columns, rows, notes)
 
 
@@ -75,7 +78,7 @@ def write(book: Book, suite: Suite, material: Material) -> None:
             rows = board.overall[i]["rows"]
             ends = [x for r in rows for x in (r["score"], *(r["score_ci"] or ()))]
             span = (min(0.0, *ends), max(1.0, *ends))
-            pictures = (SCORE, [strip(r["score"], *(r["score_ci"] or (None, None)), span) for r in rows])
+            pictures = (SCORE, [strip(r["score"], r["score_ci"] or (None, None), span) for r in rows])
         tables.append(book.table(path, table, suite.name, pictures))
     covered = coverage(suite)
     tables += [book.table(path, covered, suite.name)] if covered is not None else []

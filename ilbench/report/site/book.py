@@ -64,7 +64,11 @@ def inert_csv(text: str) -> str:
 def _split(table: Table) -> tuple[list[str], list[list[str]]]:
     """Columns and rows with `value [lo, hi]` as three columns, where a column has such."""
     wide = [any(INTERVAL.fullmatch(row[i]) for row in table.rows) for i in range(len(table.columns))]
-    columns = [c for name, w in zip(table.columns, wide, strict=True) for c in ((name, f"{name} low", f"{name} high") if w else (name,))]
+    columns = [
+        c
+        for name, w in zip(table.columns, wide, strict=True)
+        for c in ((name, f"{name} low", f"{name} high") if w else (name,))
+    ]
     rows = []
     for row in table.rows:
         cells: list[str] = []
@@ -85,7 +89,15 @@ def as_csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
 
 def _said(value: Any) -> Any:
     """What a template shows of a value."""
-    return value if isinstance(value, Markup) else "" if value is None else shown(value) if isinstance(value, str) else value
+    return (
+        value
+        if isinstance(value, Markup)
+        else ""
+        if value is None
+        else shown(value)
+        if isinstance(value, str)
+        else value
+    )
 
 
 @functools.cache
@@ -120,7 +132,12 @@ class Book:
         self.files[path] = text.encode("utf-8")
 
     def table(
-        self, path: str, table: Table, suite: str = "", pictures: tuple[str, Sequence[Markup]] | None = None, id: str = ""
+        self,
+        path: str,
+        table: Table,
+        suite: str = "",
+        pictures: tuple[str, Sequence[Markup]] | None = None,
+        id: str = "",
     ) -> View:
         """A table for the page at `path`, written as CSV beside it; `pictures`: one for each row, in the column named."""
         n = self._tables[path] = self._tables.get(path, 0) + 1

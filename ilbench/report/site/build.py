@@ -28,7 +28,9 @@ class Built(NamedTuple):
     aside: tuple[Aside, ...]
 
 
-def run(suites: Sequence[str], out: str | pathlib.Path, results: str | pathlib.Path | None, say: Say = lambda text: None) -> Built:
+def run(
+    suites: Sequence[str], out: str | pathlib.Path, results: str | pathlib.Path | None, say: Say = lambda text: None
+) -> Built:
     """Reads, renders, writes; raises ValueError and StoreError for a folder that cannot take a site, before anything is read."""
     folder = pathlib.Path(out)
     old = _ready(folder)
@@ -54,7 +56,9 @@ def _ready(folder: pathlib.Path) -> set[str]:
         try:
             old = json.loads((folder / LISTED).read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            raise ValueError(f"{str(folder)!r} holds other files than a site; give a new or an empty folder with --out") from None
+            raise ValueError(
+                f"{str(folder)!r} holds other files than a site; give a new or an empty folder with --out"
+            ) from None
     store.preflight(folder, 2**20)
     names = [name for name in old if isinstance(name, str)] if isinstance(old, list) else []
     return {name for name in names if not pathlib.PurePosixPath(name).is_absolute() and ".." not in name.split("/")}
@@ -64,8 +68,7 @@ def make(material: Material, say: Say = lambda text: None) -> Book:
     """All files of the site."""
     book = Book({"menu": _menu(material), "source": _source(material)})
     book.tasks = {(s.name, task) for s in material.suites for task in by_task(s)}
-    for name in ("site.js",):
-        book.files[name] = (TEMPLATES / name).read_bytes()
+    book.files["site.js"] = (TEMPLATES / "site.js").read_bytes()
     book.files["site.css"] = style()
     for suite in material.suites:
         say(f"pages of {suite.name}")
@@ -84,9 +87,13 @@ def make(material: Material, say: Say = lambda text: None) -> Book:
 
 
 def _menu(material: Material) -> list[tuple[str, str]]:
-    board = next((suite_path(s.name) for s in material.suites), None)
     snapped = None if material.snapped is None else suite_path(material.snapped.name, "compounding")
-    found = [("Home", "index.html"), ("Board", board), ("Compounding", snapped), ("Theory", "theory.html" if material.checks else None)]
+    found = [
+        ("Home", "index.html"),
+        ("Boards", "index.html#suites" if material.suites else None),
+        ("Compounding", snapped),
+        ("Theory", "theory.html" if material.checks else None),
+    ]
     found += [("Algorithms", "algorithms/index.html"), ("About", "about.html")]
     return [(name, to) for name, to in found if to is not None]
 

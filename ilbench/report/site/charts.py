@@ -15,8 +15,7 @@ from markupsafe import Markup, escape
 from ilbench.display.style import COLOURS, MARKS
 from ilbench.display.tables import number, shown
 
-WIDTH, HEIGHT = 440.0, 250.0
-LEFT, RIGHT, TOP, BOTTOM = 52.0, 12.0, 12.0, 40.0
+LEFT, RIGHT, TOP, BOTTOM = 60.0, 12.0, 12.0, 40.0
 SHAPES = {  # paths around (0, 0)
     "o": "M-3.4 0a3.4 3.4 0 1 0 6.8 0a3.4 3.4 0 1 0 -6.8 0z",
     "s": "M-3 -3h6v6h-6z",
@@ -25,6 +24,22 @@ SHAPES = {  # paths around (0, 0)
     "v": "M0 4L3.8 -3H-3.8z",
     "P": "M-1.3 -4h2.6v2.7h2.7v2.6h-2.7v2.7h-2.6v-2.7h-2.7v-2.6h2.7z",
 }
+
+
+class Size(NamedTuple):
+    """Of a panel, in the units of its text."""
+
+    width: float = 440.0
+    height: float = 250.0
+
+    def at(self, x: Axis, y: Axis, a: float, b: float) -> tuple[float, float]:
+        """Where a point stands."""
+        return LEFT + x.share(a) * (self.width - LEFT - RIGHT), self.height - BOTTOM - y.share(b) * (
+            self.height - TOP - BOTTOM
+        )
+
+
+WHOLE, SMALL = Size(), Size(300.0, 200.0)
 
 
 class Series(NamedTuple):
@@ -37,7 +52,8 @@ class Series(NamedTuple):
     lo: Sequence[float | None]
     hi: Sequence[float | None]
     dashed: bool = False
-    band: bool = False  # limits as a band, and no marks
+    band: bool = False  # limits as a band; else as bars
+    marked: bool = True  # marks at the values, and bars
 
 
 class Axis(NamedTuple):
@@ -101,19 +117,31 @@ def key(look: tuple[str, str]) -> Markup:
     )
 
 
-def _frame(x: Axis, y: Axis) -> list[Markup]:
+def _frame(x: Axis, y: Axis, size: Size) -> list[Markup]:
     """Grid, numbers and labels."""
-    out = []
+    out, (width, height) = [], size
     for v in x.ticks():
-        at = LEFT + x.share(v) * (WIDTH - LEFT - RIGHT)
-        out.append(Markup('<path class="grid" d="M{:.1f} {}V{}"/>').format(at, TOP, HEIGHT - BOTTOM))
-        out.append(Markup('<text class="tick" x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(at, HEIGHT - BOTTOM + 14, _tick(v)))
+        at, _ = size.at(x, y, v, y.lo)
+        out.append(Markup('<path class="grid" d="M{:.1f} {}V{}"/>').format(at, TOP, height - BOTTOM))
+        out.append(
+            Markup('<text class="tick" x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(
+                at, height - BOTTOM + 14, _tick(v)
+            )
+        )
     for v in y.ticks():
-        at = HEIGHT - BOTTOM - y.share(v) * (HEIGHT - TOP - BOTTOM)
-        out.append(Markup('<path class="grid" d="M{} {:.1f}H{}"/>').format(LEFT, at, WIDTH - RIGHT))
-        out.append(Markup('<text class="tick" x="{}" y="{:.1f}" text-anchor="end">{}</text>').format(LEFT - 6, at + 3.5, _tick(v)))
-    middle = (TOP + HEIGHT - BOTTOM) / 2
-    out.append(Markup('<text x="{}" y="{}" text-anchor="middle">{}</text>').format((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, shown(x.label)))
+        _, at = size.at(x, y, x.lo, v)
+        out.append(Markup('<path class="grid" d="M{} {:.1f}H{}"/>').format(LEFT, at, width - RIGHT))
+        out.append(
+            Markup('<text class="tick" x="{}" y="{:.1f}" text-anchor="end">{}</text>').format(
+                LEFT - 6, at + 3.5, _tick(v)
+            )
+        )
+    middle = (TOP + height - BOTTOM) / 2
+    out.append(
+        Markup('<text x="{}" y="{}" text-anchor="middle">{}</text>').format(
+            (LEFT + width - RIGHT) / 2, height - 8, shown(x.label)
+        )
+    )
     turned = Markup('<text transform="translate(12 {}) rotate(-90)" text-anchor="middle">{}</text>')
     return [*out, turned.format(middle, shown(y.label))]
 
@@ -124,44 +152,54 @@ def _tick(value: float) -> str:
     return "0" if abs(value) < 1e-12 else f"{value:.3g}"
 
 
-def _drawn(s: Series, x: Axis, y: Axis) -> Markup:
+def _drawn(s: Series, x: Axis, y: Axis, size: Size) -> Markup:
     """A line, its limits and its marks; what an axis by logarithm cannot show is left out."""
 
     def place(a: float, b: float) -> tuple[float, float]:
-        return LEFT + x.share(a) * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - y.share(b) * (HEIGHT - TOP - BOTTOM)
+        return size.at(x, y, a, b)
 
     there = [
         (a, b, lo, hi)
         for a, b, lo, hi in zip(s.x, s.y, s.lo, s.hi, strict=True)
         if math.isfinite(b) and (b > 0 or not y.log)
     ]
-    path = " ".join(f"{'L' if i else 'M'}{px:.1f} {py:.1f}" for i, (px, py) in enumerate(place(a, b) for a, b, *_ in there))
+    path = " ".join(
+        f"{'L' if i else 'M'}{px:.1f} {py:.1f}" for i, (px, py) in enumerate(place(a, b) for a, b, *_ in there)
+    )
     out = []
-    limited = [(a, lo, hi) for a, _, lo, hi in there if lo is not None and hi is not None and math.isfinite(lo) and math.isfinite(hi)]
+    limited = [
+        (a, lo, hi)
+        for a, _, lo, hi in there
+        if lo is not None and hi is not None and math.isfinite(lo) and math.isfinite(hi)
+    ]
     if s.band and limited:
         ends = [place(a, hi) for a, _, hi in limited] + [place(a, lo) for a, lo, _ in reversed(limited)]
-        out.append(Markup('<path class="band c{}" d="M{}z"/>').format(colour(s.look), "L".join(f"{a:.1f} {b:.1f}" for a, b in ends)))
-    elif limited:
+        out.append(
+            Markup('<path class="band c{}" d="M{}z"/>').format(
+                colour(s.look), "L".join(f"{a:.1f} {b:.1f}" for a, b in ends)
+            )
+        )
+    elif limited and s.marked:
         bars = "".join(f"M{place(a, lo)[0]:.1f} {place(a, lo)[1]:.1f}V{place(a, hi)[1]:.1f}" for a, lo, hi in limited)
         out.append(Markup('<path class="line c{}" d="{}"/>').format(colour(s.look), bars))
     out.append(Markup('<path class="line c{}{}" d="{}"/>').format(colour(s.look), " dash" if s.dashed else "", path))
-    marks = () if s.band else (mark(s.look, *place(a, b)) for a, b, *_ in there)
+    marks = () if not s.marked else (mark(s.look, *place(a, b)) for a, b, *_ in there)
     return Markup("<g><title>{}</title>{}</g>").format(shown(s.name), Markup("").join([*out, *marks]))
 
 
-def chart(said: str, x: Axis | None, y: Axis | None, series: Sequence[Series]) -> Markup | None:
+def chart(said: str, x: Axis | None, y: Axis | None, series: Sequence[Series], size: Size = WHOLE) -> Markup | None:
     """One panel; `said` is what a screen reader reads. None where there is nothing to draw."""
     if x is None or y is None or not series:
         return None
-    head = Markup('<svg class="chart" viewBox="0 0 {:g} {:g}" role="img" aria-label="{}">').format(WIDTH, HEIGHT, shown(said))
-    return head + Markup("").join([*_frame(x, y), *(_drawn(s, x, y) for s in series)]) + Markup("</svg>")
+    head = Markup('<svg class="chart" viewBox="0 0 {:g} {:g}" role="img" aria-label="{}">').format(*size, shown(said))
+    return head + Markup("").join([*_frame(x, y, size), *(_drawn(s, x, y, size) for s in series)]) + Markup("</svg>")
 
 
-def strip(value: float | None, lo: float | None, hi: float | None, ends: tuple[float, float]) -> Markup:
+def strip(value: float | None, limits: Sequence[float | None], ends: tuple[float, float]) -> Markup:
     """A mean with its limits on a line between two ends: what the numbers beside it say."""
     if value is None or not math.isfinite(value):
         return Markup("")
-    a = Axis("", *ends, False)
+    a, (lo, hi) = Axis("", *ends, False), limits
     at = 4 + 112 * a.share(value)
     bar = ""
     if lo is not None and hi is not None and math.isfinite(lo) and math.isfinite(hi):

@@ -22,7 +22,15 @@ def write(book: Book, suite: Suite) -> None:
     over, alone = pairs.overall(suite.groups), pairs.each(suite.groups)
     sections = []
     if over:
-        sections.append(section(tables=[book.table(path, pairs.table("Over all settings that both ran on", over, (" ".join(NOTES),)), suite.name)]))
+        sections.append(
+            section(
+                tables=[
+                    book.table(
+                        path, pairs.table("Over all settings that both ran on", over, (" ".join(NOTES),)), suite.name
+                    )
+                ]
+            )
+        )
     if len(alone) > len(over):
         sections.append(section(tables=[book.table(path, pairs.table("Setting by setting", alone, ALONE), suite.name)]))
     book.page(

@@ -23,7 +23,12 @@ def write(book: Book, suite: Suite) -> None:
     path = suite_path(suite.name, "compounding")
     main, rest = compounding_page.parts(page)
     sections = [
-        section(s.task.split("@")[0], _sentence(s), anchor=s.task, href=task_path(suite.name, s.task) if (suite.name, s.task) in book.tasks else "")
+        section(
+            s.task.split("@")[0],
+            _sentence(s),
+            anchor=s.task,
+            href=task_path(suite.name, s.task) if (suite.name, s.task) in book.tasks else "",
+        )
         for s in page.sentences
     ]
     sections.append(section("What the words say", [" ".join(compounding_page.SAID)]))

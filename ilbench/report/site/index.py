@@ -36,7 +36,9 @@ def about(suite: Suite) -> str:
     """What a suite is, in its own words."""
     entry = registry.entries("suites").get(suite.name.split("@")[0].split("+")[0])
     changed = {"+doubled": "Every fit with twice its updates. ", "+custom": "With changed settings. "}
-    return "".join(said for mark, said in changed.items() if mark in suite.name) + (entry.summary if entry is not None else "")
+    return "".join(said for mark, said in changed.items() if mark in suite.name) + (
+        entry.summary if entry is not None else ""
+    )
 
 
 def _to_run(question: str, more: str) -> Answer:
@@ -70,13 +72,30 @@ def _compounds(material: Material) -> Answer:
     yes = sorted((t for t in words if "compounds" in words[t]), key=lambda t: rows[t]["bc"].cost / rows[t]["bc"].eps)
     no = [t for t in words if "below" in words[t]]
     rest = [t for t in words if t not in yes and t not in no]
-    lines = [f"Mistakes on its own states for one at the expert's (A; 1 is the line eps H), at {page.target:g} of the expert's steps:"]
-    lines += [f"{_names([t])} {_a(rows[t]['bc'])}{rows[t]['bc'].marks}, {rows[t]['bc'].seeds} seeds" for t in dict.fromkeys((*yes[:1], *yes[-1:]))]
-    lines += [f"Not on {_names(no)}; undecided on {_names(rest)}. 95 % intervals; each word a test, Holm over the robots."]
+    lines = [
+        f"Mistakes on its own states for one at the expert's (A; 1 is the line eps H), at {page.target:g} of the expert's steps:"
+    ]
+    lines += [
+        f"{_names([t])} {_a(rows[t]['bc'])}{rows[t]['bc'].marks}, {rows[t]['bc'].seeds} seeds"
+        for t in dict.fromkeys((*yes[:1], *yes[-1:]))
+    ]
+    lines += [
+        f"Not on {_names(no)}; undecided on {_names(rest)}. 95 % intervals; each word a test, Holm over the robots."
+    ]
     if any(rows[t]["bc"].marks for t in words):
         lines.append("*: not converged; !: some fits err more than the best constant action.")
     head = f"On {len(yes)} of {len(words)} robots"
-    return {"question": question, "headline": head, "lines": lines, "href": suite_path(suite.name, "compounding"), "more": "Robot by robot"}
+    return {
+        "question": question,
+        "headline": head,
+        "lines": lines,
+        "href": suite_path(suite.name, "compounding"),
+        "more": "Robot by robot",
+    }
+
+
+def _minus(value: float | None) -> float | None:
+    return None if value is None else -value
 
 
 def _mends(material: Material) -> Answer:
@@ -88,21 +107,27 @@ def _mends(material: Material) -> Answer:
         bad = [t for t in words if "compounds" in words[t]]
         helped = {n: [t for t in bad if f"{n}: less" in words[t] and n in rows[t]] for n in REPAIRS}
         best = max(REPAIRS, key=lambda n: len(helped[n]))
-        head = f"{best.replace('_', ' ').capitalize()}: fewer mistakes than bc on {len(helped[best])} of {len(bad)} robots where bc compounds"
+        head = f"{best.replace('_', ' ').capitalize()}: fewer mistakes than bc on {len(helped[best])} of "
+        head += f"{len(bad)} robots where bc compounds"
         lines += [
             f"{_names([t])}: A {_a(rows[t][best])} for bc's {_a(rows[t]['bc'])}, {rows[t][best].seeds} seeds, "
             f"{rows[t][best].budget:,} labels each"
             for t in helped[best][:2]
         ]
-        lines += [f"{n.replace('_', ' ')}: clearly fewer on {len(helped[n])}, at the same labels." for n in REPAIRS if n != best]
+        lines += [
+            f"{n.replace('_', ' ')}: clearly fewer on {len(helped[n])}, at the same labels."
+            for n in REPAIRS
+            if n != best
+        ]
         href = suite_path(suite.name, "compounding")
     ranked = max((s for s in material.suites if s.board.overall), key=lambda s: s.board.overall[0]["of"], default=None)
     if ranked is not None:
         of = [p for p in overall(ranked.groups) if {p.a, p.b} == {"bc", "dagger"}]
         for p in of:
-            sign = 1 if p.a == "dagger" else -1
-            found = interval(sign * p.mean, *(sign * x if x is not None else None for x in (p.lo, p.hi)[::sign]))
-            lines.append(f"Score, dagger minus bc within the same label budgets, {p.settings} settings of {ranked.name}: {found}, {p.seeds} seeds.")
+            found = interval(p.mean, p.lo, p.hi) if p.a == "dagger" else interval(-p.mean, _minus(p.hi), _minus(p.lo))
+            lines.append(
+                f"Score, dagger minus bc within the same label budgets, {p.settings} settings of {ranked.name}: {found}, {p.seeds} seeds."
+            )
         href = href or suite_path(ranked.name)
     if not lines:
         return _to_run(question, "ilbench run quick")
@@ -118,7 +143,11 @@ def _agrees(material: Material) -> Answer:
     if material.checks:
         lines.append(f"{len(material.checks)} checks, all their claims judged together: {counted}.")
     for suite in material.suites:
-        rows = [r for r in suite.theory if isinstance(r, theory.Row) and r.kind == "closed form" and r.verdict and r.slope.slope is not None]
+        rows = [
+            r
+            for r in suite.theory
+            if isinstance(r, theory.Row) and r.kind == "closed form" and r.verdict and r.slope.slope is not None
+        ]
         if rows and not suite.newer:
             r = rows[0]
             lines.append(
@@ -130,12 +159,20 @@ def _agrees(material: Material) -> Answer:
         lines.append(compounding_page.bounds(material.snapped.compounding))
     if not lines:
         return _to_run(question, "ilbench theory --out runs")
-    head = f"{len(theorems)} theorems and rates: {wrong or 'no'} check{'' if wrong == 1 else 's'} against what is expected"
+    head = (
+        f"{len(theorems)} theorems and rates: {wrong or 'no'} check{'' if wrong == 1 else 's'} against what is expected"
+    )
     if material.checks:
         return {"question": question, "headline": head, "lines": lines, "href": "theory.html", "more": "Every claim"}
     with_theory = next((s for s in material.suites if s.theory), None)
     href = "" if with_theory is None else suite_path(with_theory.name, "theory")
-    return {"question": question, "headline": "Measured, row by row", "lines": lines, "href": href, "more": "Every row" if href else "ilbench theory"}
+    return {
+        "question": question,
+        "headline": "Measured, row by row",
+        "lines": lines,
+        "href": href,
+        "more": "Every row" if href else "ilbench theory",
+    }
 
 
 # ---------------------------------------------------------------------------------------- panels
@@ -144,7 +181,11 @@ def _panels(suite: Suite) -> tuple[list[dict[str, Any]], str]:
     page = suite.compounding
     assert page is not None
     look = looks((name, name) for name in SHOWN)
-    chosen = [r for r in primary([r for r in page.rows if r.target == page.target]) if r.algorithm in SHOWN and is_robot(r.task)]
+    chosen = [
+        r
+        for r in primary([r for r in page.rows if r.target == page.target])
+        if r.algorithm in SHOWN and is_robot(r.task)
+    ]
     panels = []
     for task in dict.fromkeys(r.task for r in chosen):
         series, said = [], []
@@ -153,12 +194,35 @@ def _panels(suite: Suite) -> tuple[list[dict[str, Any]], str]:
             assert c is not None
             for parts, dashed, where in ((c.excess, False, "own states"), (c.parts[:, 0], True, "expert's states")):
                 x, y, lo, hi = (list(map(float, v)) for v in rates(c.steps, parts))
-                series.append(charts.Series(f"{r.algorithm}, {where}", look[r.algorithm], x, y, lo, hi, dashed, band=True))
+                series.append(
+                    charts.Series(
+                        f"{r.algorithm}, {where}",
+                        look[r.algorithm],
+                        x,
+                        y,
+                        lo,
+                        hi,
+                        dashed,
+                        band=not dashed,
+                        marked=False,
+                    )
+                )
             said.append(f"{r.algorithm.split('_')[0]} {_a(r)}{r.marks}")
-        y = charts.axis("mistakes per step", [v for s in series for v in s.y], True)
-        x = charts.axis("step of the episode", [1.0, *(v for s in series for v in s.x)], True)
-        svg = charts.chart(f"Mistakes per step on {task}", x, y, series)
+        svg = charts.chart(
+            f"Mistakes per step on {task}",
+            charts.axis("step of the episode", [1.0, *(v for s in series for v in s.x)], True),
+            charts.axis("mistakes per step", [v for s in series for v in s.y], True),
+            series,
+            charts.SMALL,
+        )
         if svg is not None:
-            panels.append({"svg": svg, "name": task.split("@")[0], "said": f"A: {'; '.join(said)}", "href": task_path(suite.name, task)})
+            panels.append(
+                {
+                    "svg": svg,
+                    "name": task.split("@")[0],
+                    "said": f"A: {'; '.join(said)}",
+                    "href": task_path(suite.name, task),
+                }
+            )
     seeds = max((r.seeds for r in chosen), default=0)
     return panels, CAPTION.format(eps=f"{page.target:g}", seeds=seeds).replace("\n", " ")

@@ -20,7 +20,10 @@ from ilbench.running.checks import Ran
 
 Say = Callable[[str], None]
 MAX_PICTURE = 2**22  # bytes of a stored picture
-LIVELY = re.compile(rb"<script|<foreignobject|<iframe|\son[a-z]+\s*=\s*[\"']|javascript:|<!entity|href\s*=\s*[\"'](?!#)", re.I)
+LIVELY = re.compile(
+    rb"<script|<foreignobject|<iframe|\son[a-z]+\s*=\s*[\"']|javascript:|<!entity|href\s*=\s*[\"'](?!#|data:image/png;base64,)",
+    re.I,
+)
 
 
 @dataclass(frozen=True)

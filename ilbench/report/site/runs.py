@@ -50,7 +50,17 @@ def write(book: Book, suite: Suite, material: Material) -> None:
     bad = [r for r in records if r.status != "ok"]
     columns = ("task", "algorithm", "head", "horizon", "labels", "seed", "status", "reason", "run")
     rows = [
-        (r.cell.task, r.cell.algorithm, r.cell.head, str(r.cell.horizon), f"{r.cell.budget:,}", str(r.cell.seed), r.status, r.reason or "", r.id)
+        (
+            r.cell.task,
+            r.cell.algorithm,
+            r.cell.head,
+            str(r.cell.horizon),
+            f"{r.cell.budget:,}",
+            str(r.cell.seed),
+            r.status,
+            r.reason or "",
+            r.id,
+        )
         for r in bad[:LISTED]
     ]
     sections = [section(tables=[book.table(path, table, suite.name)])]
@@ -61,7 +71,10 @@ def write(book: Book, suite: Suite, material: Material) -> None:
     book.files[file] = as_csv(HEADER, [_row(r) for r in records])
     sections.append(section(more=(file, f"All {len(records):,} runs (CSV)")))
     seconds = sum(r.cost.run_s or 0.0 for r in records)
-    lines = [suite.line, f"{len(records):,} records, digest {suite.digest}; {seconds / 3600:.2f} hours of running, compiling apart."]
+    lines = [
+        suite.line,
+        f"{len(records):,} records, digest {suite.digest}; {seconds / 3600:.2f} hours of running, compiling apart.",
+    ]
     lines += ["No run diverged or failed."] if records and not bad else []
     lines += ["Records name no machine and no person; they hold no date, so that the same run leaves the same record."]
     book.page(

@@ -52,8 +52,9 @@ def _references(groups: list[Group]) -> Table:
             ref = g.records[0].references.get(who)
             if ref is not None:
                 score = "score 0" if who == "random" else "score 1"
+                lo, hi = ref.ci or (None, None)
                 rows[g.horizon, who] = (
-                    f"{who} ({score})", str(g.horizon), interval(ref.mean, *(ref.ci or (None, None)), digits=4),
+                    f"{who} ({score})", str(g.horizon), interval(ref.mean, lo, hi, 4),
                     "exact" if ref.n == 0 else f"{ref.n:,}",
                 )  # fmt: skip
     return Table("References", ("who", "horizon", "return [95 %]", "episodes"), [rows[k] for k in sorted(rows)])
@@ -74,13 +75,19 @@ def _scores(rows: list[dict[str, Any]], look: Looks) -> list[dict[str, Any]]:
         for key, title in (("score", "Score"), ("noisy_score", "Score under noise")):
             series = []
             for name in sorted({r["algorithm"] for r in mine}):
-                found = sorted((r for r in mine if r["algorithm"] == name and r.get(key) is not None), key=lambda r: r["labels"])
+                found = sorted(
+                    (r for r in mine if r["algorithm"] == name and r.get(key) is not None), key=lambda r: r["labels"]
+                )
                 if len(found) > 1:
                     series.append(_series(name, look[name], found, key))
             x = charts.axis("expert labels bought", [v for s in series for v in s.x], True)
             limits = [v for s in series for v in (*s.y, *s.lo, *s.hi)]
-            svg = charts.chart(f"{title} against labels", x, charts.axis("score (0 random, 1 expert)", limits, False, (0, 1)), series)
-            said = f"{title} against expert labels, H = {horizon}{', ' + where if where else ''}; mean over seeds, 95 %."
+            svg = charts.chart(
+                f"{title} against labels", x, charts.axis("score (0 random, 1 expert)", limits, False, (0, 1)), series
+            )
+            said = (
+                f"{title} against expert labels, H = {horizon}{', ' + where if where else ''}; mean over seeds, 95 %."
+            )
             if svg is not None:
                 out.append({"svg": svg, "caption": said, "legend": [(charts.key(s.look), s.name) for s in series]})
     return out
@@ -97,10 +104,12 @@ def _costs(groups: list[Group], suite: Suite, look: Looks) -> dict[str, Any] | N
     for g in swept:
         c = prefix_cost(g, suite.found.arrays) if (g.horizon, g.budget) == (longest, budget) else None
         if c is not None:
-            found = (list(map(float, v)) for v in c[:4])
-            series.append(charts.Series(g.label, look[g.label], *found))
+            h, mean, lo, hi = (list(map(float, v)) for v in (c.horizons, c.mean, c.lo, c.hi))
+            series.append(charts.Series(g.label, look[g.label], h, mean, lo, hi))
     x = charts.axis("horizon H (steps)", [v for s in series for v in s.x], True)
     y = charts.axis("0-1 cost up to H (steps)", [v for s in series for v in s.y], True)
     svg = charts.chart("0-1 cost against the horizon", x, y, series)
     said = f"Mistakes up to step H at {budget:,} labels; mean over seeds, 95 %. A line of slope 2 is eps H^2, of slope 1 eps H."
-    return None if svg is None else {"svg": svg, "caption": said, "legend": [(charts.key(s.look), s.name) for s in series]}
+    return (
+        None if svg is None else {"svg": svg, "caption": said, "legend": [(charts.key(s.look), s.name) for s in series]}
+    )

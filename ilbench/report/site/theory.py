@@ -21,11 +21,23 @@ def write(book: Book, material: Material) -> None:
     for r in material.checks:
         about = r.id.split("_", 1)[-1].replace("_", " ")
         heading = f"{r.short} {about}" if r.short != r.id else r.id.replace("_", " ")
-        text = [r.statement, *([f"Source: {r.source}"] if r.source else []), *([f"It broke: {r.error}"] if r.error else [])]
+        text = [
+            r.statement,
+            *([f"Source: {r.source}"] if r.source else []),
+            *([f"It broke: {r.error}"] if r.error else []),
+        ]
         table = Table(f"Claims of {heading}", checks.COLUMNS, [checks.row_of(c) for c in r.claims])
         picture = f"theory/{r.id}.svg" if f"{r.id}.svg" in material.pictures else ""
         tables = [book.table("theory.html", table)] if r.claims else []
-        sections.append(section(heading, text, tables, anchor=r.id, image=(picture, f"Picture of {heading}: its numbers are in the table")))
+        sections.append(
+            section(
+                heading,
+                text,
+                tables,
+                anchor=r.id,
+                image=(picture, f"Picture of {heading}: its numbers are in the table"),
+            )
+        )
     book.page(
         "theory.html", "page.html", "Theory", heading="The theory, checked", sections=sections, lines=(),
         toc=[(r.id, r.short) for r in material.checks],

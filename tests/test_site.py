@@ -1,0 +1,330 @@
+"""The static site: every link leads somewhere, numbers are those of the Markdown pages, names are inert, what is missing is said."""
+
+import csv
+import html.parser
+import http.client
+import io
+import pathlib
+import re
+import shutil
+import subprocess
+import threading
+import time
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+
+import ilbench
+from ilbench import registry
+from ilbench.commands.report import Report
+from ilbench.display.tables import Table
+from ilbench.records import store
+from ilbench.records.schema import make_record
+from ilbench.report import leaderboard, pairs, source
+from ilbench.report.site import algorithms, book, build, material, serve
+
+RESULTS = pathlib.Path(ilbench.__file__).resolve().parent.parent / "results"
+NASTY = "<script>alert(1)</script>\u202e\"'&"
+
+
+class Page(html.parser.HTMLParser):
+    """Tables by caption, links, anchors, and which elements run or listen."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tables, self.links, self.ids, self.lively, self.said = {}, [], set(), [], []
+        self._rows, self._cell, self._caption = [], None, None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        self.links += [given[k] for k in ("href", "src") if k in given]
+        self.ids |= {given["id"]} if "id" in given else set()
+        self.lively += [k for k in given if k.startswith("on")] + ([given.get("src")] if tag == "script" else [])
+        if tag == "table":
+            self._rows = []
+        elif tag == "tr":
+            self._rows.append([])
+        elif tag in ("td", "th", "caption"):
+            self._cell = ""
+
+    def handle_endtag(self, tag):
+        if tag == "caption":
+            self._caption = self._cell
+        elif tag in ("td", "th"):
+            self._rows[-1].append(self._cell)
+        elif tag == "table":
+            self.tables.setdefault(self._caption, []).append(self._rows)
+        if tag in ("td", "th", "caption"):
+            self._cell = None
+
+    def handle_data(self, data):
+        self.said.append(data)
+        if self._cell is not None:
+            self._cell += data
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The site of everything that ships, and the seconds it took beside declaring suites, which any command of a robot's suite pays."""
+    assert source.superseded("brax@1")
+    assert not source.superseded("compounding@1")
+    started = time.process_time()
+    built = build.run((), tmp_path_factory.mktemp("site"), RESULTS)
+    return (
+        built,
+        {str(p.relative_to(built.folder)): Page(p.read_text()) for p in built.folder.rglob("*.html")},
+        time.process_time() - started,
+    )
+
+
+def test_every_link_leads_to_a_file_and_every_anchor_to_a_place(site):
+    built, pages, _ = site
+    assert len(pages) > 50
+    for name, page in pages.items():
+        assert page.lively == ["../" * name.count("/") + "site.js"]
+        for link in page.links:
+            if link.startswith("data:"):
+                continue
+            assert "://" not in link, "nothing is loaded or linked from elsewhere"
+            path, _, anchor = link.partition("#")
+            file = ((built.folder / name).parent / unquote(path)).resolve() if path else built.folder / name
+            assert file.is_file(), (name, link)
+            if anchor:
+                assert unquote(anchor) in pages[str(file.relative_to(built.folder.resolve()) if path else name)].ids, (
+                    name,
+                    link,
+                )
+
+
+def _markdown(text):
+    """Tables of a Markdown page as title -> rows of cells, read without the code that wrote it."""
+    out = {}
+    for part in text.split("\n## ")[1:]:
+        lines = part.split("\n")
+        rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines if line.startswith("| ")]
+        out[_unescaped(lines[0])] = [[_unescaped(cell.strip()) for cell in row] for row in rows]
+    return out
+
+
+def _unescaped(text):
+    return html.unescape(re.sub(r"\\([\\|`*])", r"\1", text))
+
+
+@pytest.mark.parametrize("suite", ["quick@2", "brax@1", "compounding@1"])
+def test_the_board_says_what_the_markdown_board_says(site, suite):
+    there = site[1][f"suites/{suite}/index.html"].tables
+    wanted = _markdown((RESULTS / suite / "LEADERBOARD.md").read_text())
+    assert len(wanted) > 3
+    for title, rows in wanted.items():
+        assert rows in there[title], title
+
+
+def test_the_rows_in_full_are_those_of_the_board(site):
+    built = site[0]
+    rows = leaderboard.build(source.load("quick@2", RESULTS).records).rows
+    with (built.folder / "suites/quick@2/rows.csv").open(newline="") as stream:
+        read = list(csv.DictReader(stream))
+    assert [(float(r["score"]), float(r["score_low"]), float(r["score_high"])) for r in read] == [
+        (r["score"], *r["score_ci"]) for r in rows
+    ]
+
+
+def test_the_front_page_answers_with_numbers_and_is_small_and_quick(site):
+    built, pages, seconds = site
+    text = " ".join(" ".join(pages["index.html"].said).split())
+    assert "On 7 of 11 robots" in text
+    assert "hopper: A 3.13 [1.32, 6.39] for bc's 7.44 [4.67, 12.7], 30 seeds, 2,000 labels each" in text
+    assert "1.99 [1.96, 2.03] measured, 1.98 predicted" in text
+    assert (RESULTS / "compounding@1" / "COMPOUNDING.md").read_text().count(
+        "compounds (A = "
+    ) == 8  # pendulum is no robot
+    loaded = ["index.html", *{link for link in pages["index.html"].links if link.endswith((".css", ".js", ".svg"))}]
+    assert sum((built.folder / name).stat().st_size for name in loaded) < 1_000_000
+    assert seconds < 20
+
+
+def test_the_theory_page_has_every_claim_and_picture(site):
+    page = site[1]["theory.html"]
+    shipped = sorted(p.stem for p in (RESULTS / "theory@1").glob("*.svg"))
+    assert sorted(pathlib.PurePath(link).stem for link in page.links if link.endswith(".svg")) == shipped
+    claims = [row for title, found in page.tables.items() if title.startswith("Claims of") for row in found[0][1:]]
+    assert len(claims) == sum(
+        len(re.findall('"verdict":', p.read_text())) for p in (RESULTS / "theory@1").glob("*.json")
+    )
+    assert not site[0].aside
+
+
+# ------------------------------------------------------------------------------------- hostile, damaged, empty
+def _hostile(folder, algorithm="bc"):
+    """Two seeds of a record of quick with names that try to come alive, one that failed, and a file that is no record."""
+    kept = [
+        r for r in source.load("quick@2", RESULTS).records if r.cell.task == "gridworld@1" and r.cell.algorithm == "bc"
+    ][:2]
+    for r in kept:
+        for name in (NASTY, "=1+1"):
+            cell = r.cell.model_copy(update={"config": {**r.cell.config, "bc.name": name}})
+            fields = {k: getattr(r, k) for k in ("status", "scores", "episodes", "references", "cost", "provenance")}
+            store.write(folder, make_record(cell, "quick@2", **fields), {})
+    cell = kept[0].cell.model_copy(update={"seed": 77})
+    store.write(folder, make_record(cell, "quick@2", status="failed", reason=NASTY, provenance=kept[0].provenance), {})
+    (folder / "quick@2" / "records" / "ab").mkdir(exist_ok=True)
+    (folder / "quick@2" / "records" / "ab" / "<img src=x onerror=alert(1)>.json").write_text("{}")
+
+
+def test_names_reasons_and_damaged_files_are_shown_and_inert(tmp_path, capsys):
+    _hostile(tmp_path / "results")
+    built = build.run(("quick",), tmp_path / "site", tmp_path / "results")
+    pages = {p.name: Page(p.read_text()) for p in (built.folder / "suites/quick@2").glob("*.html")}
+    assert all(page.lively == ["../../site.js"] for page in pages.values())
+    shown = NASTY.replace("\u202e", r"\u202e")
+    assert any(shown in cell for found in pages["runs.html"].tables.values() for row in found[0] for cell in row)
+    assert "<script>a" in " ".join(
+        cell for rows in pages["index.html"].tables["Coverage"] for row in rows for cell in row
+    )
+    assert "onerror=alert(1)>.json" in " ".join(pages["index.html"].said)
+    assert [a.place for a in built.aside] == ["quick@2/records/ab/<img src=x onerror=alert(1)>.json"]
+    assert "set aside" in capsys.readouterr().err
+    assert str(tmp_path) not in "".join(p.read_text() for p in built.folder.rglob("*.*"))
+    assert "\u202e" not in "".join(p.read_text() for p in built.folder.rglob("*.*"))
+
+
+def test_no_cell_of_a_file_is_a_formula_and_numbers_stay_numbers():
+    table = Table("t", ("=a", "score"), [("=1+1", "-0.5 [-1, 0]"), ("@x", "-"), ("-0.2", "0.1 [0, 1]*")])
+    rows = list(csv.reader(io.StringIO(book.as_csv(*book._split(table)).decode())))
+    assert rows == [
+        ["'=a", "score", "score low", "score high"], ["'=1+1", "-0.5", "-1", "0"], ["'@x", "-", "", ""], ["-0.2", "0.1*", "0", "1"],
+    ]  # fmt: skip
+
+
+def test_names_that_are_no_file_names_stay_apart():
+    assert book.slug("hopper@1") == "hopper@1"
+    assert len({book.slug(n) for n in ("a/b", "a:b", "a b", "../a-b", "A-B")}) == 5
+    assert not any("/" in book.slug(n) or book.slug(n).startswith(".") for n in ("../../x", "..", "/etc"))
+
+
+@pytest.mark.parametrize(
+    "picture",
+    ["<svg onload = 'x'>", "<svg><script>", "<a href='http://x'>", '<image xlink:href="//x"/>', "<!ENTITY a>"],
+)
+def test_a_picture_that_could_run_or_load_is_left_out(picture):
+    with pytest.raises(ValueError, match="could run or load"):
+        material.still(picture.encode())
+
+
+def test_without_records_the_page_says_what_to_run(tmp_path, capsys):
+    (tmp_path / "none").mkdir()
+    assert Report((), str(tmp_path / "site"), str(tmp_path / "none")).execute() == 0
+    assert "ilbench run quick" in " ".join(Page((tmp_path / "site" / "index.html").read_text()).said)
+    assert capsys.readouterr().out.startswith(str(tmp_path / "site" / "index.html"))
+
+
+def test_a_folder_that_cannot_take_a_site_is_found_before_anything_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(build, "collect", lambda *a: pytest.fail("read first"))
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "index.html").write_text("mine")
+    for place, why in (("file", "no folder"), ("mine", "other files"), ("file/below", "file")):
+        with pytest.raises((ValueError, store.StoreError), match=why):
+            build.run((), tmp_path / place, tmp_path)
+    assert (tmp_path / "mine" / "index.html").read_text() == "mine"
+
+
+def test_only_what_an_earlier_site_wrote_is_removed(tmp_path):
+    (tmp_path / "none").mkdir()
+    (tmp_path / "kept.txt").write_text("kept")
+    site = tmp_path / "site"
+    build.run((), site, tmp_path / "none")
+    (site / "old.html").write_text("old")
+    (site / "notes.txt").write_text("notes")
+    (site / build.LISTED).write_text('["old.html", "../kept.txt", "/kept", 3]')
+    build.run((), site, tmp_path / "none")
+    assert not (site / "old.html").exists()
+    assert (site / "notes.txt").exists()
+    assert (tmp_path / "kept.txt").exists()
+
+
+# --------------------------------------------------------------------------------------------- numbers of its own
+def test_pairs_are_differences_of_means_and_agree_with_the_board():
+    records = source.load("quick@2", RESULTS).records
+    board = leaderboard.build(records)
+    found = material._suite("quick@2", RESULTS).groups
+    each = {(p.a, p.b, p.where): p for p in pairs.each(found)}
+    for r in (r for r in board.rows if r["minus_baseline"] is not None and r["algorithm"] == "dagger"):
+        p = each["bc", "dagger", f"{r['task']} H={r['horizon']} n={r['budget']}"]
+        d = r["minus_baseline"]
+        np.testing.assert_allclose([-p.mean, -p.hi, -p.lo], [d["mean"], d["lo"], d["hi"]], atol=1e-9)
+    (whole,) = (p for p in pairs.overall(found) if (p.a, p.b) == ("bc", "dagger"))
+    scores = {}
+    for r in records:
+        if r.cell.algorithm in ("bc", "dagger") and r.cell.task.split("@")[0] in (
+            "cartpole",
+            "gridworld",
+            "hopper",
+            "pendulum",
+        ):
+            scores.setdefault((r.cell.algorithm, r.cell.task), {})[r.cell.seed] = r.scores["score"]
+    common = set.intersection(*(set(by) for by in scores.values()))
+    means = {
+        a: np.mean([[by[s] for s in common] for (name, _), by in scores.items() if name == a]) for a in ("bc", "dagger")
+    }
+    assert whole.settings == 4
+    assert whole.seeds == len(common)
+    np.testing.assert_allclose(whole.mean, means["bc"] - means["dagger"], atol=1e-12)
+    assert whole.lo < whole.mean < whole.hi
+
+
+def test_settings_are_read_with_their_comments():
+    found = {name: rest for name, *rest in algorithms.settings(registry.entry("algorithms", "dagger"))}
+    assert found["dagger.rounds"] == ["int", "5", "fits; round 0 is on demonstrations, the others follow a collection"]
+    assert algorithms.settings(registry.entry("algorithms", "bc")) == []
+
+
+# ------------------------------------------------------------------------------------------------------- served, looked at
+def test_served_are_files_of_the_folder_and_nothing_else(tmp_path):
+    site = tmp_path / "site"
+    (site / "empty").mkdir(parents=True)
+    (site / "index.html").write_text("here")
+    (tmp_path / "secret").write_text("secret")
+    (site / "out").symlink_to(tmp_path / "secret")
+    with serve.server(site, 0) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        assert running.server_address[0] == "127.0.0.1"
+        got = {}
+        for path in ("/", "/index.html", "/empty/", "/out", "/../secret", "/%2e%2e/secret"):
+            connection = http.client.HTTPConnection(*running.server_address)
+            connection.request("GET", path)
+            got[path] = connection.getresponse().status
+            connection.close()
+        running.shutdown()
+    assert got == {"/": 200, "/index.html": 200, "/empty/": 404, "/out": 404, "/../secret": 404, "/%2e%2e/secret": 404}
+    with pytest.raises(ValueError, match="ilbench report"):
+        serve.server(tmp_path, 0)
+
+
+def test_a_browser_sorts_and_filters_as_the_address_says(site):
+    browser = next((b for b in ("chromium", "chromium-browser", "google-chrome") if shutil.which(b)), None)
+    if browser is None:
+        pytest.skip("no chromium or google-chrome on the path: what JavaScript adds is not looked at")
+    address = f"file://{site[0].folder}/suites/quick@2/index.html#?q=dagger&sort.t1=2a&hide=seeds"
+    words = [
+        browser,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--virtual-time-budget=3000",
+        "--dump-dom",
+        address,
+    ]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    if "<html" not in done.stdout:
+        pytest.skip(f"{browser} does not start here")
+    rows = re.findall(
+        r"<tr([^>]*)>(.*?)</tr>", re.search(r'id="t1".*?<tbody>(.*?)</tbody>', done.stdout, re.S)[1], re.S
+    )
+    order = [re.search(r"<a [^>]*>(.*?)</a>", body)[1] for _, body in rows]
+    assert order == ["bc", "dagger"], "from the lowest score up"
+    assert ["hidden" in head for head, _ in rows] == [True, False]
+    assert 'aria-sort="ascending"' in done.stdout
+    assert re.search(r'<th[^>]*data-name="seeds"[^>]*hidden', done.stdout)
