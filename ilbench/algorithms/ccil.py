@@ -7,7 +7,7 @@ Paper: Ke et al. 2024, CCIL: continuity-based data augmentation for corrective i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -16,7 +16,7 @@ import numpy as np
 
 from ilbench.compute.parallel import per_seed
 from ilbench.rollouts.keys import generators
-from ilbench.training import dynamics
+from ilbench.training import continuity, dynamics
 from ilbench.training.lab import Lab
 from ilbench.training.nets import scale_of
 from ilbench.training.rows import compact, concatenate
@@ -26,10 +26,16 @@ NEWTON_STEPS, NEWTON_TOLERANCE = (
     12,
     1e-4,
 )  # the inverse of the true dynamics; the paper allows 50 and the same tolerance
+PIECE = 256  # rows whose Jacobians are in memory together
 RATE = "<= 2"  # upper rate of the cost in H at fixed eps: O(eps H^2); the learner is never asked about its own states
 NEEDS = ("demonstrations", "continuous observations", "one step")
 TRY = ("scalar_stable", "linear", 300)  # what the contract test runs: task, head, labels
-CHOICES = {"dynamics": ("learned", "true"), "label": ("backtrack", "disturbed"), "lipschitz": ("spectral", "none")}
+CHOICES = {
+    "dynamics": ("learned", "true"),
+    "label": ("backtrack", "disturbed"),
+    "lipschitz": ("spectral", "none", *continuity.KINDS),
+    "keep": ("distance", "lipschitz"),
+}
 
 
 @dataclass(frozen=True)
@@ -43,13 +49,27 @@ class Config:
     )
     disturbance: float = 1e-3  # sd of the disturbed action, in units of the action (the paper: 1e-5 to 1e-4)
     max_distance: float = 0.3  # keep ||s_G - s*|| below this, root mean square over features in standard deviations
-    lipschitz: str = "spectral"  # limit of the learned model: spectral norm of every layer, or none
-    lipschitz_constant: float = 2.0  # L per layer of the normalised net (the paper: 2 to 4 on robots)
+    # What keeps the learned model continuous: spectral, a limit on the norm of every layer; soft_sampling or soft_jac, a penalty on
+    # slopes above L; slack, rows with a jump are let go and there is no L; none. ilbench/training/continuity.py has the formulas.
+    lipschitz: str = "spectral"
+    # L of the normalised net: of every layer if spectral, else of the whole of it (the paper: 2 to 4 on robots).
+    lipschitz_constant: float = 2.0
     width: int = 128  # units of the model's two hidden layers (the paper: 512)
     updates: int = 1000  # gradient steps of the model; not the policy's, which equal behaviour cloning's
     batch: int = 256  # rows per step of the model
     learning_rate: float = 1e-3  # Adam, cosine to 0
     weight_decay: float = 1e-5  # the paper's
+    # Of soft_sampling and soft_jac, per squared error (the paper: 5e-4 to .5 of another penalty; here as much as the error itself).
+    penalty: float = field(default=1.0, metadata={"neutral": True})
+    # Of soft_sampling: sd of the disturbance, in mean absolute deviations of the inputs (the paper: 3e-4 in units of the observation).
+    probe: float = field(default=0.1, metadata={"neutral": True})
+    # Of slack: squared error, in squared mean absolute deviations of the change, above which a row is let go (the authors' code: 1 unless told).
+    slack_weight: float = field(default=1.0, metadata={"neutral": True})
+    # distance: labels nearer than max_distance. lipschitz: those with the least local_L * distance from their pair, both of the
+    # normalised net, which is what its error may have grown by; max_distance is not read then.
+    keep: str = field(default="distance", metadata={"neutral": True})
+    # Share of the labels that keep=lipschitz keeps (the authors' code: .1 to 1, of the map to the next state in its own units).
+    quantile: float = field(default=0.5, metadata={"neutral": True})
 
     def __post_init__(self) -> None:
         for name, allowed in CHOICES.items():
@@ -63,11 +83,24 @@ class Config:
             "updates",
             "batch",
             "learning_rate",
+            "penalty",
+            "probe",
+            "slack_weight",
         ):
             if not getattr(self, name) > 0:
                 raise ValueError(f"ccil.{name} must be positive, got {getattr(self, name)}")
         if self.disturbance < 0:
             raise ValueError(f"ccil.disturbance is a standard deviation and cannot be negative, got {self.disturbance}")
+        if not 0 < self.quantile <= 1:
+            raise ValueError(f"ccil.quantile is a share of the labels and must lie in (0, 1], got {self.quantile}")
+        if self.dynamics == "true":
+            # Spectral and none, which such cells have always spelled, change nothing there.
+            for name, idle in (("lipschitz", self.lipschitz in continuity.KINDS), ("keep", self.keep == "lipschitz")):
+                if idle:
+                    raise ValueError(
+                        f"ccil.{name}={getattr(self, name)} speaks of a learned model, and ccil.dynamics=true learns none: its labels "
+                        f"are exact however far they are; take ccil.dynamics=learned, or leave ccil.{name} out"
+                    )
 
 
 def rows_per_label(config: Config) -> int:
@@ -125,40 +158,72 @@ def _repeat(x: np.ndarray, times: int) -> np.ndarray:
     return np.tile(x, (1, times, *([1] * (x.ndim - 2))))
 
 
+def _foreseen_one(shared: Any, item: Any, *, sizes: tuple[int, ...]) -> Array:
+    model, at, label, obs = item
+    # In pieces: a Jacobian of every row at once would fill the memory.
+    return jax.lax.map(lambda x: continuity.foreseen(model, *x, obs.shape[-1], sizes), (at, label), batch_size=PIECE)
+
+
+def _model(lab: Lab, config: Config, seen: dynamics.Transitions, sizes: tuple[int, ...]) -> tuple[Any, np.ndarray]:
+    """The learned model, parameters `[S, ...]` that hold their limit, and its losses."""
+    widths = np.shape(seen.obs)[-1], np.shape(seen.action)[-1]
+    if config.lipschitz in continuity.KINDS:
+        weight = config.slack_weight if config.lipschitz == "slack" else config.penalty
+        pairs = continuity.data(seen, config.lipschitz_constant, weight, config.probe)
+        model = continuity.model(*widths, sizes, config.lipschitz)
+    else:
+        pairs = dynamics.data(seen, config.lipschitz_constant if config.lipschitz == "spectral" else None)
+        model = dynamics.model(*widths, sizes)
+    trained, losses = lab.train(
+        model, pairs, name="dynamics", updates=config.updates,
+        batch=config.batch, learning_rate=config.learning_rate, weight_decay=config.weight_decay,
+    )  # fmt: skip
+    return dynamics.settled(trained), losses
+
+
+def least(values: np.ndarray, exists: np.ndarray, share: float) -> np.ndarray:
+    """Which of `values [S, R]` are at or below the `share`-quantile of their own seed's existing, finite ones."""
+    there = exists & np.isfinite(values)
+    limit = [np.quantile(v[w], share) if w.any() else 0.0 for v, w in zip(values, there, strict=True)]
+    return there & (values <= np.array(limit)[:, None])
+
+
 def corrective_labels(
     lab: Lab, task: Task, config: Config, seen: dynamics.Transitions, data: Data
 ) -> tuple[Data, dict[str, Any]]:
     """Generated rows `[S, K*R, ...]` with weight 0 where they were filtered, and what is reported."""
     k, sizes, discrete = config.labels_per_state, (config.width, config.width), isinstance(task.env.action, Discrete)
-    at, vectors, label = (_repeat(np.asarray(x), k) for x in (seen.obs, seen.action, data.action))
+    at, done, label = (_repeat(np.asarray(x), k) for x in (seen.obs, seen.action, data.action))
     start, anchor = at, at  # where the model is read, and the state that the label is near
+    vectors = done  # the label's action
     if config.label == "disturbed":
         rng = generators(lab.keys("disturbed"))
         noise = np.stack([r.standard_normal(vectors.shape[1:]) for r in rng]).astype(np.float32)
         vectors = vectors + np.float32(config.disturbance) * noise
         label, start = vectors, _repeat(np.asarray(seen.next_obs), k)
     report: dict[str, Any] = {}
-    found = np.ones(at.shape[:2], bool)
+    found, model = np.ones(at.shape[:2], bool), None
     if config.dynamics == "true":
         assert task.dynamics is not None
         generated, found = per_seed(_true_one, dyn=task.dynamics)(
             task.env.params, (start, label if discrete else vectors)
         )
     else:
-        pairs = dynamics.data(seen, config.lipschitz_constant if config.lipschitz == "spectral" else None)
-        model, losses = lab.train(
-            dynamics.model(at.shape[-1], vectors.shape[-1], sizes), pairs, name="dynamics", updates=config.updates,
-            batch=config.batch, learning_rate=config.learning_rate, weight_decay=config.weight_decay,
-        )  # fmt: skip
-        generated = per_seed(_learned_one, sizes=sizes)((), (dynamics.settled(model), start, vectors))
-        report["model_loss"] = losses
+        model, report["model_loss"] = _model(lab, config, seen, sizes)
+        generated = per_seed(_learned_one, sizes=sizes)((), (model, start, vectors))
     generated = np.asarray(generated)
     exists = _repeat(np.asarray(data.weight), k) > 0
     std = np.stack(
         [x[w > 0].std(0) if (w > 0).any() else np.ones(x.shape[1]) for x, w in zip(seen.obs, data.weight, strict=True)]
     )
     distance = np.sqrt(np.mean(((generated - anchor) / scale_of(std)[:, None]) ** 2, axis=-1))
-    keep = exists & np.asarray(found) & np.isfinite(distance) & (distance < config.max_distance)
+    if config.keep == "lipschitz":
+        pair, made = (np.concatenate(x, axis=-1) for x in ((at, done), (generated, vectors)))
+        off = np.asarray(per_seed(_foreseen_one, sizes=sizes)((), (model, pair, made, at)))
+        keep = least(off, exists, config.quantile)
+        report["foreseen"] = np.array([[x[w].mean() if w.any() else 0.0] for x, w in zip(off, keep, strict=True)])
+    else:
+        keep = exists & np.asarray(found) & np.isfinite(distance) & (distance < config.max_distance)
     report["kept"] = keep.sum(1, keepdims=True) / np.maximum(exists.sum(1, keepdims=True), 1)
     report["distance"] = np.array([[d[w].mean() if w.any() else 0.0] for d, w in zip(distance, keep, strict=True)])
     generated = np.where(keep[..., None], generated, anchor).astype(np.float32)

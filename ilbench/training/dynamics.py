@@ -83,14 +83,15 @@ def limited(net: PyTree, vectors: PyTree, constant: Array) -> PyTree:
     return out
 
 
-def _net(obs: int, action: int, sizes: tuple[int, ...]) -> Any:
+def normalised(obs: int, action: int, sizes: tuple[int, ...]) -> Any:
+    """`(init, apply)` of the net alone: normalised (obs, action) `[o + a]` to the normalised residual `[o]`."""
     return mlp(obs + action, (*sizes, obs), "relu")
 
 
 @lru_cache(maxsize=64)
 def model(obs: int, action: int, sizes: tuple[int, ...]) -> Model:
     """The model for the supervised loop; its limit, a number, comes with the rows (`data`)."""
-    init_net, apply = _net(obs, action, sizes)
+    init_net, apply = normalised(obs, action, sizes)
 
     def init(key: Array) -> PyTree:
         k_net, k_vectors = jax.random.split(key)
@@ -132,7 +133,7 @@ def settled(params: PyTree) -> PyTree:
 
 def residual(params: PyTree, obs: Array, action: Array, sizes: tuple[int, ...]) -> Array:
     """f(s, a) `[o]` for one `obs [o]`, `action [a]`."""
-    _, apply = _net(obs.shape[0], action.shape[0], sizes)
+    _, apply = normalised(obs.shape[0], action.shape[0], sizes)
     inputs = jnp.concatenate([obs, action])
     out = apply(params["net"], (inputs - params["in"]["mean"]) / params["in"]["mad"])
     return params["out"]["mean"] + params["out"]["mad"] * out
