@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -47,10 +49,9 @@ def test_soft_jac_is_the_squared_excess_of_the_spectral_norm(constant):
     np.testing.assert_allclose(_loss("soft_jac", W, (constant, 0.7, 9.0)), want, rtol=1e-5)
 
 
-@pytest.mark.parametrize("constant", [0.0, 1.0, 3.0])
-@pytest.mark.parametrize("scale", [0.1, 2.0])
+@pytest.mark.parametrize(("constant", "scale"), [(0.0, 2.0), (1.0, 0.1), (3.0, 0.1)])
 def test_soft_sampling_is_the_mean_excess_over_scaled_disturbances(constant, scale):
-    d = scale * np.random.default_rng(0).standard_normal((400_000, 3))
+    d = scale * np.random.default_rng(0).standard_normal((100_000, 3))
     excess = np.maximum(np.linalg.norm(d @ W, axis=1) - constant * np.linalg.norm(d, axis=1), 0)
     found = _loss("soft_sampling", W, (constant, 0.7, scale)) - _error(W)
     if constant > 2.4:  # more than the norm of W: nothing is too steep, but for float32
@@ -63,7 +64,9 @@ def test_soft_sampling_is_the_mean_excess_over_scaled_disturbances(constant, sca
 
 def test_soft_sampling_has_a_gradient_where_no_unit_is_active():
     soft = continuity.Soft(*map(np.float32, (1.0, 1.0, 0.1)))
-    slope = jax.grad(lambda w: continuity.steep_between(lambda x: jax.nn.relu(w * x - 9.0), jax.random.key(0), jnp.ones(2), soft))
+    slope = jax.grad(
+        lambda w: continuity.steep_between(lambda x: jax.nn.relu(w * x - 9.0), jax.random.key(0), jnp.ones(2), soft)
+    )
     assert slope(jnp.float32(1.0)) == 0
 
 
@@ -105,11 +108,10 @@ def _inputs(params, x):
     return (x - params["in"]["mean"]) / params["in"]["mad"]
 
 
-@pytest.mark.parametrize("kind", ["soft_jac", "soft_sampling"])
-def test_a_penalty_makes_the_model_less_steep(kind):
+def test_a_penalty_makes_the_model_less_steep():
     most = {}
     for weight in (1e-6, 30.0):
-        params, x = _fitted(kind, weight)
+        params, x = _fitted("soft_sampling", weight)
         most[weight] = np.linalg.norm(_layers(params["net"], _inputs(params, x))[1], 2, axis=(1, 2)).max()
     assert most[1e-6] > 6
     assert most[30.0] < 3
@@ -142,39 +144,54 @@ class Keeping(toys.Spy):
         return out
 
 
-@pytest.mark.parametrize(("label", "lipschitz"), [("backtrack", "spectral"), ("disturbed", "soft_jac")])
-def test_labels_that_the_local_constant_keeps_near(label, lipschitz):
+@pytest.mark.parametrize("label", ["backtrack", "disturbed"])
+def test_labels_that_the_local_constant_keeps_near(label):
     task, head = registry.task("double_integrator", 20, noise=0.0, bound=1.0), registry.load("heads", "linear")
     lab = Keeping(task, head.make(task.spec, head.Config()), (0, 1), 240, FitConfig())
     config = ccil.Config(
-        label=label, lipschitz=lipschitz, lipschitz_constant=0.8, keep="lipschitz", quantile=0.3, disturbance=0.2,
-        width=16, updates=60, max_distance=1e-9,
+        label=label, lipschitz="soft_jac", lipschitz_constant=0.5, penalty=100.0, keep="lipschitz", quantile=0.3, disturbance=0.2,
+        width=16, updates=100, learning_rate=1e-2, max_distance=1e-9,
     )  # fmt: skip
     demos = lab.demonstrate()
     seen, data = dynamics.transitions(demos, None), lab.rows(demos)
     made, report = ccil.corrective_labels(lab, task, config, seen, data)
     for s in range(2):
         params = jax.tree.map(lambda leaf, s=s: np.float64(leaf[s]), lab.of("train")[0][0])
-        if lipschitz == "spectral":
-            for layer in params["net"].values():
-                layer["kernel"] = layer["kernel"] / max(np.linalg.norm(layer["kernel"], 2) / 0.8, 1)
         there = np.asarray(data.weight)[s] > 0
-        pair = _inputs(params, np.concatenate([seen.obs[s], seen.action[s]], -1)[there].astype(np.float64))
         start, action = np.asarray(seen.obs[s])[there], np.asarray(seen.action[s])[there]
+        pair = _inputs(params, np.concatenate([start, action], -1).astype(np.float64))
         if label == "disturbed":
             start, action = np.asarray(seen.next_obs[s])[there], np.asarray(made.action[s])[there]
         change = _layers(params["net"], _inputs(params, np.concatenate([start, action], -1)))[0]
         generated = start - (params["out"]["mean"] + params["out"]["mad"] * change)
-        off = np.linalg.norm(_layers(params["net"], pair)[1], 2, axis=(1, 2)) * np.linalg.norm(
-            _inputs(params, np.concatenate([generated, action], -1)) - pair, axis=1
-        )
-        keep, limit = np.asarray(made.weight)[s] > 0, np.sort(off)[int(0.3 * (len(off) - 1))]
+        steep = np.linalg.norm(_layers(params["net"], pair)[1], 2, axis=(1, 2))
+        assert np.median(steep) < 0.6  # that the penalty has come to the model: what it is fitted to is about 1
+        off = steep * np.linalg.norm(_inputs(params, np.concatenate([generated, action], -1)) - pair, axis=1)
+        keep, limit = np.asarray(made.weight)[s] > 0, np.quantile(off, 0.3)
         assert not keep[~there].any()
-        clear = np.abs(off - limit) > 1e-4 * limit + np.diff(np.sort(off)).max() * 0
+        clear = np.abs(off - limit) > 1e-4 * limit  # float32
+        assert clear.mean() > 0.95
         np.testing.assert_array_equal(keep[there][clear], (off <= limit)[clear])
         np.testing.assert_allclose(made.obs[s][keep], generated[keep[there]], atol=1e-4)
         np.testing.assert_allclose(report["kept"][s, 0], 0.3, atol=1.5 / there.sum())
         np.testing.assert_allclose(report["foreseen"][s, 0], off[keep[there]].mean(), rtol=1e-3)
+
+
+@pytest.mark.parametrize(("kind", "weight"), [("soft_sampling", 3.0), ("soft_jac", 3.0), ("slack", 5.0)])
+def test_each_kind_reads_its_own_numbers(kind, weight):
+    taken = []
+
+    def train(model, rows, **settings):
+        taken.append(rows)
+        return jax.tree.map(lambda leaf: leaf[None], model.init(jax.random.key(0))), None
+
+    config = ccil.Config(lipschitz=kind, lipschitz_constant=2.0, penalty=3.0, slack_weight=5.0, probe=7.0, width=2)
+    seen = dynamics.Transitions(*(np.zeros(n, np.float32) for n in ((1, 4, 2), (1, 4, 1), (1, 4, 2), (1, 4))))
+    model, _ = ccil._model(SimpleNamespace(train=train), config, seen, (2, 2))
+    np.testing.assert_array_equal(
+        np.stack(taken[0].extra), np.tile(np.float32([2.0, weight, 7.0])[:, None, None], (1, 1, 4))
+    )
+    assert ("slack" in model) == (kind == "slack")
 
 
 def test_what_needs_a_learned_model_is_refused_without_one_and_old_cells_are_spelled_as_ever():
