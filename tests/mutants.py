@@ -38,7 +38,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.dont_write_bytecode = True  # a file that changes twice in a second, to the same size, would keep the old code
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LIST = pathlib.Path(__file__).with_name("mutants.txt")
-TESTS = ("measures", "fit", "report", "rollout", "lab", "algorithms", "deployment")
+TESTS = ("measures", "fit", "report", "rollout", "lab", "algorithms", "continuity", "deployment")
 
 
 class Mutant(NamedTuple):

@@ -63,7 +63,7 @@ class Config:
     penalty: float = field(default=1.0, metadata={"neutral": True})
     # Of soft_sampling: sd of the disturbance, in mean absolute deviations of the inputs (the paper: 3e-4 in units of the observation).
     probe: float = field(default=0.1, metadata={"neutral": True})
-    # Of slack: squared error, in squared mean absolute deviations of the change, above which a row is let go (the authors' code: 1 unless told).
+    # Of slack: squared error, in squared mean absolute deviations of the change, above which a row is let go (the authors' default).
     slack_weight: float = field(default=1.0, metadata={"neutral": True})
     # distance: labels nearer than max_distance. lipschitz: those with the least local_L * distance from their pair, both of the
     # normalised net, which is what its error may have grown by; max_distance is not read then.
@@ -161,7 +161,7 @@ def _repeat(x: np.ndarray, times: int) -> np.ndarray:
 def _foreseen_one(shared: Any, item: Any, *, sizes: tuple[int, ...]) -> Array:
     model, at, label, obs = item
     # In pieces: a Jacobian of every row at once would fill the memory.
-    return jax.lax.map(lambda x: continuity.foreseen(model, *x, obs.shape[-1], sizes), (at, label), batch_size=PIECE)
+    return jax.lax.map(lambda x: continuity.foreseen(model, x[0], x[1], obs.shape[-1], sizes), (at, label), batch_size=PIECE)
 
 
 def _model(lab: Lab, config: Config, seen: dynamics.Transitions, sizes: tuple[int, ...]) -> tuple[Any, np.ndarray]:
