@@ -63,7 +63,8 @@ class Config:
     penalty: float = field(default=1.0, metadata={"neutral": True})
     # Of soft_sampling: sd of the disturbance, in mean absolute deviations of the inputs (the paper: 3e-4 in units of the observation).
     probe: float = field(default=0.1, metadata={"neutral": True})
-    # Of slack: squared error, in squared mean absolute deviations of the change, above which a row is let go (the authors' default).
+    # Of slack: squared error, in squared mean absolute deviations of the change, above which a row is let go (the authors' default;
+    # too little where the data mostly rest, for motion is then many deviations away: 10 on pendulum).
     slack_weight: float = field(default=1.0, metadata={"neutral": True})
     # distance: labels nearer than max_distance. lipschitz: those with the least local_L * distance from their pair, both of the
     # normalised net, which is what its error may have grown by; max_distance is not read then.
