@@ -80,18 +80,25 @@ def test_slack_weighs_the_error_and_is_paid_for_its_trust(logit):
     np.testing.assert_allclose(_loss("slack", W, (2.0, 0.3, 9.0), slack=slack), want, rtol=1e-5)
 
 
-# A step at x = 0, which no constant holds over, and beyond x = 1 what follows is a coin's.
-def _fitted(kind, weight):
+# A step at x = 0, which no constant holds over; `coins`: and beyond x = 1 what follows is a coin's.
+FIT = {"batch": 64, "learning_rate": 1e-2}
+
+
+def _stepping(seeds, coins=False):
     rng = np.random.default_rng(1)
-    x, a = rng.uniform(-2, 2, (1, 400, 1)), rng.uniform(-1, 1, (1, 400, 1))
+    x, a = rng.uniform(-2, 2, (seeds, 400, 1)), rng.uniform(-1, 1, (seeds, 400, 1))
     coin = np.where(x > 1, 4.0 * rng.choice([-1.0, 1.0], x.shape), 0.0)
-    change = np.sign(x) + 0.3 * a + (coin if kind == "slack" else 0)
-    seen = dynamics.Transitions(*(np.float32(v) for v in (x, a, x + change, np.ones((1, 400)))))
-    model, keys = continuity.model(1, 1, (16, 16), kind), seed_keys("continuity", (0,))
+    change = np.sign(x) + 0.3 * a + (coin if coins else 0)
+    return dynamics.Transitions(*(np.float32(v) for v in (x, a, x + change, np.ones((seeds, 400)))))
+
+
+def _fitted(kind, weight):
+    seen, model = _stepping(1, kind == "slack"), continuity.model(1, 1, (16, 16), kind)
+    keys = seed_keys("continuity", (0,))
     rows = continuity.data(seen, 2.0, weight, 0.3)
-    done = fit.fit(model, keys, fit.init(model, keys), rows, FitConfig(batch=64, learning_rate=1e-2), 300)
+    done = fit.fit(model, keys, fit.init(model, keys), rows, FitConfig(**FIT), 300)
     params = jax.tree.map(lambda leaf: np.float64(leaf[0]), done.params)
-    return params, np.concatenate([x[0], a[0]], -1)
+    return params, np.concatenate([seen.obs[0], seen.action[0]], -1)
 
 
 def _layers(net, x):
@@ -112,7 +119,7 @@ def _inputs(params, x):
 def test_a_penalty_makes_the_model_less_steep():
     most = {}
     for weight in (1e-6, 30.0):
-        params, x = _fitted("soft_sampling", weight)
+        params, x = _fitted("soft_jac", weight)
         most[weight] = np.linalg.norm(_layers(params["net"], _inputs(params, x))[1], 2, axis=(1, 2)).max()
     assert most[1e-6] > 6
     assert most[30.0] < 3
@@ -147,14 +154,15 @@ class Keeping(toys.Spy):
 
 @pytest.mark.parametrize("label", ["backtrack", "disturbed"])
 def test_labels_that_the_local_constant_keeps_near(label):
-    task, head = registry.task("double_integrator", 20, noise=0.0, bound=1.0), registry.load("heads", "linear")
-    lab = Keeping(task, head.make(task.spec, head.Config()), (0, 1), 240, FitConfig())
+    task, head = registry.task("scalar_stable"), registry.load("heads", "linear")
+    lab = Keeping(task, head.make(task.spec, head.Config()), (0, 1), 400, FitConfig())
     config = ccil.Config(
-        label=label, lipschitz="soft_jac", lipschitz_constant=0.5, penalty=100.0, keep="lipschitz", quantile=0.3, disturbance=0.2,
-        width=16, updates=100, learning_rate=1e-2, max_distance=1e-9,
+        label=label, lipschitz="soft_jac", penalty=30.0, keep="lipschitz", quantile=0.3, disturbance=0.2, width=16, updates=300,
+        weight_decay=0.0, max_distance=1e-9, **FIT,
     )  # fmt: skip
-    demos = lab.demonstrate()
-    seen, data = dynamics.transitions(demos, None), lab.rows(demos)
+    seen, weight = _stepping(2), np.tile(np.float32(np.arange(400) < 350), (2, 1))
+    seen = seen._replace(weight=weight)
+    data = Data(np.zeros((2, 400), np.int32), seen.obs, seen.action, weight)
     made, report = ccil.corrective_labels(lab, task, config, seen, data)
     for s in range(2):
         params = jax.tree.map(lambda leaf, s=s: np.float64(leaf[s]), lab.of("train")[0][0])
@@ -166,7 +174,7 @@ def test_labels_that_the_local_constant_keeps_near(label):
         change = _layers(params["net"], _inputs(params, np.concatenate([start, action], -1)))[0]
         generated = start - (params["out"]["mean"] + params["out"]["mad"] * change)
         steep = np.linalg.norm(_layers(params["net"], pair)[1], 2, axis=(1, 2))
-        assert np.median(steep) < 0.6  # that the penalty has come to the model: what it is fitted to is about 1
+        assert steep.max() < 3  # the penalty has come to the model
         off = steep * np.linalg.norm(_inputs(params, np.concatenate([generated, action], -1)) - pair, axis=1)
         keep, limit = np.asarray(made.weight)[s] > 0, np.quantile(off, 0.3)
         assert not keep[~there].any()
