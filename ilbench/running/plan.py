@@ -135,6 +135,11 @@ def resolve(block: Block) -> Plan:
     head_config = build_config(block.head, kind.Config, _part(block.config, block.head))
     fit = build_config("fit", FitConfig, _part(block.config, "fit"))
     policy = build_config("policy", PolicyConfig, _part(block.config, "policy"))
+    if policy.sample and task.expert is not None and task.expert.dist is not None:
+        raise ValueError(
+            f"policy.sample on {task.name}: its expert tells its law, against which one draw is no measure of what it is drawn from; "
+            "leave policy.sample out, or take an algorithm that deploys draws with their law (on_policy_distillation)"
+        )
     if not algorithm.instrument and block.budget < task.horizon:
         raise ValueError(
             f"{task.name}: a budget of {block.budget} labels buys no demonstration of {task.horizon} steps; "

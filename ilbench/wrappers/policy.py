@@ -1,4 +1,4 @@
-"""Any head with a history, chunks or members: the settings `policy.*`, which every algorithm takes."""
+"""Any head with a history, chunks or members, or drawn from: the settings `policy.*`, which every algorithm takes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from ilbench.types import Box, Head, Spec
 from ilbench.wrappers.chunked import Execution, chunked, predicted
 from ilbench.wrappers.ensemble import ensemble
 from ilbench.wrappers.history import history, seen
+from ilbench.wrappers.sampled import sampled
 
 NEUTRAL = {"neutral": True}  # at its default a setting changes no number, and no cell states it
 
@@ -23,6 +24,7 @@ class PolicyConfig:
     delay: int = field(default=0, metadata=NEUTRAL)  # steps from an observation to the chunk that it gives
     decay: float | None = field(default=None, metadata=NEUTRAL)  # of a temporal ensemble, per step (ACT: 0.01); none: open loop
     members: int = field(default=1, metadata=NEUTRAL)  # networks of an ensemble
+    sample: bool = field(default=False, metadata=NEUTRAL)  # deploys draws from the head's law in the place of what it deploys
 
     def __post_init__(self) -> None:
         for name, least in (("history", 1), ("chunk", 1), ("execute", 0), ("delay", 0), ("members", 1)):
@@ -32,6 +34,8 @@ class PolicyConfig:
             raise ValueError("policy.execute, policy.delay and policy.decay are of chunks; give policy.chunk=8, say")
         if self.decay is not None and self.decay < 0:
             raise ValueError(f"policy.decay must be at least 0, got {self.decay}")
+        if self.sample and self.members > 1:
+            raise ValueError("policy.sample is of one network: an ensemble deploys the mean of its members; give policy.members=1")
 
 
 def wrapped(make: Callable[[Spec], Head], spec: Spec, config: PolicyConfig) -> Head:
@@ -44,6 +48,11 @@ def wrapped(make: Callable[[Spec], Head], spec: Spec, config: PolicyConfig) -> H
     except ValueError as error:
         raise ValueError(f"policy.{'chunk' if config.chunk > 1 and inner is spec else 'history'}: {error}") from None
     head = make(inner)
+    if config.sample:
+        try:
+            head = sampled(head)
+        except ValueError as error:
+            raise ValueError(f"policy.sample: {error}") from None
     if config.members > 1:
         head = ensemble(head, config.members, inner.action)
     if config.chunk > 1:
