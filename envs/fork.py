@@ -31,7 +31,7 @@ from ilbench.envs._common import known, within
 from ilbench.envs._control import tolerances
 from ilbench.types import Array, Box, Env, Policy, Step, Task
 
-TASKS = {"fork": {}, "fork_one": {}}
+TASKS: dict[str, dict[str, float]] = {"fork": {}, "fork_one": {}}
 VERSION = 1
 HORIZON = 16
 TAGS = ("control", "multimodal")
@@ -120,7 +120,9 @@ def make(
             f"the expert comes within {nearest:.3g} of the centre of a disc of radius {radius}; give a smaller radius or start, a "
             "larger centre, or a lane beyond the disc"
         )
-    env = Env(Params(*(np.float32(v) for v in (speed, turn, centre, radius, start))), reset, step, Box(2), Box(1, -1.0, 1.0))
+    env = Env(
+        Params(*(np.float32(v) for v in (speed, turn, centre, radius, start))), reset, step, Box(2), Box(1, -1.0, 1.0)
+    )
     numbers = Expert(*(np.float32(v) for v in (lane, turn, start, balance)))
     expert = Policy(numbers, upper_side if task_id == "fork_one" else draw_side, act)
     return Task(task_id, VERSION, env, expert, H, deltas=tolerances(1.0), reward_range=(0.0, 1.0), tags=TAGS)

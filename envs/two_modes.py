@@ -26,7 +26,7 @@ from ilbench.envs._common import known, within
 from ilbench.envs._control import tolerances
 from ilbench.types import Array, Box, Env, Policy, PyTree, Step, Task, no_memory
 
-TASKS = {"two_modes": {}, "two_modes_one": {}}
+TASKS: dict[str, dict[str, float]] = {"two_modes": {}, "two_modes_one": {}}
 VERSION = 1
 HORIZON = 20
 TAGS = ("control", "multimodal")
@@ -76,7 +76,13 @@ def act_one(params: Any, key: Array, t: Array, memory: PyTree, obs: Array) -> tu
 
 
 def make(
-    task_id: str, horizon: int | None = None, *, half: float = 1.0, sd: float = 0.1, tol: float = 0.3, balance: float = 0.5
+    task_id: str,
+    horizon: int | None = None,
+    *,
+    half: float = 1.0,
+    sd: float = 0.1,
+    tol: float = 0.3,
+    balance: float = 0.5,
 ) -> Task:
     """The env, and who takes either mode or always the upper one, which `sd` and `balance` do not touch."""
     H = known(TASKS, task_id, horizon, HORIZON)

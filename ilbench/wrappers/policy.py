@@ -34,8 +34,8 @@ class PolicyConfig:
             raise ValueError("policy.execute, policy.delay and policy.decay are of chunks; give policy.chunk=8, say")
         if self.decay is not None and self.decay < 0:
             raise ValueError(f"policy.decay must be at least 0, got {self.decay}")
-        if self.sample and self.members > 1:
-            raise ValueError("policy.sample is of one network: an ensemble deploys the mean of its members; give policy.members=1")
+        if self.sample and (self.members > 1 or self.decay is not None):
+            raise ValueError("policy.sample deploys single draws, policy.members and policy.decay the mean of several: give either")
 
 
 def wrapped(make: Callable[[Spec], Head], spec: Spec, config: PolicyConfig) -> Head:

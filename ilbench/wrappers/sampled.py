@@ -20,9 +20,13 @@ def sampled(head: Head) -> Head:
     """
     draw = head.sample
     if draw is None:
-        raise ValueError("this head has no `sample`: it is no density, and nothing can be drawn from it; take mixture or gaussian, say")
+        raise ValueError(
+            "this head has no `sample`: it is no density, and nothing can be drawn from it; take mixture or gaussian, say"
+        )
     if head.memory is not no_memory:
-        raise ValueError("this head remembers its own draws through an episode, and would not if each step had a fresh one")
+        raise ValueError(
+            "this head remembers its own draws through an episode, and would not if each step had a fresh one"
+        )
 
     def act(params: Any, key: Array, t: Array, memory: Any, obs: Array) -> tuple[Any, Array]:
         return memory, draw(params, key, t, obs)
