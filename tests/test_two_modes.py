@@ -132,9 +132,9 @@ def test_whoever_averages_the_ways_hits_the_disc():
     assert (straight.alive.sum(-1) == 3).all()  # x = .3 is the first point within .44 of .65
     late = done(task, Policy(np.zeros((1, 1, 1), np.float32), no_memory, _delayed), 64)
     assert not late.alive[..., -1].any()
-    # No turn that begins with |a| <= 1/2 clears: at some step all that can be reached is in the disc.
+    # No turn that begins with |a| <= .35 clears: at some step all that can be reached is in the disc.
     t = np.arange(1, 17)
-    most = p.start + p.turn * (t - 0.5)
+    most = p.start + p.turn * (t - 0.65)
     chord = np.sqrt(np.maximum(0, p.radius**2 - (p.speed * t - p.centre) ** 2))
     assert (most < chord).any()
     # And one full turn at once does, from wherever it starts.
