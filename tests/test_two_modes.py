@@ -137,7 +137,9 @@ def test_whoever_averages_the_ways_hits_the_disc():
     most = p.start + p.turn * (t - 0.65)
     chord = np.sqrt(np.maximum(0, p.radius**2 - (p.speed * t - p.centre) ** 2))
     assert (most < chord).any()
-    # And one full turn at once does, from wherever it starts.
+    # And one full turn at once does, from wherever it starts; to ask for more turns no faster.
+    ends = [done(task, constant(np.float32([[[a]]])), 8).obs[..., -1, 1] for a in (1, 5)]
+    np.testing.assert_array_equal(*ends)
     for y in np.linspace(-p.start, p.start, 9):
         assert not driven(task, y, np.r_[np.ones(5), np.zeros(11)])[1]
 
