@@ -27,6 +27,7 @@ from ilbench.commands.compare import Compare
 from ilbench.commands.compounding import Compounding
 from ilbench.commands.convergence import Convergence
 from ilbench.commands.doctor import Doctor
+from ilbench.commands.evaluate import Evaluate
 from ilbench.commands.expert import Expert
 from ilbench.commands.export import Export
 from ilbench.commands.leaderboard import Leaderboard
@@ -52,6 +53,7 @@ COMMANDS: dict[str, Any] = {
     "list": List,
     "leaderboard": Leaderboard,
     "compare": Compare,
+    "evaluate": Evaluate,
     "convergence": Convergence,
     "theory": Theory,
     "compounding": Compounding,

@@ -61,6 +61,7 @@ class Judged(NamedTuple):
     values: list[dict[str, Any]]
     learner: Demos
     costs: np.ndarray  # `[S, N]` imitation cost of every episode; NaN where it is not defined
+    held_out: np.ndarray | None = None  # `[S, N]` share of wrong steps of every expert's held-out episode; None as costs are NaN
 
 
 def clean_task(task: Task, protocol: Protocol) -> Task:
@@ -139,8 +140,9 @@ def evaluate(
     costs = np.stack([mistakes(e.error, e.alive, e.deltas[0]).sum(-1) for e in evidence])
     if task.expert is None or unknown_law(task):
         values = [{k: None if k.startswith(MISTAKES) else v for k, v in value.items()} for value in values]
-        costs = np.full(costs.shape, np.nan)
-    return Judged(values, learner, costs)
+        return Judged(values, learner, np.full(costs.shape, np.nan))
+    shares = np.stack([mistakes(e.held_out_error, e.expert_alive, e.deltas[0]).mean(-1) for e in evidence])
+    return Judged(values, learner, costs, shares)
 
 
 def unknown_law(task: Task) -> bool:

@@ -51,7 +51,7 @@ def find(
 ) -> Any:
     """What POLICY means, before any compute: a `Training`, or a `Record` and the folder it lies in.
 
-    POLICY is `ALGORITHM[/HEAD]:EPISODES`, a record id (or the first 6 digits or more) or the path of a record's JSON file.
+    POLICY is `ALGORITHM[/HEAD]:EPISODES`, a record id (or the first 6 digits or more) or the path of a record's JSON file or sidecar.
     What is trained has the settings of `suite`, by default of the first that runs the algorithm on the task.
     Raises ValueError (UnknownName for names, with the closest match) or StoreError.
     """
@@ -59,7 +59,7 @@ def find(
     named = re.fullmatch(r"([a-z][a-z0-9_]*)(?:/([a-z][a-z0-9_]*))?:([0-9]+)", text)
     if named:
         return trained_now.training(named[1], named[2], int(named[3]), task, seed, horizon, changes or {}, suite)
-    if path.suffix == ".json":
+    if path.suffix in (".json", ".safetensors"):
         found = _by_file(path)
     elif re.fullmatch(r"[0-9a-f]{6,32}", text):
         found = _by_id(text, results)
@@ -80,7 +80,12 @@ def find(
 
 
 def _by_file(path: pathlib.Path) -> tuple[Record, pathlib.Path]:
-    """A record by its file `RESULTS/SUITE/records/<id[:2]>/<id>.json`, if it holds what its name and place say."""
+    """A record by its file `RESULTS/SUITE/records/<id[:2]>/<id>.json`, or its sidecar's, if it holds what its name and place say."""
+    if path.suffix == ".safetensors":
+        found = _by_file(path.with_name(f"{path.name.split('.')[0]}.json"))
+        if store.sidecar_name(found[0]) != path.name:
+            raise ValueError(f"{str(path)!r} is not the sidecar of record {found[0].id[:8]}; give its JSON file, or its id")
+        return found
     if not path.is_file():
         raise ValueError(f"no file {str(path)!r}; give the JSON file of a record, or its id")
     file = path.resolve()
