@@ -71,6 +71,7 @@ class Evaluate:
 
 def evaluation(task: str, policy: str, *, progress: bool = False, **options: Any) -> dict[str, Any]:
     """What `ilbench evaluate` says, as plain values; `options` are those of `subject`. Raises ValueError for what cannot be judged."""
+    from ilbench.display import tables
     from ilbench.evaluation.evaluate import Session, reference_returns
     from ilbench.report import judgement
     from ilbench.running.subject import subject
@@ -82,7 +83,7 @@ def evaluation(task: str, policy: str, *, progress: bool = False, **options: Any
     judged = _judged(who, session)
     references = reference_returns(who.task, protocol, who.policy, session)
     found = judgement.build(judged, who.seeds, references, who.task.horizon, who.task.reward_range, apart=who.apart)
-    return {
+    made = {
         "task": who.task.name,
         "policy": who.label,
         "horizon": who.task.horizon,
@@ -94,24 +95,25 @@ def evaluation(task: str, policy: str, *, progress: bool = False, **options: Any
         "references": references,
         "notes": list(_notes(who)),
     }
+    return tables.plain(made)  # type: ignore[no-any-return]
 
 
 def _judged(who: Subject, session: Session) -> Judged:
     """The evaluation; an error of the policy's own in its own words."""
     from ilbench.evaluation.evaluate import evaluate
 
-    try:
-        return evaluate(who.task, who.policy, who.protocol, who.seeds, session, deployed=False)
-    except Exception as error:
-        if who.watched is not None and who.watched.failure is not None:
-            raise who.watched.failure from error
-        raise
+    judged = evaluate(who.task, who.policy, who.protocol, who.seeds, session, deployed=False)
+    if who.watched is not None and who.watched.failure is not None:
+        raise who.watched.failure
+    return judged
 
 
 def _notes(who: Subject) -> tuple[str, ...]:
     """How to read the numbers."""
     count, episodes = len(who.seeds), who.protocol.episodes
     each = f"{count} seed{'' if count == 1 else 's'} of {episodes} episodes, held out {who.protocol.held_out} of the expert's"
-    what = "over seeds, a policy each" if who.apart else "over episodes: one policy, and nothing about training it again"
+    what = (
+        "over seeds, a policy each" if who.apart else "over episodes: one policy, and nothing about training it again"
+    )
     mixture = f"a mixture of {who.iterates} iterates, dealt to its episodes in turn" if who.iterates > 1 else None
     return tuple(note for note in (f"{each}; {who.told[0]}", f"limits are {what}", mixture, *who.told[1:]) if note)

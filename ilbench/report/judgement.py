@@ -43,7 +43,9 @@ def _returns_range(horizon: int, reward_range: tuple[float, float] | None) -> tu
     return (-np.inf, np.inf) if reward_range is None else (horizon * reward_range[0], horizon * reward_range[1])
 
 
-def _episodes(judged: Any, references: dict[str, Any], horizon: int, rewards: tuple[float, float] | None) -> dict[str, Any]:
+def _episodes(
+    judged: Any, references: dict[str, Any], horizon: int, rewards: tuple[float, float] | None
+) -> dict[str, Any]:
     """By measure: a value per episode `[S * N]`, and its range."""
     learner = judged.learner
     total, low, high = np.asarray(learner.reward, np.float64).sum(-1).ravel(), *_returns_range(horizon, rewards)
@@ -72,7 +74,13 @@ def _seeds(values: list[dict[str, Any]], name: str, horizon: int, rewards: tuple
 
 
 def build(
-    judged: Any, seeds: tuple[int, ...], references: dict[str, Any], horizon: int, rewards: tuple[float, float] | None, *, apart: bool
+    judged: Any,
+    seeds: tuple[int, ...],
+    references: dict[str, Any],
+    horizon: int,
+    rewards: tuple[float, float] | None,
+    *,
+    apart: bool,
 ) -> dict[str, Any]:
     """`{measure: {mean, lo, hi, over, n}}`, None limits where they cannot be told, and the measures of every seed."""
     each = _episodes(judged, references, horizon, rewards)
@@ -85,14 +93,21 @@ def build(
         low, high = _limits(x, lo, hi)
         mean = float(np.mean([v[name] for v in judged.values]))
         rows[name] = {"mean": mean, "lo": low, "hi": high, "over": over, "n": len(x)}
-    per_seed = [{"seed": s, **{k: None if v.get(k) is None else float(v[k]) for k in rows}} for s, v in zip(seeds, judged.values, strict=True)]
+    per_seed = [
+        {"seed": s, **{k: None if v.get(k) is None else float(v[k]) for k in rows}}
+        for s, v in zip(seeds, judged.values, strict=True)
+    ]
     return {"measures": rows, "per_seed": per_seed}
+
+
+def _shown(lo: float | None, hi: float | None) -> str:
+    return "-" if lo is None and hi is None else f"[{number(lo, 4)}, {number(hi, 4)}]"
 
 
 def text(made: dict[str, Any], width: int | None = None, full: bool = False) -> str:
     """The table for a terminal."""
     rows = [
-        (SHOWN[name], number(r["mean"], 4), f"[{number(r['lo'], 4)}, {number(r['hi'], 4)}]", f"{r['n']:,} {r['over']}")
+        (SHOWN[name], number(r["mean"], 4), _shown(r["lo"], r["hi"]), f"{r['n']:,} {r['over']}")
         for name, r in made["measures"].items()
     ]
     title = f"{made['task']}, H = {made['horizon']}: {made['policy']}"

@@ -18,9 +18,12 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from ilbench.names import hint, meant
+from ilbench.rollouts.keys import episode_keys
+from ilbench.rollouts.rollout import LANES
 from ilbench.types import Discrete, Policy, Space, Task
 from ilbench.wrappers.foreign import foreign
 
@@ -55,7 +58,11 @@ def load(text: str) -> Outside:
     value: Any = module
     for part in found["what"].split("."):
         if not hasattr(value, part):
-            there = [k for k, v in vars(value).items() if callable(v) and not k.startswith("_")] if hasattr(value, "__dict__") else []
+            there = (
+                [k for k, v in vars(value).items() if callable(v) and not k.startswith("_")]
+                if hasattr(value, "__dict__")
+                else []
+            )
             raise ValueError(f"{found['where']} has no {part!r}. {hint(part, there)}")
         value = getattr(value, part)
     if isinstance(value, type) or not callable(value):
@@ -74,7 +81,9 @@ def _takes_seed(text: str, call: Callable[..., Any]) -> bool:
     try:
         signature.bind(None, None, **({"seed": 0} if seeded else {}))
     except TypeError as error:
-        raise ValueError(f"{text} takes {signature}; wanted {FORM}, with `seed` beside where each seed has a policy") from error
+        raise ValueError(
+            f"{text} takes {signature}; wanted {FORM}, with `seed` beside where each seed has a policy"
+        ) from error
     return seeded
 
 
@@ -120,7 +129,7 @@ def _from_module(name: str) -> ModuleType:
 
 def _said(error: BaseException) -> str:
     """One line: kind, message and the innermost place."""
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = [] if isinstance(error, SyntaxError) else traceback.extract_tb(error.__traceback__)  # which says it itself
     where = f" ({pathlib.Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
     message = str(error).strip().partition("\n")[0]
     return f"{type(error).__name__}{message and ': '}{message}{where}"
@@ -128,7 +137,11 @@ def _said(error: BaseException) -> str:
 
 # ------------------------------------------------------------------------------------------- watching
 class Watched:
-    """The function as `foreign` calls it, every call checked; `failure` is the first error, which JAX wraps in its own words."""
+    """The function as `foreign` calls it, every call checked; `failure` is the first error.
+
+    In a rollout it is kept and not raised: JAX would say it in forty lines, and once more at exit. From then on it gives zeros, and
+    whoever rolled out asks for `failure`.
+    """
 
     def __init__(self, outside: Outside, action: Space) -> None:
         self.outside, self.action = outside, action
@@ -137,13 +150,15 @@ class Watched:
 
     def __call__(self, *given: Any) -> np.ndarray:
         *params, obs, t = given
-        try:
-            return self._checked(params, np.array(obs), np.array(t))
-        except ValueError as error:
-            self.failure = self.failure or error
-            raise
+        if self.failure is None:
+            try:
+                return self.checked(params, np.array(obs), np.array(t))
+            except ValueError as error:
+                self.failure = self.failure or error  # another device's may have come first
+        return np.zeros((len(t), *self.action.shape), np.int32)
 
-    def _checked(self, params: Any, obs: np.ndarray, t: np.ndarray) -> np.ndarray:
+    def checked(self, params: Any, obs: np.ndarray, t: np.ndarray) -> np.ndarray:
+        """The actions `[N, *action]` for `obs [N, *obs]` at `t [N]`; ValueError says what is wrong with them."""
         own = {"seed": int(params[0]["seed"])} if params else {}
         seen = obs.copy(), t.copy()  # the function may write into what it gets
         try:
@@ -177,13 +192,25 @@ class Watched:
 
 
 def policy(outside: Outside, task: Task, seeds: tuple[int, ...]) -> tuple[Policy, Watched]:
-    """The Policy, and the function that watches it, tried on zeros; of one that takes a seed leaves `[S, 1]`.
+    """The Policy, and the function that watches it; of one that takes a seed leaves `[S, 1]`.
 
-    Raises ValueError before anything compiles for actions of another shape.
+    It is tried on zeros and then on first observations of the evaluation: ValueError before anything is rolled out.
     """
     watched, obs = Watched(outside, task.env.action), task.env.obs
-    params: Any = {"seed": np.asarray(seeds, np.int64)[:, None].astype(np.uint32)} if outside.seeded else ()
+    params: Any = {"seed": np.asarray(seeds, np.uint32)[:, None]} if outside.seeded else ()
+    one = [{"seed": seeds[0]}] if outside.seeded else []
     kind = np.int32 if isinstance(obs, Discrete) else obs.dtype
-    tried = (np.zeros((TRIED, *obs.shape), kind), np.zeros(TRIED, np.int32))
-    watched(*({"seed": seed} for seed in seeds[:1] if outside.seeded), *tried)
+    watched.checked(one, np.zeros((TRIED, *obs.shape), kind), np.zeros(TRIED, np.int32))
+    first = _first(task, seeds[0])
+    watched.checked(one, first, np.zeros(len(first), np.int32))
     return foreign(watched, task.env.action, params), watched
+
+
+def _first(task: Task, seed: int) -> np.ndarray:
+    """What the first episodes of a seed's evaluation begin with, `[LANES, *obs]`."""
+    (keys,) = episode_keys(f"evaluation/{task.name}", (seed,), LANES)
+
+    def reset(params: Any, key: Any) -> Any:
+        return task.env.reset(params, jax.random.split(key, 5)[0])[1]
+
+    return np.asarray(jax.jit(jax.vmap(reset, (None, 0)))(task.env.params, keys))

@@ -7,6 +7,7 @@ which judges the task in one way.
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any, NamedTuple
 
 import jax
@@ -85,7 +86,7 @@ def subject(
     suite: str | None = None,
     results: str | None = None,
 ) -> Subject:
-    """Reads `text` as `module:function`, `file.py:function`, or what `policies.find` takes; ValueError (UnknownName) says what else to give.
+    """Reads `text` as `module:function`, `file.py:function`, or what `policies.find` takes; ValueError says what else to give.
 
     A stored policy's seed, and the first of a policy's that is trained now, are the only seeds by default.
     """
@@ -99,7 +100,12 @@ def subject(
     if text.endswith(".py"):
         raise ValueError(f"{text!r} names a file and no function in it; give {text}:FUNCTION")
     first = 0 if seeds is None else seeds[0]
-    known: Any = policies.find(text, task, results=results, seed=first, horizon=horizon, suite=suite)
+    try:
+        known: Any = policies.find(text, task, results=results, seed=first, horizon=horizon, suite=suite)
+    except ValueError as error:
+        if re.fullmatch(r"[\w-]+", text) and not re.fullmatch(r"[0-9a-f]{6,32}", text):
+            raise type(error)(f"{error}; a policy of your own is FILE.py:FUNCTION or MODULE:FUNCTION") from error
+        raise
     if isinstance(known, trained_now.Training):
         protocol, own, told = _bare(known.plan.block.protocol), first, f"protocol of {known.suite or 'the library'}"
     else:
