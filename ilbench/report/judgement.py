@@ -14,8 +14,9 @@ from ilbench import stats
 from ilbench.display.tables import Table, number
 from ilbench.display.tables import text as render
 from ilbench.report.overall import FEW
-from ilbench.stats.intervals import normal_ci
+from ilbench.stats.intervals import clopper_pearson, mean_ci, normal_ci
 
+RARE = 30  # episodes that differ from the rest, below which their number is too small for a bootstrap
 MANY = 5000  # episodes from which the normal law serves, and resampling them is of no use
 SHOWN = {  # measures that are shown, by the key of ilbench/measures/: what they are
     "score": "score: 0 a random policy, 1 the expert",
@@ -27,16 +28,28 @@ SHOWN = {  # measures that are shown, by the key of ilbench/measures/: what they
 }
 
 
-def _limits(x: np.ndarray, lo: float, hi: float) -> tuple[float | None, float | None]:
+def _over_episodes(x: np.ndarray, lo: float, hi: float) -> tuple[float, float]:
+    """95 % limits of a mean over many episodes of one policy, of values in [lo, hi].
+
+    Exact for yes and no. Where fewer than 30 episodes differ from the rest what is rare counts, and limits hold for every law within the
+    range, or are infinite without one; elsewhere the studentised bootstrap.
+    """
+    if np.isin(x, (lo, hi)).all():
+        low, high = clopper_pearson(int(np.count_nonzero(x == hi)), len(x))
+        return lo + (hi - lo) * low, lo + (hi - lo) * high
+    if len(x) - np.unique(x, return_counts=True)[1].max() < RARE:
+        return stats.seed_mean(x, lo, hi)[1:]
+    found = normal_ci(x) if len(x) >= MANY else mean_ci(x)
+    return max(found.lo, lo), min(found.hi, hi)
+
+
+def _limits(x: np.ndarray, lo: float, hi: float, over: str) -> tuple[float | None, float | None]:
     """95 % limits of a mean of values in [lo, hi]; None where nothing can be said."""
     if len(x) < FEW or not np.isfinite(x).all():
         return None, None
-    if len(x) >= MANY and np.ptp(x) > 0:
-        found = normal_ci(x)
-        found = found._replace(lo=max(found.lo, lo), hi=min(found.hi, hi))
-    else:
-        found = stats.seed_mean(np.clip(x, lo, hi), lo, hi)
-    return (found.lo if np.isfinite(found.lo) else None), (found.hi if np.isfinite(found.hi) else None)
+    x = np.clip(x, lo, hi)  # a sum of float32 may end a little outside
+    low, high = _over_episodes(x, lo, hi) if over == "episodes" else stats.seed_mean(x, lo, hi)[1:]
+    return (low if np.isfinite(low) else None), (high if np.isfinite(high) else None)
 
 
 def _returns_range(horizon: int, reward_range: tuple[float, float] | None) -> tuple[float, float]:
@@ -90,7 +103,7 @@ def build(
             continue
         over = "seeds" if apart or name not in each else "episodes"
         x, lo, hi = each[name] if over == "episodes" else _seeds(judged.values, name, horizon, rewards)
-        low, high = _limits(x, lo, hi)
+        low, high = _limits(x, lo, hi, over)
         mean = float(np.mean([v[name] for v in judged.values]))
         rows[name] = {"mean": mean, "lo": low, "hi": high, "over": over, "n": len(x)}
     per_seed = [
