@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Evaluate:
     """Judge a policy of your own, NumPy, PyTorch or anything else, or a stored one, by what judges every learner.
 
-    ilbench evaluate cartpole --policy mine.py:act calls act(obs [N, *obs], t [N]) -> actions [N, *action] at every step, on NumPy arrays.
+    ilbench evaluate cartpole --policy ./mine.py:act calls act(obs [N, *obs], t [N]) -> actions [N, *action] at every step, on NumPy arrays.
     It runs the Python code of that file or module: give only code that you trust. The actions depend on (obs, t) alone, and on `seed`
     where act takes it too: then each seed has a policy of its own, and limits are over seeds; else over episodes.
     """
@@ -28,7 +28,7 @@ class Evaluate:
     task: Positional[str]
     """Task, e.g. cartpole or brax:ant/mjx."""
     policy: str
-    """MODULE:FUNCTION or FILE.py:FUNCTION, whose code is run; a record's id, JSON file or .safetensors (of --save-policies); or bc:20."""
+    """MODULE:FUNCTION or ./NAME.py:FUNCTION, whose code is run; a record's id, JSON file or .safetensors (of --save-policies); or bc:20."""
     episodes: int | None = None
     """Rollouts of the policy, and of the expert, per seed; default: the protocol's."""
     seeds: str | None = None

@@ -1,4 +1,4 @@
-"""A policy from outside, named on the command line: `module:function` or `file.py:function`, imported, tried and watched.
+"""A policy from outside, named on the command line: `module:function` or `folder/NAME.py:function`, imported, tried and watched.
 
 Importing it runs its code. Every call is checked: one action per observation, of the task's shape, finite, of a discrete action an
 integer that there is; what is not is named with the step. A function that also takes `seed` is a policy for each seed, as S trainings
@@ -13,6 +13,7 @@ import inspect
 import pathlib
 import re
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from types import ModuleType
@@ -49,11 +50,11 @@ def named(text: str) -> bool:
 
 # ------------------------------------------------------------------------------------------ importing
 def load(text: str) -> Outside:
-    """Imports what `module:function` or `file.py:function` names; ValueError, with the closest match, for what cannot be called."""
+    """Imports what `module:function` or `folder/NAME.py:function` names; ValueError, with the closest match, for what cannot be called."""
     file = FILE.fullmatch(text)
     found = file or MODULE.fullmatch(text)
     if found is None:
-        raise ValueError(f"{text!r} names no function; give MODULE:FUNCTION or FILE.py:FUNCTION")
+        raise ValueError(f"{text!r} names no function; give MODULE:FUNCTION or ./NAME.py:FUNCTION")
     module = _from_file(pathlib.Path(found["where"])) if file else _from_module(found["where"])
     value: Any = module
     for part in found["what"].split("."):
@@ -96,7 +97,7 @@ def _reach(folder: pathlib.Path) -> None:
 def _from_file(path: pathlib.Path) -> ModuleType:
     if not path.is_file():
         there = sorted(p.name for p in path.parent.glob("*.py"))[:20] if path.parent.is_dir() else []
-        raise ValueError(f"no file {str(path)!r}. {meant(path.name, there) or 'Give FILE.py:FUNCTION'}")
+        raise ValueError(f"no file {str(path)!r}. {meant(path.name, there) or 'Give ./NAME.py:FUNCTION'}")
     _reach(path.parent)
     name = f"_policy_from_outside_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
@@ -121,7 +122,7 @@ def _from_module(name: str) -> ModuleType:
             raise ValueError(f"{name} cannot be imported: {_said(error)}") from error
         near = meant(name, sorted(p.stem for p in pathlib.Path.cwd().glob("*.py")), after=":...")
         raise ValueError(
-            f"no module {error.name!r} is installed or lies in this folder. {near}{near and ' '}A file is given as FILE.py:FUNCTION"
+            f"no module {error.name!r} is installed or lies in this folder. {near}{near and ' '}A file is given as ./NAME.py:FUNCTION"
         ) from error
     except (Exception, SystemExit) as error:
         raise ValueError(f"{name} cannot be imported: {_said(error)}") from error
@@ -147,6 +148,7 @@ class Watched:
         self.outside, self.action = outside, action
         self.__name__ = outside.name
         self.failure: ValueError | None = None
+        self._turn = threading.Lock()  # devices call at once, and the function knows nothing of threads
 
     def __call__(self, *given: Any) -> np.ndarray:
         *params, obs, t = given
@@ -162,7 +164,8 @@ class Watched:
         own = {"seed": int(params[0]["seed"])} if params else {}
         seen = obs.copy(), t.copy()  # the function may write into what it gets
         try:
-            out = np.asarray(self.outside.call(*seen, **own))
+            with self._turn:
+                out = np.asarray(self.outside.call(*seen, **own))
         except Exception as error:
             raise ValueError(f"{self.outside.name} raised {_said(error)} on observations {list(obs.shape)}") from error
         wanted, name = (len(t), *self.action.shape), self.outside.name

@@ -86,7 +86,7 @@ def subject(
     suite: str | None = None,
     results: str | None = None,
 ) -> Subject:
-    """Reads `text` as `module:function`, `file.py:function`, or what `policies.find` takes; ValueError says what else to give.
+    """Reads `text` as `module:function`, `folder/NAME.py:function`, or what `policies.find` takes; ValueError says what else to give.
 
     A stored policy's seed, and the first of a policy's that is trained now, are the only seeds by default.
     """
@@ -104,7 +104,7 @@ def subject(
         known: Any = policies.find(text, task, results=results, seed=first, horizon=horizon, suite=suite)
     except ValueError as error:
         if re.fullmatch(r"[\w-]+", text) and not re.fullmatch(r"[0-9a-f]{6,32}", text):
-            raise type(error)(f"{error}; a policy of your own is FILE.py:FUNCTION or MODULE:FUNCTION") from error
+            raise type(error)(f"{error}; a policy of your own is ./NAME.py:FUNCTION or MODULE:FUNCTION") from error
         raise
     if isinstance(known, trained_now.Training):
         protocol, own, told = _bare(known.plan.block.protocol), first, f"protocol of {known.suite or 'the library'}"
