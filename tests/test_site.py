@@ -68,8 +68,8 @@ class Page(html.parser.HTMLParser):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     """The site of everything that ships, and the seconds it took beside declaring suites, which any command of a robot's suite pays."""
-    assert source.superseded("brax@1")
-    assert not source.superseded("compounding@1")
+    for name in ("brax", "compounding"):
+        registry.load("suites", name).suite()
     started = time.process_time()
     built = build.run((), tmp_path_factory.mktemp("site"), RESULTS)
     return (
@@ -112,13 +112,31 @@ def _unescaped(text):
     return html.unescape(re.sub(r"\\([\\|`*])", r"\1", text))
 
 
-@pytest.mark.parametrize("suite", ["quick@2", "brax@1", "compounding@1"])
+@pytest.mark.parametrize("suite", sorted(p.parent.name for p in RESULTS.glob("*/LEADERBOARD.md")))
 def test_the_board_says_what_the_markdown_board_says(site, suite):
     there = site[1][f"suites/{suite}/index.html"].tables
     wanted = _markdown((RESULTS / suite / "LEADERBOARD.md").read_text())
     assert len(wanted) > 3
     for title, rows in wanted.items():
         assert rows in there[title], title
+
+
+def test_a_task_has_its_own_tables_and_coverage_counts_every_run(site):
+    for name, page in site[1].items():
+        if "/tasks/" in name:
+            task = pathlib.PurePath(name).name.removesuffix(".html")
+            assert len(page.tables) > 1
+            assert all(title.startswith(f"{task}, ") for title in page.tables if title != "References")
+    (covered,) = site[1]["suites/quick@2/index.html"].tables["Coverage"]
+    records = [
+        r
+        for r in source.load("quick@2", RESULTS).records
+        if r.cell.algorithm in ("bc", "dagger") and r.cell.task != "reset_cliff@1"
+    ]
+    counted = {row[0]: (row[1], int(row[2])) for row in covered[1:]}
+    assert {
+        a: ("4/4", sum(r.cell.algorithm == a for r in records)) for a in ("bc", "dagger")
+    }.items() <= counted.items()
 
 
 def test_the_rows_in_full_are_those_of_the_board(site):
@@ -137,6 +155,16 @@ def test_the_front_page_answers_with_numbers_and_is_small_and_quick(site):
     assert "On 7 of 11 robots" in text
     assert "hopper: A 3.13 [1.32, 6.39] for bc's 7.44 [4.67, 12.7], 30 seeds, 2,000 labels each" in text
     assert "1.99 [1.96, 2.03] measured, 1.98 predicted" in text
+    best = max((s for s in built.suites), key=lambda s: len(leaderboard.build(source.load(s, RESULTS).records).rows))
+    ranking = leaderboard.build(source.load(best, RESULTS).records).overall[0]
+    score = {r["algorithm"]: r["score"] for r in ranking["rows"]}
+    said = re.search(
+        rf"dagger minus bc within the same label budgets, {ranking['of']} settings of {best}: (\S+) \[(\S+), (\S+)\]",
+        text,
+    )
+    low, mean, high = (float(said[i]) for i in (2, 1, 3))
+    assert low < mean < high
+    assert mean == pytest.approx(score["dagger"] - score["bc"], rel=0.01)
     assert (RESULTS / "compounding@1" / "COMPOUNDING.md").read_text().count(
         "compounds (A = "
     ) == 8  # pendulum is no robot
@@ -273,6 +301,9 @@ def test_pairs_are_differences_of_means_and_agree_with_the_board():
     assert whole.seeds == len(common)
     np.testing.assert_allclose(whole.mean, means["bc"] - means["dagger"], atol=1e-12)
     assert whole.lo < whole.mean < whole.hi
+    lost = [g._replace(records=g.records[1:]) if (g.task, g.label) == ("gridworld@1", "dagger") else g for g in found]
+    (fewer,) = (p for p in pairs.overall(lost) if (p.a, p.b) == ("bc", "dagger"))
+    assert fewer.seeds == whole.seeds - 1
 
 
 def test_settings_are_read_with_their_comments():
