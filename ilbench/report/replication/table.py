@@ -1,6 +1,6 @@
 """All claims as one table: a row for each of a claim's settings, and one word for the whole.
 
-files rNN_*.py, suites of records --> [Row] --> text, REPLICATION.md, JSON
+files of claims, suites of records --> [Row] --> text, REPLICATION.md, JSON
 """
 
 from __future__ import annotations

@@ -115,6 +115,14 @@ def alike(setting: str, a: Group | None, b: Group | None, name: str = "score") -
     )
 
 
+def at_least(setting: str, a: Group | None, b: Group | None, name: str = "score") -> Line:
+    """Whether `a` is not below `b` by more than ALIKE."""
+    if a is None or b is None:
+        return _absent(setting)
+    mean, lo, hi, n = paired(a, b, name)
+    return Line(setting, f"{a.algorithm} - {b.algorithm}: {interval(mean, lo, hi, 2)}, {n} seeds", side(lo, hi, -ALIKE))
+
+
 def mean(g: Group, name: str = "score") -> tuple[float, float, float]:
     """Mean over seeds of a score and its 95 % interval."""
     x = g.scored(name)

@@ -32,7 +32,9 @@ def measure(records: Suites) -> list[Line]:
         out.append(above(f"halfcheetah, 6 demonstrations: BC above open-loop chunks of {length}", plain, chunked))
     for sigma in (0.5, 1.0):
         shares = {
-            c: records.one("replication", "halfcheetah", "noise_injection", noise_injection__sigma=sigma, noise_injection__clean=c)
+            c: records.one(
+                "replication", "halfcheetah", "noise_injection", noise_injection__sigma=sigma, noise_injection__clean=c
+            )
             for c in (0.0, 0.5, 0.8)
         }
         for share in (0.0, 0.8):
