@@ -17,8 +17,9 @@ class Successors(NamedTuple):
     known: Any  # bool: the step was taken, and what followed was seen
 
 
-def successors(demos: Demos, *, whole: bool) -> Successors:
-    """Successors of every step; `whole`: no episode was cut off where a budget ended, so that what is not alive any more fell.
+def successors(demos: Demos, *, whole: Any) -> Successors:
+    """Successors of every step; `whole`, of all or of each episode `[S, N, 1]`: it was not cut off where a budget ended, so that what
+    is not alive any more fell.
 
     Of cut episodes nobody knows whether the last step was a fall: it is left out. A fall in the very last step is seen where Demos
     hold `final_alive`.
