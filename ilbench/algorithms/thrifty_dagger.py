@@ -30,6 +30,7 @@ NEEDS = ("expert", "one step")
 TRY = ("scalar_stable", "linear", 300)  # what the contract test runs: task, head, labels
 TRY_AT = {
     "thrifty_dagger.rounds": 2,
+    "thrifty_dagger.members": 2,
     "thrifty_dagger.updates": 20,
     "thrifty_dagger.room": 500,
     "thrifty_dagger.width": 8,
@@ -72,6 +73,7 @@ class Limits(NamedTuple):
 class Known(NamedTuple):
     """What a round has found out."""
 
+    stage: int  # rounds before it
     seen: Data  # transitions of everybody so far
     critic: PyTree  # `[S, ...]`
     limits: Limits
@@ -97,35 +99,42 @@ def limits(doubt: Any, chance: Any, there: Any, miss: Any, weight: Any, feared: 
     off, `miss [S, R']`, at rows of `weight`; only where a fall is `feared [S]` does chance count."""
 
     def quantiles(x: Any, share: float) -> np.ndarray:
-        return np.float32([np.quantile(own[mask], share) for own, mask in zip(np.asarray(x), there, strict=True)])
+        return np.array(
+            [np.quantile(own[mask], share) for own, mask in zip(np.asarray(x), there, strict=True)], np.float32
+        )
 
-    near = np.float32([own[mask].mean() for own, mask in zip(miss, np.asarray(weight) > 0, strict=True)])
+    near = np.array([own[mask].mean() for own, mask in zip(miss, np.asarray(weight) > 0, strict=True)], np.float32)
     risky, sound = (np.where(feared, quantiles(chance, share), np.float32(-np.inf)) for share in (target, 0.5))
     return Limits(quantiles(doubt, 1 - target), risky, near, sound)
 
 
+def alone(lab: Lab, config: Config, novice: Novice, data: Data, new: Demos, before: Known | None) -> Known:
+    """Episodes of the learner alone, and what they and the `new` ones tell: the critic, and limits for the next ones."""
+    space, horizon, stage = lab.task.env, lab.task.horizon, 0 if before is None else before.stage + 1
+    own = transitions(lab.rollout(novice.policy, config.probes, record=("final_alive",)), horizon, cut=False)
+    seen = concatenate([*([] if before is None else [before.seen]), transitions(new, horizon, cut=True), own])
+    head = bagged(lab.head, config.members, space.action)
+    judge = fitted(lab, config, seen, head, novice.params, None if before is None else before.critic, stage)
+    doubt = np.asarray(variances(lab.head, novice.params, lab.keys("doubt"), own.t, own.obs))
+    _, success = critic(space.obs, space.action, horizon, config.width)
+    chance = chances(success, judge, own.t, own.obs, own.action)
+    miss = misses(lab, head, novice.params, data, space.action)
+    there, feared = np.asarray(own.weight) > 0, fell(seen)
+    found = limits(doubt.reshape(*there.shape, -1).mean(-1), chance, there, miss, data.weight, feared, config.target)
+    return Known(stage, seen, judge, found)
+
+
 def learn(lab: Lab, config: Config, parts: list[Demos], before: Novice | None) -> Novice:
-    """An ensemble on all labels; then episodes of its own, the critic and the limits, but after the last fit, which nobody gates."""
-    space, data, stage = lab.task.env, labelled(lab, parts), len(parts) - 1
+    """An ensemble on all labels and what gates it; the last fit, which nobody gates, has what gated the last round."""
+    data, stage = labelled(lab, parts), len(parts) - 1
     start = None if before is None else before.params
     fits, losses = members(lab, data, config.members, stage=stage, stages=config.rounds + 1, start=start)
-    params, head = stacked(fits), bagged(lab.head, config.members, space.action)
-    novice = Novice(params, to_policy(head, params), losses)
-    if stage == config.rounds and before is not None:
-        return novice._replace(carried=before.carried)
-    alone = lab.rollout(novice.policy, config.probes, record=("final_alive",))
-    new = [transitions(parts[-1], lab.task.horizon, cut=True), transitions(alone, lab.task.horizon, cut=False)]
-    seen = concatenate(new if before is None else [before.carried.seen, *new])
-    judge = fitted(lab, config, seen, head, params, None if before is None else before.carried.critic, stage)
-    own = new[1]
-    doubt = np.asarray(variances(lab.head, params, lab.keys("doubt"), own.t, own.obs))
-    doubt = doubt.reshape(*doubt.shape[:2], -1).mean(-1)
-    _, success = critic(space.obs, space.action, lab.task.horizon, config.width)
-    found = limits(
-        doubt, chances(success, judge, own.t, own.obs, own.action), np.asarray(own.weight) > 0,
-        misses(lab, head, params, data, space.action), data.weight, fell(seen), config.target,
-    )  # fmt: skip
-    return novice._replace(carried=Known(seen, judge, found))
+    params = stacked(fits)
+    novice = Novice(params, to_policy(bagged(lab.head, config.members, lab.task.env.action), params), losses)
+    known: Known | None = None if before is None else before.carried
+    if stage < config.rounds:
+        known = alone(lab, config, novice, data, parts[-1], known)
+    return novice._replace(carried=known)
 
 
 def gate(lab: Lab, config: Config, novice: Novice) -> Behaviour:

@@ -65,7 +65,7 @@ def transitions(demos: Demos, horizon: int, *, cut: bool) -> Data:
     Demos hold `final_alive`. Where a budget `cut` them off, its end and a fall look alike in the last episode that a seed has steps
     of: what followed its last one is not known.
     """
-    there = np.asarray(demos.alive).any(2)
+    there = np.asarray(np.asarray(demos.alive).any(axis=2))
     later = np.cumsum(there[:, ::-1], axis=1)[:, ::-1] - there  # episodes after this one that have steps
     data = cut_rows(done(demos))
     data = beside(data, successors(demos, whole=(later > 0)[..., None] if cut else True))
@@ -113,15 +113,15 @@ def critic(obs: Space, action: Space, horizon: int, width: int) -> tuple[Model, 
         pair = {name: init_net(k) for name, k in zip(("one", "two"), jax.random.split(key), strict=True)}
         return {**pair, "target": pair, "norm": identity_norm(obs)}
 
-    def both(pair: PyTree, norm: PyTree, t: Array, x: Array, done: Array) -> Array:
+    def both(pair: PyTree, norm: PyTree, t: Array, x: Array, taken: Array) -> Array:
         if isinstance(action, Box):
-            done = jnp.clip(done, action.low, action.high)
+            taken = jnp.clip(taken, action.low, action.high)
         when = t.astype(jnp.float32)[None] / horizon
-        seen = jnp.concatenate([features(obs, norm, x), features(action, identity_norm(action), done), when])
+        seen = jnp.concatenate([features(obs, norm, x), features(action, identity_norm(action), taken), when])
         return jax.nn.sigmoid(jnp.concatenate([apply(pair["one"], seen), apply(pair["two"], seen)]))
 
-    def success(params: PyTree, t: Array, x: Array, done: Array) -> Array:
-        return jnp.min(both(params, params["norm"], t, x, done))
+    def success(params: PyTree, t: Array, x: Array, taken: Array) -> Array:
+        return jnp.min(both(params, params["norm"], t, x, taken))
 
     def loss(params: PyTree, key: Array, row: Data) -> Array:
         extra = row.extra
