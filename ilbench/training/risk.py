@@ -65,7 +65,7 @@ def transitions(demos: Demos, horizon: int, *, cut: bool) -> Data:
     Demos hold `final_alive`. Where a budget `cut` them off, its end and a fall look alike in the last episode that a seed has steps
     of: what followed its last one is not known.
     """
-    there = np.asarray(demos.alive).any(axis=2)
+    there: Any = np.asarray(demos.alive).any(axis=2)
     later: Any = np.cumsum(there[:, ::-1], axis=1)[:, ::-1] - there  # episodes after this one that have steps
     data = cut_rows(done(demos))
     data = beside(data, successors(demos, whole=later[..., None] > 0 if cut else True))
