@@ -35,10 +35,10 @@ def _walk(episodes, horizon=3):
 
 
 def test_the_critic_is_the_chance_of_surviving_an_action_and_then_the_learner():
-    demos, table = _walk(300), np.int32([1, 1, 0])  # the learner's actions
+    demos, table = _walk(300), np.int32([[0, 0, 0], [1, 1, 0], [0, 0, 1], [0, 0, 0]])  # the learner's, by step
     model = _tabular.Model(np.full((3, 2, 3), 1 / 3), np.zeros((3, 2)), np.zeros(3), np.full(3, 1 / 3))
     task = _tabular.build("ring", 1, 3, (), model, [0, 0, 0], (0.0, 1.0))
-    head = Head(None, None, lambda params, key, t, memory, obs: (memory, params["table"][obs]))
+    head = Head(None, None, lambda params, key, t, memory, obs: (memory, params["table"][t, obs]))
     config = thrifty_dagger.Config(gamma=0.8, room=2000, width=16, updates=3000, learning_rate=1e-2)
     lab, data = Lab(task, head, (0,), 10, FitConfig()), risk.transitions(demos, 3, cut=False)
     params = risk.fitted(lab, config, data, head, {"table": table[None]}, None, 0)
@@ -49,7 +49,7 @@ def test_the_critic_is_the_chance_of_surviving_an_action_and_then_the_learner():
             for e in np.flatnonzero(demos.alive[0, :, t] & (demos.obs[0, :, t] == s) & (demos.action[0, :, t] == a)):
                 on = demos.final_alive[0, e] if t == 2 else demos.alive[0, e, t + 1]
                 after = (s + 1 + a) % 3
-                worth.append(on * (1.0 if t == 2 else 0.8 * exact[t + 1, after, table[after]]))
+                worth.append(on * (1.0 if t == 2 else 0.8 * exact[t + 1, after, table[t + 1, after]]))
             exact[t, s, a], n = np.mean(worth), n + len(worth)
     assert n == demos.alive.sum()
     t, s, a = (x.reshape(1, -1).astype(np.int32) for x in np.indices((3, 3, 2)))
