@@ -84,6 +84,8 @@ def test_a_tenth_of_what_is_drawn_are_successes_and_the_oldest_is_forgotten():
     assert (won[0].sum(), there[1].sum()) == (9, 90)  # three copies of each
     assert got.obs[0][there[0] & ~won[0]].min() == 108
     assert got.weight[there].max() < 1.2
+    less = risk.replayed(rows, 20)
+    assert set(less.obs[0][less.extra["reward"][0] > 0]) == {150, 199}
 
 
 class Watched(toys.Spy):

@@ -3,7 +3,8 @@
 Unlike SafeDAgger's and LazyDAgger's its limits are not set but found: they are quantiles of the doubt and of the chance of success in
 episodes of the learner alone, so that about a share `target` of its own steps is above either, whatever the task. Doubt is the variance
 of an ensemble, the chance that of a critic which looks ahead. The expert leaves where the learner is as close as on its own data, and
-its chance above the median. A seed that has seen no fall gates by doubt alone.
+its chance above the median. A seed that has seen no fall gates by doubt alone. The doubt of discrete actions has few values: where
+more than the share `target` has the largest one, no step is above it.
 Paper: Hoque, Balakrishna, Novoseller, Wilcox, Brown & Goldberg 2021, https://arxiv.org/abs/2109.08273
 """
 
