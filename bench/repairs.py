@@ -1,6 +1,7 @@
 """Every repair of compounding under one protocol: equal labels, equal gradient steps, what it asks of the expert beside.
 
-Tabular tasks, where exact answers are known; pendulum and the lane, which are quick; hopper, whose learners are also deployed 0-1 at 3e-3 of the expert's steps, so that A(H) says who still compounds. All fits of a method together take
+Tabular tasks, where exact answers are known; a weak motor, pendulum and the lane, which are quick; hopper and halfcheetah, whose learners
+are also deployed 0-1 at 3e-3 of the expert's steps, so that A(H) says who still compounds. All fits of a method together take
 `fit.updates` gradient steps (`fit.equal_steps`); members of an ensemble take as many each, and the board shows it. Ten seeds.
 Labels are on a coarse logarithmic grid; stagger asks for ten a round on tables, where thousands of rounds of one would take long.
 What a method cannot be run on is left out here; `ilbench list` says why.
@@ -70,7 +71,7 @@ def suite() -> Suite:
     snapped = Protocol(episodes=16, held_out=16, prefixes=(10, 30, 100, 300), snap=(0.003,), calibration=32)
     robots = [
         block
-        for robot, episodes in (("hopper", (5,)),)
+        for robot, episodes in (("hopper", (5, 10)), ("halfcheetah", (6,)))
         for block in _blocks(robot, "mse", episodes, NETS, ROBOT, snapped, registry.task(robot).horizon)
     ]
     lane = {**EASY, "side_view": {}, "noise_injection": {"noise_injection.sigma": 0.05}}

@@ -23,7 +23,7 @@ def _switches(g: Group) -> np.ndarray:
 def measure(records: Suites) -> list[Line]:
     """Switches for every label that was spent."""
     out = []
-    for task in ("lane", "scalar_limited", "pendulum", "hopper"):
+    for task in ("lane", "scalar_limited", "pendulum", "hopper", "halfcheetah"):
         pairs = {
             n: [records.one("repairs", task, name, budget=n) for name in ("lazy_dagger", "safe_dagger")]
             for n in sorted({g.budget for g in records.find("repairs", task, "lazy_dagger")})
