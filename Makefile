@@ -26,6 +26,7 @@ lint: $(VENV)/.dev
 boards: $(VENV)/.run  # regenerate the pages beside the shipped records, and the README's tables
 	$(BIN)/python -m ilbench.report.pages brax@1 results
 	$(BIN)/python -m ilbench.report.pages brax@2 results
+	$(BIN)/python -m ilbench.report.pages repairs results
 	$(BIN)/python -m ilbench.report.pages replication results
 	$(BIN)/python -m ilbench.report.pages quick@1 results
 	$(BIN)/python -m ilbench.report.pages compounding results

@@ -43,6 +43,7 @@ NETS: Methods = {
     "dagger": DAGGER,
     **GATED,
 }
+FEWER: Methods = {name: own for name, own in NETS.items() if name not in GATED or name == "hg_dagger"}  # on a slow robot
 EASY: Methods = {**NETS, "forward": {}, "smile": {}, "stagger": {}, "noise_injection": {"noise_injection.sigma": 0.1}}
 ROBOT: dict[str, Any] = {"fit.updates": 20_000, "fit.batch": 64, "fit.learning_rate": 1e-2, "fit.equal_steps": True}
 SMALL: dict[str, Any] = {"fit.updates": 10_000, "fit.batch": 64, "fit.learning_rate": 3e-3, "fit.equal_steps": True}
@@ -71,8 +72,8 @@ def suite() -> Suite:
     snapped = Protocol(episodes=16, held_out=16, prefixes=(10, 30, 100, 300), snap=(0.003,), calibration=32)
     robots = [
         block
-        for robot, episodes in (("hopper", (5, 10)), ("halfcheetah", (6,)))
-        for block in _blocks(robot, "mse", episodes, NETS, ROBOT, snapped, registry.task(robot).horizon)
+        for robot, episodes, methods in (("hopper", (5, 10), NETS), ("halfcheetah", (6,), FEWER))
+        for block in _blocks(robot, "mse", episodes, methods, ROBOT, snapped, registry.task(robot).horizon)
     ]
     lane = {**EASY, "side_view": {}, "noise_injection": {"noise_injection.sigma": 0.05}}
     return Suite(

@@ -228,7 +228,7 @@ def build(records: Iterable[Record], arrays: Mapping[str, Mapping[str, np.ndarra
             row = _bound_row(g, arrays)
             if row is not None:
                 rows.append(row)
-    swept = [sorted(sweep, key=lambda g: g.horizon) for sweep in sweeps.values() if len(sweep) >= 2]
+    swept = [sorted(sweep, key=lambda g: g.horizon) for sweep in sweeps.values() if len({g.horizon for g in sweep}) == len(sweep) >= 2]
     family = sum(len(_forms(sweep[0])) for sweep in swept)
     closed = [row for sweep in swept for row in _closed_form_rows(sweep, family)]
     return [*closed, *_judge(rows), *exponents.build(records, arrays, _forms, _name)]
