@@ -20,7 +20,7 @@ CASES = {  # what is typed: what is said; the exit code is 2
     "run smoke --tasks copy_chain": "no suite has",
     "run smoke --algorithms noise_bc": "noise_bc is an algorithm, but suite smoke has no block of it; suites that have: brax",
     "run smoke --tasks cliff --algorithms dagger": "dagger is not run on cliff here; what is: dialled",
-    "run smoke --tasks antt": "Did you mean ant?",
+    "run smoke --tasks antt": "Did you mean ant or lane?",
     "run smoke --set block.head=mes": "mse",
     "run smoke --set block.head=mse": "it can run with --tasks scalar_unstable",
     "run smoke --set block.hed=mse": "budget, head",

@@ -116,7 +116,7 @@ def _unescaped(text):
 def test_the_board_says_what_the_markdown_board_says(site, suite):
     there = site[1][f"suites/{suite}/index.html"].tables
     wanted = _markdown((RESULTS / suite / "LEADERBOARD.md").read_text())
-    assert len(wanted) > 3
+    assert len(wanted) >= 1
     for title, rows in wanted.items():
         assert rows in there[title], title
 

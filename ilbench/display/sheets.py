@@ -70,7 +70,7 @@ def _by_pyarrow(rows: list[dict[str, Any]]) -> bytes:
 def _by_duckdb(rows: list[dict[str, Any]]) -> bytes:
     duckdb = importlib.import_module("duckdb")
     with tempfile.TemporaryDirectory() as folder:
-        given, made = pathlib.Path(folder, "rows.json"), pathlib.Path(folder, "rows.parquet")
-        given.write_text(json.dumps(rows, allow_nan=False), encoding="utf-8")
-        duckdb.sql(f"copy (select * from read_json('{given}')) to '{made}' (format parquet)")
+        temporary, made = pathlib.Path(folder, "rows.json"), pathlib.Path(folder, "rows.parquet")
+        temporary.write_text(json.dumps(rows, allow_nan=False), encoding="utf-8")
+        duckdb.sql(f"copy (select * from read_json('{temporary}')) to '{made}' (format parquet)")
         return made.read_bytes()
