@@ -228,3 +228,11 @@ def test_dry_run_prints_the_time(monkeypatch, capsys, tmp_path):
     assert "running about 20 s, compiling up to 10 s" in shown
     assert "2 cells more that no record tells of" in shown
     assert {line.split()[-1] for line in shown.splitlines()[2:4]} == {"-", "s"}, shown
+
+
+def test_suites_know_how_long_a_robots_episode_is():
+    from ilbench.bench import brax, compounding
+
+    for name, entry in registry.entries("tasks").items():
+        if "brax" in entry.tags:
+            assert {suite.HORIZON.get(name, 1000) for suite in (brax, compounding)} == {registry.task(name).horizon}
