@@ -31,6 +31,7 @@ PARTS: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
     "dynamics": (lambda task, head: task.dynamics is not None, "this task does not tell its own"),
     "views": (lambda task, head: task.env.views is not None, "this task has no further sensors"),
     "one step": (lambda task, head: head.window == (1, 1), "this head sees a history or predicts chunks"),
+    "gradients": (lambda task, head: head.solve is None, "this head is solved in closed form"),
     **{part: (_has(part), f"this head has no `{part}`") for part in ("sample", "log_prob", "dist", "complete")},
 }  # fmt: skip
 

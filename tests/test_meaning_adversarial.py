@@ -139,3 +139,69 @@ def test_a_judge_is_fooled_by_nobody_it_can_tell_apart():
     logits = jax.vmap(lambda r: judge.logit({**descend(net), **rest}, r))(rows)
     assert float(logits[0]) == pytest.approx(np.log(3), abs=0.05)
     assert float(logits[4]) < -4
+
+
+def _share(data, name, s=0):
+    """The weighted mean of what stands beside the rows of one seed."""
+    weight = np.asarray(data.weight)[s]
+    return float((weight * np.asarray(data.extra[name])[s]).sum() / weight.sum())
+
+
+def test_sqil_keeps_all_of_its_own_steps_and_the_experts_are_a_half():
+    task, rounds, episodes = registry.task("gridworld", 6), 3, 2
+    small = {"rounds": rounds, "episodes": episodes, "steps": 3}
+    _, lab = toys.trained(task, "sqil", "mlp", 24, (0, 1), small, updates=5, batch=8)
+    fits = [data for data, _ in lab.of("fit")][1:]
+    assert len(fits) == rounds
+    for i, data in enumerate(fits):
+        reward, exists = np.asarray(data.extra["reward"])[0], np.asarray(data.weight)[0] > 0
+        assert exists[reward == 0].sum() == (i + 1) * episodes * 6, "own steps of every round so far"
+        assert exists[reward == 1].sum() == 24
+        assert _share(data, "reward") == pytest.approx(0.5)
+    assert lab.ledger.gradient_steps == 5 + rounds * 3
+
+
+def test_iq_learn_online_counts_the_experts_half_twice():
+    task = registry.task("gridworld", 6)
+    _, lab = toys.trained(task, "iq_learn", "mlp", 24, (0, 1), {"online": True, "rounds": 1, "episodes": 2}, updates=5, batch=8)
+    offline, online = (data for data, _ in lab.of("fit"))
+    assert _share(offline, "expert") == _share(online, "expert") == pytest.approx(1.0)
+    assert set(np.unique(np.asarray(online.extra["expert"]))) == {0.0, 2.0}
+
+
+def test_a_policy_step_goes_where_the_judge_pays(monkeypatch):
+    """A judge that pays for action 1 alone: the policy takes it more often, whatever the expert does."""
+    paid = adversarial.Judge(lambda key: {"x": jnp.zeros(()), "norm": {}}, _pays, lambda logit: logit)
+    monkeypatch.setattr(gail, "judge", lambda *given: paid)
+    monkeypatch.setattr(adversarial, "model", lambda *given: adversarial.Model(paid.init, lambda params, key, row: params["x"] ** 2))
+    task = registry.task("gridworld", 6)
+    small = {"rounds": 6, "episodes": 8, "width": 4, "judge_updates": 1, "value_updates": 5, "policy_updates": 30}
+    done, lab = toys.trained(task, "gail", "mlp", 24, (0, 1), small, updates=2, batch=64, learning_rate=1e-2)
+    last = jax.tree.map(lambda leaf: leaf[:, 0], done.policies["last"].params)
+    for s in (0, 1):
+        law = lab.head.dist(jax.tree.map(lambda x, s=s: x[s], last), 0, lab.demos()[0].obs[s, 0, 0])
+        assert float(jax.nn.softmax(law.logits)[1]) > 0.6
+
+
+def _pays(params, row):
+    return (row.action == 1).astype(jnp.float32)
+
+
+def test_the_judge_is_told_whose_steps_are_whose(monkeypatch):
+    seen = []
+    train = toys.Spy.train
+
+    def spied(self, model, data, *, name, **more):
+        seen.append((name, data))
+        return train(self, model, data, name=name, **more)
+
+    monkeypatch.setattr(toys.Spy, "train", spied)
+    small = {"rounds": 1, "episodes": 2, "width": 4, "judge_updates": 2, "value_updates": 2, "policy_updates": 2}
+    _, lab = toys.trained(registry.task("gridworld", 6), "gail", "mlp", 24, (0, 1), small, updates=5, batch=8)
+    data = dict(seen)["judge0"]
+    theirs = np.asarray(data.extra["expert"])[0] > 0
+    (demos,) = lab.demos()
+    np.testing.assert_array_equal(np.asarray(data.action)[0][theirs], np.asarray(demos.label)[0].ravel())
+    assert (~theirs).sum() == 2 * 6, "the learner's episodes"
+    weight = np.asarray(data.weight)[0]
+    assert weight[theirs].sum() == pytest.approx(weight[~theirs].sum())

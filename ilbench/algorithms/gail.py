@@ -16,9 +16,9 @@ from ilbench.training import adversarial
 from ilbench.training.adversarial import Config, Judge, vector
 from ilbench.training.lab import Lab
 from ilbench.training.nets import features, identity_norm, mlp, width_of
-from ilbench.types import Array, Data, Head, PyTree, Space, Task, Trained
+from ilbench.types import Array, Data, PyTree, Space, Trained
 
-NEEDS = ("demonstrations", "sample", "log_prob", "one step")
+NEEDS = ("demonstrations", "sample", "log_prob", "gradients", "one step")
 TRY = ("scalar_stable", "gaussian", 200)  # what the contract test runs: task, head, labels
 TRY_AT = {
     "gail.rounds": 2,
@@ -29,11 +29,6 @@ TRY_AT = {
     "gail.policy_updates": 5,
     "fit.updates": 50,
 }
-
-
-def skip(task: Task, head: Head) -> str | None:
-    """Needs a density that is trained by gradients."""
-    return "a head in closed form takes no policy step; take one that is trained" if head.solve is not None else None
 
 
 @lru_cache

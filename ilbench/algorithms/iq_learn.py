@@ -22,9 +22,9 @@ import numpy as np
 from ilbench.training.lab import Lab
 from ilbench.training.rows import concatenate
 from ilbench.training.successors import beside, done, halves, successors
-from ilbench.types import Array, Data, Head, Task, Trained
+from ilbench.types import Array, Data, Head, Trained
 
-NEEDS = ("demonstrations", "discrete actions", "dist", "sample", "one step")
+NEEDS = ("demonstrations", "discrete actions", "dist", "sample", "gradients", "one step")
 TRY = ("gridworld", "mlp", 300)  # what the contract test runs: task, head, labels
 TRY_AT = {"fit.updates": 50}
 
@@ -45,11 +45,6 @@ class Config:
         for name in ("alpha", "rounds", "episodes"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"iq_learn.{name} must be positive, got {getattr(self, name)}")
-
-
-def skip(task: Task, head: Head) -> str | None:
-    """Needs logits that are trained."""
-    return "a table in closed form has no Q to train; take a head that is trained" if head.solve is not None else None
 
 
 def objective(head: Head, given: Any, params: Any, key: Array, row: Data) -> Array:

@@ -21,9 +21,9 @@ import numpy as np
 from ilbench.training.lab import Lab
 from ilbench.training.rows import concatenate
 from ilbench.training.successors import beside, done, halves, successors
-from ilbench.types import Array, Data, Head, Task, Trained
+from ilbench.types import Array, Data, Head, Trained
 
-NEEDS = ("demonstrations", "discrete actions", "dist", "sample", "one step")
+NEEDS = ("demonstrations", "discrete actions", "dist", "sample", "gradients", "one step")
 TRY = ("gridworld", "mlp", 300)  # what the contract test runs: task, head, labels
 TRY_AT = {"sqil.rounds": 2, "sqil.episodes": 2, "sqil.steps": 20, "fit.updates": 50}
 
@@ -44,11 +44,6 @@ class Config:
         for name in ("reward", "rounds", "episodes", "steps"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"sqil.{name} must be positive, got {getattr(self, name)}")
-
-
-def skip(task: Task, head: Head) -> str | None:
-    """Needs logits that are trained."""
-    return "a table in closed form has no Q to train; take a head that is trained" if head.solve is not None else None
 
 
 def objective(head: Head, given: Any, params: Any, key: Array, row: Data) -> Array:

@@ -26,6 +26,7 @@ NOTES = (
 
 
 def row_of(claim: Claim) -> tuple[str, ...]:
+    """A claim as the cells of COLUMNS."""
     around = "" if claim.interval is None else f" [{number(claim.interval[0])}, {number(claim.interval[1])}]"
     if around and claim.interval_of != "measured":
         around = f"; {claim.interval_of}{around}"
@@ -63,6 +64,7 @@ def _closing(ran: Sequence[Ran]) -> str:
 
 
 def totals(ran: Sequence[Ran]) -> Table:
+    """A line for each check: its verdicts, counted, and its seconds."""
     rows = []
     for r in ran:
         verdicts = ", ".join(f"{n} {v}" for v, n in counts([r]).items()) or "no claims in this mode"

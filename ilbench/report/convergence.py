@@ -86,6 +86,7 @@ def build(declared: Iterable[Record], doubled: Iterable[Record]) -> list[Row]:
 
 
 def table(rows: list[Row], suite: str) -> Table:
+    """A line for each fit: its score, that at twice the updates, and whether the difference is settled."""
     columns = (
         "task", "algorithm", "labels", "updates", "seeds", "score", "at twice", "moved [95 %]", "loss fell", "doubling",
     )  # fmt: skip

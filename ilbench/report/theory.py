@@ -284,6 +284,7 @@ def _bound_table(rows: list[Row]) -> Table:
 
 
 def tables(rows: list[Row | exponents.Row]) -> list[Table]:
+    """All tables that there are rows for: closed forms, trained learners, why it compounds."""
     own = [r for r in rows if isinstance(r, Row)]
     closed, bounds = ([r for r in own if r.kind == kind] for kind in ("closed form", "bound"))
     why = [r for r in rows if isinstance(r, exponents.Row)]
