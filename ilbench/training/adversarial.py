@@ -23,7 +23,7 @@ from ilbench.compute.parallel import per_seed
 from ilbench.training.lab import Lab
 from ilbench.training.nets import features, fit_norm, identity_norm, mlp, width_of
 from ilbench.training.rows import concatenate
-from ilbench.training.successors import beside, done, successors
+from ilbench.training.successors import beside, done, halves, successors
 from ilbench.types import Array, Data, Demos, Discrete, Head, Model, PyTree, Space, Trained
 
 
@@ -179,7 +179,8 @@ def play(lab: Lab, config: Config, judge: Judge) -> Trained:
         own = lab.rollout(lab.sampling(params), config.episodes, record=("final_alive",))
         mine = judged(lab, config, params, own, whole=True, expert=0.0)
         theirs = judged(lab, config, params, demos, whole=False, expert=1.0)
-        both = concatenate([theirs._replace(weight=_half(theirs)), mine._replace(weight=_half(mine))])
+        first, second = halves(theirs.weight, mine.weight)
+        both = concatenate([theirs._replace(weight=first), mine._replace(weight=second)])
         settings = {"batch": lab.fit_config.batch, "learning_rate": config.judge_rate}
         told, losses = lab.train(
             model(judge, obs, space), both, name=f"judge{i}", start=told, updates=config.judge_updates, **settings
@@ -209,12 +210,6 @@ def play(lab: Lab, config: Config, judge: Judge) -> Trained:
         )
         curve.append(losses[:, -1])
     return Trained({"last": lab.policy(params)}, "last", {"judge": np.stack(curve, axis=1)})
-
-
-def _half(rows: Data) -> np.ndarray:
-    """Weights of rows that exist, 1 in their mean over all rows of both sides that exist: each side is a half of a loss."""
-    exists = np.asarray(rows.weight) > 0
-    return (exists / np.maximum(exists.sum(1, keepdims=True), 1) * exists.shape[1]).astype(np.float32)
 
 
 def _towards(rows: Data, target: np.ndarray) -> Data:
