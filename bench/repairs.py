@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from ilbench import registry
 from ilbench.evaluation.evidence import Protocol
 from ilbench.running.plan import Block, Suite
 
@@ -43,7 +42,9 @@ NETS: Methods = {
     "dagger": DAGGER,
     **GATED,
 }
-FEWER: Methods = {name: own for name, own in NETS.items() if name not in GATED or name == "hg_dagger"}  # on a slow robot
+FEWER: Methods = {
+    name: own for name, own in NETS.items() if name not in GATED or name == "hg_dagger"
+}  # on a slow robot
 EASY: Methods = {**NETS, "forward": {}, "smile": {}, "stagger": {}, "noise_injection": {"noise_injection.sigma": 0.1}}
 ROBOT: dict[str, Any] = {"fit.updates": 20_000, "fit.batch": 64, "fit.learning_rate": 1e-2, "fit.equal_steps": True}
 SMALL: dict[str, Any] = {"fit.updates": 10_000, "fit.batch": 64, "fit.learning_rate": 3e-3, "fit.equal_steps": True}
@@ -73,7 +74,7 @@ def suite() -> Suite:
     robots = [
         block
         for robot, episodes, methods in (("hopper", (5, 10), NETS), ("halfcheetah", (6,), FEWER))
-        for block in _blocks(robot, "mse", episodes, methods, ROBOT, snapped, registry.task(robot).horizon)
+        for block in _blocks(robot, "mse", episodes, methods, ROBOT, snapped, 1000)
     ]
     lane = {**EASY, "side_view": {}, "noise_injection": {"noise_injection.sigma": 0.05}}
     return Suite(
@@ -83,9 +84,9 @@ def suite() -> Suite:
             *_blocks("gridworld", "table", (5, 12, 36), TABLES, {}, plain, 100),
             *_blocks("reset_cliff", "table", (10, 30, 100), TABLES, WRONG, many, 40),
             *_blocks("reset_cliff_recoverable", "table", (10, 30, 100), TABLES, WRONG, many, 40),
-            *_blocks("scalar_limited", "mse", (5, 16), NETS, SMALL, plain, registry.task("scalar_limited").horizon),
+            *_blocks("scalar_limited", "mse", (5, 16), NETS, SMALL, plain, 200),
             *_blocks("pendulum", "mse", (5, 15), EASY, SMALL, plain, 200),
-            *_blocks("lane", "mse", (5, 10), lane, SMALL, plain, registry.task("lane").horizon),
+            *_blocks("lane", "mse", (5, 10), lane, SMALL, plain, 200),
             *robots,
         ),
     )

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ilbench import registry
 from ilbench.evaluation.evidence import Protocol
 from ilbench.running.plan import Block, Suite
 
 FIT: dict[str, Any] = {"fit.updates": 20_000, "fit.batch": 64, "fit.learning_rate": 1e-2}  # as in the suite compounding
-ROBOT, TRAJECTORIES = "halfcheetah", 6
+ROBOT, HORIZON, TRAJECTORIES = "halfcheetah", 1000, 6
 CHUNKS = (1, 2, 4)
 CLEAN = (0.0, 0.2, 0.5, 0.8)  # share of the labels that is demonstrated without noise
 SIGMA = (0.5, 1.0)  # of the noise, actions lying in [-1, 1]
@@ -22,12 +21,11 @@ SIGMA = (0.5, 1.0)  # of the noise, actions lying in [-1, 1]
 
 def suite() -> Suite:
     """bc by length of its chunks, and noise injection by share and size."""
-    horizon = registry.task(ROBOT).horizon
     protocol = Protocol(episodes=16, held_out=16)
 
     def block(algorithm: str, config: dict[str, Any]) -> Block:
-        labels = TRAJECTORIES * horizon
-        return Block(ROBOT, algorithm, "mse", labels, horizon=horizon, config={**FIT, **config}, protocol=protocol)
+        labels = TRAJECTORIES * HORIZON
+        return Block(ROBOT, algorithm, "mse", labels, horizon=HORIZON, config={**FIT, **config}, protocol=protocol)
 
     return Suite(
         "replication",

@@ -231,8 +231,10 @@ def test_dry_run_prints_the_time(monkeypatch, capsys, tmp_path):
 
 
 def test_suites_know_how_long_a_robots_episode_is():
-    from ilbench.bench import brax, compounding
+    from ilbench.bench import brax, compounding, repairs, replication
 
     for name, entry in registry.entries("tasks").items():
         if "brax" in entry.tags:
             assert {suite.HORIZON.get(name, 1000) for suite in (brax, compounding)} == {registry.task(name).horizon}
+    for block in (*repairs.suite().blocks, *replication.suite().blocks):
+        assert block.horizon == registry.task(block.task).horizon

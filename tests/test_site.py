@@ -73,11 +73,8 @@ def site(tmp_path_factory):
         registry.load("suites", name).suite()
     started = time.process_time()
     built = build.run((), tmp_path_factory.mktemp("site"), RESULTS)
-    return (
-        built,
-        {str(p.relative_to(built.folder)): Page(p.read_text()) for p in built.folder.rglob("*.html")},
-        time.process_time() - started,
-    )
+    took = time.process_time() - started  # reading the pages back is the test's own work
+    return built, {str(p.relative_to(built.folder)): Page(p.read_text()) for p in built.folder.rglob("*.html")}, took
 
 
 def test_every_link_leads_to_a_file_and_every_anchor_to_a_place(site):
@@ -172,7 +169,7 @@ def test_the_front_page_answers_with_numbers_and_is_small_and_quick(site):
     loaded = ["index.html", *{link for link in pages["index.html"].links if link.endswith((".css", ".js", ".svg"))}]
     assert sum((built.folder / name).stat().st_size for name in loaded) < 1_000_000
     records = sum(gzip.decompress(pack.read_bytes()).count(b"\n") for pack in RESULTS.glob("*/records.jsonl.gz"))
-    assert seconds < 0.005 * records  # of one core, for all pages
+    assert seconds < 0.004 * records  # of one core, all pages and the reading of every record
 
 
 def test_the_theory_page_has_every_claim_and_picture(site):

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ilbench import stats
 from ilbench.display.style import GREY, figure, legend_below, looks, svg
 from ilbench.records.schema import Record
 from ilbench.report import leaderboard, theory
 from ilbench.report.exponents import prefixes
 from ilbench.report.groups import Group, group, instrument
 from ilbench.report.overall import FEW
+from ilbench.stats.intervals import seed_means
 
 Looks = Mapping[str, tuple[str, str]]  # colour and mark by label
 
@@ -72,8 +72,7 @@ def prefix_cost(g: Group, arrays: Mapping[str, Mapping[str, np.ndarray]]) -> Cur
     means = np.stack([np.asarray(arrays[r.id]["prefix_cost"], float).mean(0) for r in kept])
     lo = hi = np.full(len(h), np.nan)
     if len(means) >= FEW:
-        limits = [stats.seed_mean(column, 0.0, float(top)) for column, top in zip(means.T, h, strict=True)]
-        lo, hi = (np.array(x) for x in zip(*((found.lo, found.hi) for found in limits), strict=True))
+        lo, hi = (h * limit for limit in seed_means(np.clip(means / h, 0.0, 1.0).T, 0.0, 1.0))  # all horizons at once, as shares of each
     return Curve(h, means.mean(0), lo, hi, float(np.mean([r.cost.labels for r in kept])))
 
 

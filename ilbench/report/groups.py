@@ -78,11 +78,14 @@ def group(records: Iterable[Record]) -> list[Group]:
 
     Records made with another expert are of another task: where a folder holds several, the task's name says which.
     """
+    spelled: dict[str, list[Record]] = defaultdict(list)  # pydantic's own spelling is quick, and canonical of one of each is enough
     by_row: dict[str, list[Record]] = defaultdict(list)
     experts: dict[tuple[str, int], set[str]] = defaultdict(set)
     for record in records:
-        by_row[canonical(record.cell.model_dump(exclude={"seed"}))].append(record)
+        spelled[record.cell.model_dump_json(exclude={"seed"})].append(record)
         experts[record.cell.task, record.cell.horizon].add(record.cell.expert)
+    for alike in spelled.values():
+        by_row[canonical(alike[0].cell.model_dump(exclude={"seed"}))] += alike
     rows = [sorted(rs, key=lambda r: r.cell.seed) for rs in by_row.values()]
     places = [_place(rs[0]) for rs in rows]
     apart = _apart(rows, places)
