@@ -60,6 +60,12 @@ def test_an_algorithm_has_one_colour_on_every_picture():
     assert len(set(many.values())) == 5
 
 
+def test_a_board_of_many_algorithms_tells_them_apart():
+    names = [*style.OWN, *(f"method{i:02}" for i in range(9))]
+    found = style.looks((name, name) for name in names)
+    assert len({look[0] for look in found.values()}) == len(names) == len(style.COLOURS)
+
+
 def test_bars_are_the_limits_and_run_off_the_axis_where_they_reach_zero():
     axis = style.figure().subplots()
     figures._points(axis, [1, 2], [2.0, 3.0], [0.0, 1.0], [5.0, np.nan], ("#000000", "o"), "-", "x")

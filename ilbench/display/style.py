@@ -6,8 +6,9 @@ import io
 from collections.abc import Iterable
 from typing import Any
 
-# Okabe & Ito: safe for colour-blind readers
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+# Okabe & Ito, then the muted scheme of Tol, for boards of many algorithms: both safe for colour-blind readers
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9",
+           "#882255", "#999933", "#332288", "#cc6677", "#44aa99", "#aa4499", "#117733", "#88ccee", "#ddcc77")  # fmt: skip
 MARKS = ("o", "s", "^", "D", "v", "P")
 GREY = "#999999"
 # One colour per algorithm on every picture; others take what is left in the order of their names.

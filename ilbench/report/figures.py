@@ -53,6 +53,9 @@ def _closed_forms(axis: Any, rows: list[theory.Row]) -> None:
     legend_below(axis, 1, 9)
 
 
+FITTING = 6  # rows whose legend leaves a panel its height; each more makes the picture higher
+
+
 class Curve(NamedTuple):
     """The 0-1 cost up to every horizon `[K]`: mean over seeds and its 95 % limits (NaN for few seeds), and the labels bought."""
 
@@ -193,7 +196,7 @@ def overview(
     swept = [g for g in group(records) if not instrument(g) and g.records[0].cell.evaluation.get("prefixes")]
     shown = _telling(swept) if swept else []
     look = looks([*((r["name"], r["algorithm"]) for r in board.rows), *((g.algorithm, g.label) for g in shown)])
-    canvas = figure(12.0, 4.6)
+    canvas = figure(12.0, 4.6 + 0.2 * max(0, len(shown) - FITTING))
     axes = canvas.subplots(1, 3)
     forms = [r for r in rows if isinstance(r, theory.Row) and r.kind == "closed form"]
     if forms:

@@ -120,7 +120,7 @@ def _mends(material: Material) -> Answer:
             if n != best
         ]
         href = suite_path(suite.name, "compounding")
-    ranked = max((s for s in material.suites if s.board.overall), key=lambda s: s.board.overall[0]["of"], default=None)
+    ranked = max((s for s in material.suites if s.board.overall and not s.newer), key=lambda s: s.board.overall[0]["of"], default=None)
     if ranked is not None:
         of = [p for p in overall(ranked.groups) if {p.a, p.b} == {"bc", "dagger"}]
         for p in of:
