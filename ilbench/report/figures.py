@@ -6,6 +6,7 @@ Matplotlib, light, deterministic SVG: the same records give the same bytes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -189,26 +190,25 @@ def budgets(records: Iterable[Record], save: Callable[[Any], Any] = svg) -> Any:
 def overview(
     records: Iterable[Record], arrays: Mapping[str, Mapping[str, np.ndarray]], save: Callable[[Any], Any] = svg
 ) -> Any:
-    """One picture, saved as SVG or by `save`, of three panels: closed forms or score against the budget, mistakes over the horizon
-    where methods differ most, scores. One colour per algorithm in all of them."""
+    """One picture, saved as SVG or by `save`, of the panels that there is something for: closed forms or score against the budget,
+    mistakes over the horizon where methods differ most, scores. One colour per algorithm in all of them."""
     records = list(records)
     rows, board = theory.build(records, arrays), leaderboard.build(records)
     swept = [g for g in group(records) if not instrument(g) and g.records[0].cell.evaluation.get("prefixes")]
     shown = _telling(swept) if swept else []
     look = looks([*((r["name"], r["algorithm"]) for r in board.rows), *((g.algorithm, g.label) for g in shown)])
-    canvas = figure(12.0, 4.6 + 0.2 * max(0, len(shown) - FITTING))
-    axes = canvas.subplots(1, 3)
     forms = [r for r in rows if isinstance(r, theory.Row) and r.kind == "closed form"]
+    panels: list[Callable[[Any], None]] = []
     if forms:
-        _closed_forms(axes[0], forms)
+        panels.append(partial(_closed_forms, rows=forms))
     elif shown:
-        _budgets(
-            axes[0],
-            [r for r in board.rows if (r["task"], r["horizon"], r["apart"]) == (shown[0].task, shown[0].horizon, shown[0].apart)],
-            look,
-            legend=True,
-        )
+        here = (shown[0].task, shown[0].horizon, shown[0].apart)
+        swept_here = [r for r in board.rows if (r["task"], r["horizon"], r["apart"]) == here]
+        panels.append(partial(_budgets, rows=swept_here, look=look, legend=True))
     if shown:
-        _prefix_costs(axes[1], shown, arrays, look)
-    _scores(axes[2], board, look)
+        panels.append(partial(_prefix_costs, groups=shown, arrays=arrays, look=look))
+    panels.append(partial(_scores, board=board, look=look))
+    canvas = figure(4.0 * max(2, len(panels)), 4.6 + 0.2 * max(0, len(shown) - FITTING))
+    for axis, draw in zip(canvas.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        draw(axis)
     return save(canvas)
