@@ -1,4 +1,4 @@
-"""Every robot on the devices that JAX finds, in minutes: `python -m ilbench.bench.gpu --out gpu.json`.
+"""Every robot on the devices that JAX finds, in minutes: `ilbench bench devices`.
 
 For each robot rollouts of its expert, by episodes side by side: env steps and physics steps per second, whether a rollout repeats bit
 for bit, and whether the expert's returns are those of its manifest, which another processor measured (a z test: contacts amplify rounding,
@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import math
 import pathlib
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,14 +19,13 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import tyro
 from scipy.stats import norm
 
 import ilbench
 from ilbench import registry
 from ilbench.bench.speed import frames
+from ilbench.compute import process
 from ilbench.compute.parallel import COMPILE_SECONDS, device_count
-from ilbench.display.tables import Table, text
 from ilbench.experts import weights
 from ilbench.heads import mse
 from ilbench.records.files import write_atomic
@@ -53,8 +51,8 @@ class Asked:
     """Comma-separated tasks; `all` for every robot with an expert."""
     limit_seconds: float = 540.0
     """No row is begun that would not end by then."""
-    out: pathlib.Path = pathlib.Path("gpu.json")
-    """Where the rows are kept: rewritten after every one."""
+    out: pathlib.Path | None = None
+    """A file for the rows, rewritten after every one."""
     lanes: str = ""
     """Comma-separated episodes side by side on a device; the first size has whole episodes and judges returns."""
     steps: int = 100
@@ -149,6 +147,7 @@ def of_devices() -> dict[str, Any]:
         "platform": jax.default_backend(),
         "packages": {n: metadata.version(n) for n in ("jax", "jaxlib", "brax")} | {"ilbench": ilbench.__version__},
         "precision": jax.config.values.get("jax_default_matmul_precision"),
+        "flags": process.flags(),
     }
 
 
@@ -182,48 +181,6 @@ def everything(
     return out
 
 
-def summary(found: dict[str, Any]) -> str:
-    """For a terminal: the rows, then what does not repeat, does not agree, failed, or had no time."""
-    rows = [
-        (
-            r["robot"],
-            f"{r['lanes']:,} x {r['steps']:,}",
-            f"{r['env steps per second']:,.0f}",
-            f"{r['physics steps per second']:,.0f}",
-            f"{r['compile, seconds']:.1f} s + {r['seconds']:.2f} s",
-            "yes" if r["repeats"] else "NO",
-            *_shown(r["returns"]),
-        )
-        for r in found["rows"]
-    ]
-    columns = (
-        "robot",
-        "episodes x steps",
-        "env steps/s",
-        "physics steps/s",
-        "compiling + running",
-        "repeats",
-        "return",
-        "manifest",
-    )
-    title = f"Rollouts of the experts ({found['devices']}, {found['seconds']:.0f} s)"
-    judgements = [r["returns"] for r in found["rows"] if r["returns"] is not None]
-    lines = [
-        f"{sum(r['repeats'] for r in found['rows'])} of {len(rows)} rollouts repeat bit for bit.",
-        f"{sum(j['agrees'] for j in judgements)} of {len(judgements)} experts' returns agree with their manifests.",
-        *(f"failed: {robot}, {lanes} episodes: {reason}" for robot, lanes, reason in found["failed"]),
-        *(f"no time: {robot}, {lanes} episodes" for robot, lanes in found["left_out"]),
-    ]
-    return "\n".join([text([Table(title, columns, rows)]), *lines])
-
-
-def _shown(returns: dict[str, Any] | None) -> tuple[str, str]:
-    if returns is None:
-        return "-", "-"
-    z = "" if returns["z"] is None else f" (z {returns['z']:+.1f})"
-    return f"{returns['mean']:,.1f}", f"{returns['reference']:,.1f}{z}{'' if returns['agrees'] else ' DIFFERS'}"
-
-
 def run(asked: Asked, say: Callable[[str], None]) -> dict[str, Any]:
     """Measures what is asked for and keeps it in `asked.out`. Raises ValueError, before anything is measured, for what is no robot."""
     every = tuple(name for name, entry in registry.entries("tasks").items() if "brax" in entry.tags)
@@ -238,7 +195,8 @@ def run(asked: Asked, say: Callable[[str], None]) -> dict[str, Any]:
         )
 
     def keep(found: dict[str, Any]) -> None:
-        write_atomic(asked.out, (json.dumps(found, indent=1, allow_nan=False) + "\n").encode())
+        if asked.out is not None:
+            write_atomic(asked.out, (json.dumps(found, indent=1, allow_nan=False) + "\n").encode())
 
     return everything(jobs(robots, sizes, asked.steps), asked.limit_seconds, keep, say)
 
@@ -251,16 +209,3 @@ def sound(found: dict[str, Any]) -> bool:
         and not found["failed"]
         and all(r["repeats"] and (r["returns"] is None or r["returns"]["agrees"]) for r in rows)
     )
-
-
-def main(arguments: list[str]) -> int:
-    """Measures, keeps and prints; 1 where what was measured is not sound."""
-    asked = tyro.cli(Asked, args=arguments, prog="python -m ilbench.bench.gpu", description=__doc__)
-    ilbench.setup()
-    found = run(asked, lambda line: print(line, file=sys.stderr, flush=True))
-    print(summary(found))
-    return int(not sound(found))
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,12 +1,14 @@
 """Every robot on a device in minutes: what is judged, in which order, and that nothing is lost on the way."""
 
 import json
+import pathlib
 import types
 
 import numpy as np
 import pytest
 
 from ilbench.bench import gpu
+from ilbench.report import gpu as report
 
 REFERENCES = {
     "random": {"mean": 0.0},
@@ -27,8 +29,8 @@ def test_a_robot_is_measured_judged_and_kept(tmp_path):
     assert row["physics steps per second"] == pytest.approx(4 * row["env steps per second"])
     assert row["returns"]["mean"] == 1000.0
     assert gpu.sound(found)
-    assert "1 of 1 rollouts repeat" in gpu.summary(found)
-    assert "1 of 1 experts" in gpu.summary(found)
+    assert "1 of 1 rollouts repeat" in report.summary(found)
+    assert "1 of 1 experts" in report.summary(found)
 
 
 @pytest.mark.parametrize(
@@ -89,3 +91,21 @@ def test_what_is_no_robot_is_refused(tmp_path):
         gpu.run(gpu.Asked(robots="hoper", out=tmp_path / "x.json"), _quiet)
     with pytest.raises(ValueError, match="lanes"):
         gpu.run(gpu.Asked(robots="hopper", lanes="0", out=tmp_path / "x.json"), _quiet)
+
+
+def test_runs_are_kept_one_after_another_on_a_page(tmp_path):
+    row = {
+        "robot": "hopper", "lanes": 2048, "steps": 100, "frames": 4, "compile, seconds": 1.0, "seconds": 0.5,
+        "env steps per second": 409600.0, "physics steps per second": 1638400.0, "repeats": False, "returns": None,
+    }  # fmt: skip
+    found = {"devices": "1 x GPU", "packages": {"jax": "1"}, "rows": [row], "flags": ""}
+    report.keep(found, tmp_path)
+    page = report.keep({**found, "flags": "--xla_gpu_deterministic_ops=true"}, tmp_path).read_text()
+    assert page.count("| hopper | 2,048 x 100 | 409,600 | 1,638,400 | 1.0 s + 0.50 s | NO | - | - |") == 2
+    assert page.count("--xla_gpu_deterministic_ops=true") == 1
+    assert len(json.loads((tmp_path / report.FOLDER / "gpu.json").read_text())) == 2
+
+
+def test_the_shipped_page_is_that_of_the_shipped_runs():
+    folder = pathlib.Path(__file__).parents[1] / "results" / report.FOLDER
+    assert (folder / "GPU.md").read_text() == report.page(json.loads((folder / "gpu.json").read_text()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,8 +19,9 @@ SIZES = (32, 64, 128, 256)  # lanes per block
 class Bench:
     """Measure speed on this machine: every way to step a robot, whole jobs against their floor, memory."""
 
-    what: Positional[Literal["speed", "blocks"]]
-    """speed: the table. blocks: env steps/s of each robot by block size (a task's own block never changes)."""
+    what: Positional[Literal["speed", "blocks", "devices"]]
+    """speed: the table. blocks: env steps/s of each robot by block size (a task's own block never changes).
+    devices: rollouts of many episodes on whatever JAX finds, whether they repeat, whether the experts are themselves there."""
     robots: str = "hopper,halfcheetah"
     """Comma-separated tasks; `all` for every robot with an expert, `none` for the whole jobs alone."""
     envs: int = 1024
@@ -33,7 +35,11 @@ class Bench:
     scale: bool = False
     """Also two larger jobs: 4,096 whole episodes of hopper side by side, and ten cells of bc on it from nothing to scores."""
     out: pathlib.Path | None = None
-    """Folder to keep the table in: speed@1/speed.json and SPEED.md, rewritten after every robot."""
+    """Folder to keep the table in: speed@1/speed.json and SPEED.md, rewritten after every robot; of devices gpu.json, GPU.md."""
+    lanes: str = ""
+    """devices: comma-separated episodes side by side on a device; whole episodes at the first size, --steps of them at the others."""
+    limit_seconds: float = 540.0
+    """devices: no row is begun that would not end by then."""
     json: bool = False
     """Print JSON."""
 
@@ -62,6 +68,8 @@ class Bench:
         def say(line: str) -> None:
             print(f"ilbench: {line}", file=sys.stderr, flush=True)
 
+        if self.what == "devices":
+            return self._devices(tuple(given), say)
         if self.what == "blocks":
             found = {n: speed.blocks(n, SIZES, self.steps, self.rounds, lambda t, n=n: say(f"{n}: {t}")) for n in given}
             emit(self.json, found, lambda: print(report.blocks(found, self.rounds)))
@@ -70,3 +78,18 @@ class Bench:
         figures = speed.everything(tuple(given), self.envs, self.steps, self.rounds, say, keep, self.jobs, self.scale)
         emit(self.json, figures, lambda: print(report.text(figures)))
         return 0
+
+    def _devices(self, robots: tuple[str, ...], say: Callable[[str], None]) -> int:
+        """1 where what was measured is not sound."""
+        from ilbench.bench import gpu
+        from ilbench.report import gpu as report
+
+        rows = None if self.out is None else self.out / report.FOLDER / "gpu.unfinished.json"
+        if rows is not None:
+            rows.parent.mkdir(parents=True, exist_ok=True)
+        found = gpu.run(gpu.Asked(",".join(robots), self.limit_seconds, rows, self.lanes, self.steps), say)
+        if self.out is not None and rows is not None:
+            say(f"kept in {report.keep(found, self.out)}")
+            rows.unlink()
+        emit(self.json, found, lambda: print(report.summary(found)))
+        return int(not gpu.sound(found))
