@@ -44,6 +44,7 @@ from ilbench.commands.serve import Serve
 from ilbench.commands.smoke_test import Smoke
 from ilbench.commands.submit_check import SubmitCheck
 from ilbench.commands.theory import Theory
+from ilbench.commands.tune import Tune
 from ilbench.compute import caches
 from ilbench.names import hint
 from ilbench.running import interrupt
@@ -55,6 +56,7 @@ COMMANDS: dict[str, Any] = {
     "compare": Compare,
     "evaluate": Evaluate,
     "convergence": Convergence,
+    "tune": Tune,
     "theory": Theory,
     "compounding": Compounding,
     "replicate": Replicate,

@@ -20,6 +20,7 @@ from ilbench.types import Head, Task, Trained
 
 RATE = "<= 1"  # upper rate of the cost in H at fixed eps: O(u eps H)
 NEEDS = ("expert",)
+SPACE = {"dagger.rounds": (2, 4, 8), "dagger.schedule": ("first", "geometric")}  # what `ilbench tune` tries
 TRY = ("gridworld", "table", 600)  # what the contract test runs: task, head, labels
 SCHEDULES = ("first", "geometric", "linear")
 SELECTED = ("last", "best", "mixture")

@@ -25,6 +25,7 @@ from ilbench.types import Demos, Discrete, Head, PyTree, Task, Trained
 
 RATE = "<= 2"  # upper rate of the cost in H at fixed eps: O(eps H^2), as for noise_injection
 NEEDS = ("expert",)
+SPACE = {"dart.rounds": (2, 3, 5), "dart.held_out": (0.1, 0.2, 0.4)}  # what `ilbench tune` tries
 TRY = ("scalar_stable", "linear", 600)  # what the contract test runs: task, head, labels
 VARIANTS = ("paper", "repository")
 

@@ -25,6 +25,7 @@ from ilbench.training.successors import beside, done, halves, successors
 from ilbench.types import Array, Data, Head, Trained
 
 NEEDS = ("demonstrations", "discrete actions", "dist", "sample", "gradients", "one step")
+SPACE = {"iq_learn.gamma": (0.9, 0.95, 0.99), "iq_learn.alpha": (0.1, 0.5, 2.0)}  # what `ilbench tune` tries
 TRY = ("gridworld", "mlp", 300)  # what the contract test runs: task, head, labels
 TRY_AT = {"fit.updates": 50}
 

@@ -18,6 +18,7 @@ from ilbench.types import Array, Data, Trained
 
 RATE = "<= 2"  # upper rate of the cost in H at fixed eps: O(eps H^2); it trains on expert states only
 NEEDS = ("demonstrations", "continuous observations")
+SPACE = {"noise_bc.sigma": (0.01, 0.05, 0.2, 0.5)}  # what `ilbench tune` tries
 TRY = ("scalar_stable", "linear", 300)  # what the contract test runs: task, head, labels
 
 

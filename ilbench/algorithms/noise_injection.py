@@ -20,6 +20,7 @@ from ilbench.types import Discrete, Head, Task, Trained
 # of it needs an expert that is incrementally stable, which tasks do not state.
 RATE = "<= 2"
 NEEDS = ("expert",)
+SPACE = {"noise_injection.sigma": (0.05, 0.1, 0.2, 0.5), "noise_injection.clean": (0.2, 0.5)}  # what `ilbench tune` tries
 TRY = ("scalar_stable", "linear", 300)  # what the contract test runs: task, head, labels
 
 

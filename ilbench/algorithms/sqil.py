@@ -24,6 +24,7 @@ from ilbench.training.successors import beside, done, halves, successors
 from ilbench.types import Array, Data, Head, Trained
 
 NEEDS = ("demonstrations", "discrete actions", "dist", "sample", "gradients", "one step")
+SPACE = {"sqil.gamma": (0.9, 0.95, 0.99), "sqil.reward": (1.0, 3.0, 10.0), "sqil.rounds": (20, 50)}  # what `ilbench tune` tries
 TRY = ("gridworld", "mlp", 300)  # what the contract test runs: task, head, labels
 TRY_AT = {"sqil.rounds": 2, "sqil.episodes": 2, "sqil.steps": 20, "fit.updates": 50}
 
