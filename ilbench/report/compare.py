@@ -6,21 +6,20 @@ stands after Holm over all settings that are compared (5 %), as on the boards; s
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from ilbench import registry, stats
+from ilbench import stats
 from ilbench.display.tables import READABLE, Table, fixed, plain, wrapped
 from ilbench.display.tables import text as render
-from ilbench.names import hint
 from ilbench.records.schema import Record
 from ilbench.report.groups import Group, at_defaults, differing, group, instrument
 from ilbench.report.overall import FEW, is_undefined
 from ilbench.report.rows import difference
+from ilbench.report.selection import named, of_tasks
 
 ALPHA = 0.05  # of a verdict, after Holm
 
@@ -48,39 +47,6 @@ class Comparison:
 
 
 # ------------------------------------------------------------------------------------------- which rows
-def _is(g: Group, name: str) -> bool:
-    """Whether a row is what `name` says: `bc`, `bc/mse`, or its label on the board, `ccil[dynamics=true]`."""
-    algorithm, slash, head = name.partition("/")
-    return g.label == name or (g.algorithm == algorithm and (not slash or g.head == head))
-
-
-def _named(groups: Sequence[Group], name: str) -> list[Group]:
-    """The rows of that name; ValueError with the closest that there are."""
-    found = [g for g in groups if _is(g, name)]
-    if not found:
-        there = sorted(
-            {g.label for g in groups} | {g.algorithm for g in groups} | {f"{g.algorithm}/{g.head}" for g in groups}
-        )
-        known = name.partition("/")[0] in registry.entries("algorithms")
-        why = "is an algorithm, but has no row here" if known and "/" not in name else "names no row here"
-        raise registry.UnknownName(
-            f"{name!r} {why}. {hint(name, there, n=3)} (an algorithm, algorithm/head, or a label of the board)"
-        )
-    return found
-
-
-def _of_tasks(groups: Sequence[Group], tasks: str | None) -> list[Group]:
-    """The rows on tasks that match comma-separated globs; ValueError for a glob that matches none."""
-    if tasks is None:
-        return list(groups)
-    names = {g.place: g.task.partition("@")[0] for g in groups}
-    there, globs = sorted(set(names.values())), [t.strip() for t in tasks.split(",") if t.strip()]
-    for one in globs or [tasks]:
-        if not fnmatch.filter(there, one):
-            raise registry.UnknownName(f"--tasks {one!r} matches no task here. {hint(one, there, n=3)}")
-    return [g for g in groups if any(fnmatch.fnmatch(names[g.place], one) for one in globs)]
-
-
 def _paired(mine: Sequence[Group], theirs: Sequence[Group], heads: bool) -> tuple[list[tuple[Group, Group]], list[str]]:
     """Rows of one place that share all settings but the two's own; and, a line each, those that have no such partner."""
     pairs, alone = [], []
@@ -182,8 +148,8 @@ def _overall(pairs: Sequence[tuple[Group, Group]]) -> dict[str, Any] | None:
 
 def build(records: Iterable[Record], a: str, b: str, tasks: str | None = None) -> Comparison:
     """A against B on every setting that has both; ValueError for names that are not there and where nothing can be compared."""
-    groups = _of_tasks([g for g in group(records) if not instrument(g)], tasks)
-    mine, theirs = _named(groups, a), _named(groups, b)
+    groups = of_tasks([g for g in group(records) if not instrument(g)], tasks)
+    mine, theirs = named(groups, a), named(groups, b)
     if {id(g) for g in mine} == {id(g) for g in theirs} and len({g.place for g in mine}) == len(mine):
         raise ValueError(
             f"{a} and {b} are the same rows; give two algorithms, two heads (bc/mse bc/mlp) or two labels of the board"

@@ -11,7 +11,7 @@ seed), has fallen, errs at every step and loses what a random policy loses.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,11 +43,11 @@ class Board:
 
 
 # ------------------------------------------------------------------------------------------ tables
-def _marks(r: dict[str, Any]) -> str:
+def marked(r: dict[str, Any]) -> str:
     """What is wrong with a row, behind its name."""
-    marked = marks(r["still_falling"], r["worse_than_constant"], r["gate_never"] + r["gate_always"])
+    said = marks(r["still_falling"], r["worse_than_constant"], r["gate_never"] + r["gate_always"])
     lost = [f"{r[name]} {name}" for name in ("diverged", "failed") if r[name]]
-    return marked + (f" ({', '.join(lost)})" if lost else "")
+    return said + (f" ({', '.join(lost)})" if lost else "")
 
 
 def _cell(r: dict[str, Any], name: str) -> str:
@@ -78,7 +78,7 @@ def _task_table(gs: list[Group], rows: list[dict[str, Any]]) -> Table:
     found: list[dict[str, str]] = []
     for r in sorted(rows, key=lambda r: (-(r["score"] if r["score"] is not None else -np.inf), r["algorithm"])):
         row = {
-            "algorithm": r["algorithm"] + _marks(r),
+            "algorithm": r["algorithm"] + marked(r),
             "head": r["head"],
             "seeds": str(r["seeds"]),
             "score": _cell(r, "score"),
@@ -126,7 +126,7 @@ def _task_table(gs: list[Group], rows: list[dict[str, Any]]) -> Table:
 def _notes(gs: list[Group], rows: list[dict[str, Any]]) -> tuple[str, ...]:
     """What a reader of this table must know."""
     out = []
-    falling = [r for r in rows if "*" in _marks(r)]
+    falling = [r for r in rows if "*" in marked(r)]
     if falling:
         most = max(r["still_falling"] for r in falling)
         out.append(
@@ -155,13 +155,27 @@ def _notes(gs: list[Group], rows: list[dict[str, Any]]) -> tuple[str, ...]:
     return tuple(out)
 
 
+def by_place(groups: Sequence[Group]) -> list[list[Group]]:
+    """Rows that may be compared, place by place; the rows of a board are in this order."""
+    found: dict[Any, list[Group]] = defaultdict(list)
+    for g in groups:
+        found[(g.task, g.horizon, g.budget, g.place)].append(g)
+    return [gs for _, gs in sorted(found.items())]
+
+
 def build(records: Iterable[Record]) -> Board:
     """The board of a suite's records; instruments are left out."""
-    groups = [g for g in group(records) if not instrument(g)]
-    by_place: dict[Any, list[Group]] = defaultdict(list)
-    for g in groups:
-        by_place[(g.task, g.horizon, g.budget, g.place)].append(g)
-    places = [gs for _, gs in sorted(by_place.items())]
+    return of(shown_groups(records))
+
+
+def shown_groups(records: Iterable[Record]) -> list[Group]:
+    """The rows that belong on a board."""
+    return [g for g in group(records) if not instrument(g)]
+
+
+def of(groups: Sequence[Group]) -> Board:
+    """The board of rows; one whose baseline is not among them has nothing that it is compared with."""
+    places = by_place(groups)
     by_row = [[row_of(g, baseline(g, gs)) for g in gs] for gs in places]
     rows = [row for these in by_row for row in these]
     settle(rows)

@@ -17,6 +17,7 @@ from ilbench.records import places, store
 from ilbench.records.consistency import fits_arrays
 from ilbench.records.files import write_atomic
 from ilbench.records.schema import Record
+from ilbench.report import convergence
 
 FOLDERS = places.DEFAULT
 NAMED = 5  # problems that are named; the rest are counted
@@ -202,6 +203,23 @@ def superseded(suite: str) -> str:
     known += [s for s in places.suites(ours) if _split(s)[0] == stem] if ours is not None else []
     newest = max(known, key=lambda s: _split(s)[1])
     return newest if _split(newest)[1] > version else ""
+
+
+def current(results: str | pathlib.Path | None = None) -> tuple[list[str], dict[str, str]]:
+    """The suites that have records, each in its newest version, and by name why others were left out.
+
+    Left out are suites of which this ilbench declares or ships a newer version, and those that only double another's updates.
+    """
+    there = {name for folder in places.folders(results) for name in places.suites(folder)}
+    newest = sorted({places.find(_split(name)[0], results).suite for name in there})
+    why = {}
+    for name in newest:
+        newer = superseded(name)
+        if newer:
+            why[name] = f"superseded by {newer}"
+        elif _split(name)[0].endswith(convergence.DOUBLED):
+            why[name] = "updates doubled, for `ilbench convergence`"
+    return [name for name in newest if name not in why], why
 
 
 def _suite(stem: str) -> Any:
