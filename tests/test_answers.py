@@ -145,6 +145,7 @@ def test_suites_that_are_not_named_are_looked_through(monkeypatch, capsys):
         [("cartpole@1", 6), ("pendulum@1", 6)],
         [("cartpole@1", 2), ("pendulum@1", 6)],
     ]
+    assert [r["algorithm"] for r in found[0]["aggregates"][0]["rows"]] == ["dagger", "bc"]
     assert "old@1 (superseded by old@2)" in shown.err
     assert "taken: quick@1, quick@2\n" in shown.err
     assert run(monkeypatch, *line, "--algorithms", "bc,dagger") == 0

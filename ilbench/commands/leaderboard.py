@@ -58,7 +58,10 @@ class Leaderboard:
         boards = [(f.suite, groups, leaderboard.of(groups)) for f, _, groups in kept]
         said = answers.build(boards)
         width = None if self.full else tables.terminal() or WIDTH
-        emit(self.json, _as_json(kept, boards, said, several), lambda: _show(kept, boards, said, width, self.full))
+        if self.json:
+            emit(True, _as_json(kept, boards, said, several), lambda: None)
+        else:
+            _show(kept, boards, said, width, self.full)
         if self.write:
             ((only, _, _),) = kept
             page = leaderboard.page(boards[0][2], only.suite, source.first_line(only))
@@ -95,10 +98,14 @@ def _current(results: str | None) -> list[tuple[source.Found, str]]:
 
 def _as_json(kept: Any, boards: Any, said: answers.Answers, several: bool) -> dict[str, Any]:
     """One object, or of several suites one each."""
+    from ilbench.report import aggregates
+
     found = said.as_json()
     each = [
-        {"suite": suite, "source": first, "answers": [a for a in found if a["suite"] == suite]} | board.as_json()
-        for (_, first, _), (suite, _, board) in zip(kept, boards, strict=True)
+        {"suite": suite, "source": first, "answers": [a for a in found if a["suite"] == suite]}
+        | board.as_json()
+        | {"aggregates": aggregates.build(groups)}
+        for (_, first, _), (suite, groups, board) in zip(kept, boards, strict=True)
     ]
     return {"suites": each} if several else each[0]
 
@@ -111,11 +118,12 @@ def _show(
     full: bool,
 ) -> None:
     """The answers, and the tables of each suite."""
-    from ilbench.report import answers, leaderboard
+    from ilbench.report import aggregates, answers, leaderboard
 
     if said.found:
         print(answers.text(said, width), end="\n\n")
-    shown = (
-        leaderboard.text(board, first, width, full) for (_, first, _), (*_, board) in zip(kept, boards, strict=True)
-    )
-    print("\n\n".join(shown))
+    pages = []
+    for (_, first, _), (_, groups, board) in zip(kept, boards, strict=True):
+        more = aggregates.text(aggregates.build(groups), width) if full else ""
+        pages += [leaderboard.text(board, first, width, full), *([more] if more else [])]
+    print("\n\n".join(pages))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,8 +26,27 @@ def tables(groups: Sequence[Group]) -> list[Table]:
     return [_table(ranking) for ranking in rankings(groups)]
 
 
+class Compared(NamedTuple):
+    """Rows on the settings that all of them ran on: scores `[S, T]` by label, one group per setting, the seeds of all."""
+
+    scores: dict[str, np.ndarray]
+    settings: tuple[Group, ...]  # some row's; they say which settings
+    seeds: tuple[int, ...]
+    of: int  # settings that any row ran on
+    undefined: list[str]  # settings left out, in words
+
+    def plain_settings(self) -> list[dict[str, Any]]:
+        """The settings as plain values."""
+        return [{"task": g.task, "horizon": g.horizon, "budget": g.budget, "apart": g.apart} for g in self.settings]
+
+
 def rankings(groups: Sequence[Group]) -> list[dict[str, Any]]:
     """The same as plain values: what was ranked on, of how many settings, what was undefined, and a row each."""
+    return [_ranking(c) for c in compared(groups)]
+
+
+def compared(groups: Sequence[Group], least: int = LEAST) -> list[Compared]:
+    """The rows that ran on every setting, and those that share settings enough: `least` at least."""
     undefined = {g.place for g in groups if is_undefined(g)}
     left_out = sorted({g.setting for g in groups if g.place in undefined})
     ran: dict[str, dict[str, Group]] = defaultdict(dict)
@@ -36,11 +55,11 @@ def rankings(groups: Sequence[Group]) -> list[dict[str, Any]]:
             ran[g.label][g.place] = g
     every = {place for places in ran.values() for place in places}
     complete = {label: places for label, places in ran.items() if set(places) == every}
-    shared = _sharing(ran)
-    found = [_ranking(complete, len(every), left_out)]
+    shared = _sharing(ran, least)
+    found = [_common(complete, len(every), left_out, least)]
     if set(shared) != set(complete):
-        found.append(_ranking(shared, len(every), left_out))
-    return [ranking for ranking in found if ranking]
+        found.append(_common(shared, len(every), left_out, least))
+    return [c for c in found if c is not None]
 
 
 def is_undefined(g: Group) -> bool:
@@ -48,27 +67,32 @@ def is_undefined(g: Group) -> bool:
     return any(r.status == "ok" and "score" in r.scores and r.scores["score"] is None for r in g.records)
 
 
-def _sharing(ran: dict[str, dict[str, Group]]) -> dict[str, dict[str, Group]]:
-    """The rows by settings run, the most first, each taken while at least two settings remain common to all."""
+def _sharing(ran: dict[str, dict[str, Group]], least: int) -> dict[str, dict[str, Group]]:
+    """The rows by settings run, the most first, each taken while at least `least` settings remain common to all."""
     taken: dict[str, dict[str, Group]] = {}
     common: set[str] | None = None
     for label, places in sorted(ran.items(), key=lambda item: (-len(item[1]), item[0])):
         left = set(places) if common is None else common & set(places)
-        if len(left) >= LEAST:
+        if len(left) >= least:
             taken[label], common = places, left
     return taken
 
 
-def _ranking(ran: dict[str, dict[str, Group]], of: int, undefined: list[str]) -> dict[str, Any] | None:
+def _common(ran: dict[str, dict[str, Group]], of: int, undefined: list[str], least: int) -> Compared | None:
     if len(ran) < LEAST:
         return None
     some = next(iter(ran.values()))
     shared = set.intersection(*(set(places) for places in ran.values()))
     common = sorted(shared, key=lambda k: (some[k].task, some[k].horizon, some[k].budget, k))
-    seeds = sorted(set.intersection(*(set(places[k].seeds) for places in ran.values() for k in common)))
-    if len(common) < LEAST or len(seeds) < 2:
+    seeds = sorted(set.intersection(*(set(places[k].seeds) for places in ran.values() for k in common))) if common else []
+    if len(common) < least or len(seeds) < 2:
         return None
     matrix = {label: np.stack([_scores(places[k], seeds) for k in common], axis=1) for label, places in ran.items()}
+    return Compared(matrix, tuple(some[k] for k in common), tuple(seeds), of, undefined)
+
+
+def _ranking(c: Compared) -> dict[str, Any]:
+    matrix, seeds = c.scores, c.seeds
     ranks = stats.rank_intervals(matrix)
     lo, hi = stats.score_range(*matrix.values())
     rows = []
@@ -83,10 +107,7 @@ def _ranking(ran: dict[str, dict[str, Group]], of: int, undefined: list[str]) ->
                 "seeds": len(seeds),
             }
         )
-    settings = [
-        {"task": g.task, "horizon": g.horizon, "budget": g.budget, "apart": g.apart} for g in (some[k] for k in common)
-    ]
-    return {"rows": rows, "settings": settings, "of": of, "undefined": undefined}
+    return {"rows": rows, "settings": c.plain_settings(), "of": c.of, "undefined": c.undefined}
 
 
 def _table(ranking: dict[str, Any]) -> Table:
@@ -94,17 +115,21 @@ def _table(ranking: dict[str, Any]) -> Table:
         (r["rank"], r["algorithm"], fixed(r["score"], *(r["score_ci"] or (None, None))), str(r["seeds"]))
         for r in ranking["rows"]
     ]
-    settings, of = ranking["settings"], ranking["of"]
-    noun = "tasks" if all(count == 1 for count in _places(settings).values()) else "settings"
-    title = (
-        f"All {of} {noun}" if len(settings) == of else f"The {len(settings)} of {of} {noun} that all of these ran on"
-    )
+    settings = ranking["settings"]
     notes = [f"{', '.join(_named(settings))}. Rows whose paired difference is not clear share a place."]
     if ranking["undefined"]:
         notes.append(f"no score, the expert is no better than a random policy: {', '.join(ranking['undefined'])}.")
     if ranking["rows"][0]["seeds"] < FEW:
         notes.append(f"{ranking['rows'][0]['seeds']} seeds are too few for an interval.")
-    return Table(title, ("rank", "algorithm", "score, mean over seeds and tasks [95 %]", "seeds"), rows, tuple(notes))
+    return Table(title(settings, ranking["of"]), ("rank", "algorithm", "score, mean over seeds and tasks [95 %]", "seeds"), rows, tuple(notes))
+
+
+def title(settings: Sequence[dict[str, Any]], of: int) -> str:
+    """ "All 4 tasks", "The 3 of 4 settings that all of these ran on", or the one that there is."""
+    if of == 1:
+        return _named(settings)[0]
+    noun = "tasks" if all(count == 1 for count in _places(settings).values()) else "settings"
+    return f"All {of} {noun}" if len(settings) == of else f"The {len(settings)} of {of} {noun} that all of these ran on"
 
 
 def _scores(g: Group, seeds: Sequence[int]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Numbers with their uncertainty: IQM, intervals, paired comparisons, bands, slopes, verdicts, ranks. NumPy float64.
+"""Numbers with their uncertainty: IQM, intervals, paired comparisons, bands, slopes, verdicts, ranks, profiles. NumPy float64.
 
 Arrays in; intervals, claims and verdicts out; no file here knows records. Letters in shapes: S seeds (runs), T tasks, N
 episodes, K horizons. Seeds are the units of resampling and of every standard error; randomness is an explicit `rng`
@@ -7,6 +7,10 @@ episodes, K horizons. Seeds are the units of resampling and of every standard er
 
 from __future__ import annotations
 
+from ilbench.stats.aggregates import Profile as Profile
+from ilbench.stats.aggregates import improvement as improvement
+from ilbench.stats.aggregates import optimality_gap as optimality_gap
+from ilbench.stats.aggregates import performance_profile as performance_profile
 from ilbench.stats.gap import GapBound as GapBound
 from ilbench.stats.gap import gap_bound as gap_bound
 from ilbench.stats.gap import holm as holm
