@@ -1,12 +1,13 @@
-"""Performance profiles, optimality gaps and P(A > B): against NumPy and SciPy, their coverage by simulation, and what boards show of them."""
+"""Performance profiles, optimality gaps and P(A > B): against NumPy and SciPy, their coverage, and what boards show."""
 
 import numpy as np
 import pytest
 from scipy import stats as scipy_stats
-from test_compare import SEEDS, made
+from test_compare import SEEDS, made, run
 
 from ilbench import stats
-from ilbench.report import aggregates, leaderboard, source
+from ilbench.commands import plot
+from ilbench.report import aggregates, leaderboard, profiles_figure, source
 from ilbench.stats import intervals
 
 AT = (0.0, 0.5, 0.75, 1.0)
@@ -32,7 +33,8 @@ def test_runs_that_all_agree_have_a_width():
     found = stats.improvement(np.ones(SEEDS), np.zeros(SEEDS))
     wilson = scipy_stats.binomtest(SEEDS, SEEDS).proportion_ci(method="wilson")
     assert found == pytest.approx((1, wilson.low, 1))
-    assert stats.performance_profile(np.ones((SEEDS, 4)), [0.5]).lo[0] == pytest.approx(0.025**0.1)
+    wilson = scipy_stats.binomtest(SEEDS, SEEDS).proportion_ci(0.975, method="wilson")
+    assert stats.performance_profile(np.ones((SEEDS, 4)), [0.5]).lo[0] == pytest.approx(wilson.low)
 
 
 @pytest.mark.parametrize(
@@ -79,21 +81,25 @@ def test_coverage_of_improvement(law, p, tasks):
     assert np.mean([i.lo <= truth <= i.hi for i in found]) >= LEAST
 
 
-def test_coverage_of_profiles_and_gaps():
-    """Beta-distributed scores whose five settings share half of a seed's luck: a Gaussian copula."""
+@pytest.mark.parametrize("tasks", [1, 33])
+@pytest.mark.parametrize("common", [0, 0.5, 0.9])
+def test_coverage_of_profiles(common, tasks):
+    """Normal scores whose settings share so much of a seed's variance; thresholds below and above."""
+    g, p = np.random.default_rng(2), np.array([0.01, 0.2, 0.5, 0.7, 0.9, 0.95, 0.99])
+    x = np.sqrt(common) * g.normal(size=(R, SEEDS, 1)) + np.sqrt(1 - common) * g.normal(size=(R, SEEDS, tasks))
+    found = [stats.performance_profile(y, -scipy_stats.norm.ppf(p)) for y in x]
+    assert (np.mean([(f.lo <= p) & (p <= f.hi) for f in found], axis=0) >= LEAST).all()
+
+
+def test_coverage_of_gaps():
+    """Scores of a beta law that reach beyond 1, and whose five settings share half of a seed's luck."""
     g, law = np.random.default_rng(2), scipy_stats.beta(4, 1)
     z = np.sqrt(0.5) * g.normal(size=(R, SEEDS, 1)) + np.sqrt(0.5) * g.normal(size=(R, SEEDS, 5))
-    scores = 1.05 * law.ppf(scipy_stats.norm.cdf(z))
-    at = np.array([0.5, 0.8, 0.95])
-    above, short = (scores[..., None] > at).mean(2), np.maximum(0, 1 - scores).mean(2)  # of every seed
-    truths = [*law.sf(at / 1.05), law.expect(lambda x: max(0.0, 1 - 1.05 * x))]
-    for i, (x, truth) in enumerate(zip([*np.moveaxis(above, 2, 0), short], truths, strict=True)):
-        lo, hi = intervals.seed_means(x, 0.0, 1.0)
-        assert np.mean((lo <= truth) & (truth <= hi)) >= LEAST
-        made = (
-            stats.optimality_gap(scores[0]) if i == 3 else [y[i] for y in stats.performance_profile(scores[0], at)[1:]]
-        )
-        np.testing.assert_allclose(made, (x[0].mean(), lo[0], hi[0]), atol=1e-12)
+    x, truth = 1.05 * law.ppf(scipy_stats.norm.cdf(z)), law.expect(lambda x: max(0.0, 1 - 1.05 * x))
+    short = np.maximum(0, 1 - x).mean(2)
+    lo, hi = intervals.seed_means(short, 0.0, 1.0)  # all at once, which is quick
+    assert np.mean((lo <= truth) & (truth <= hi)) >= LEAST
+    np.testing.assert_allclose(stats.optimality_gap(x[0]), (short[0].mean(), lo[0], hi[0]), atol=1e-12)
 
 
 # ------------------------------------------------------------------------------------------ boards
@@ -129,3 +135,30 @@ def test_few_seeds_are_points(shipped):
     assert (bc["optimality_gap_ci"], "lo" in bc["profile"]) == (None, False)
     assert bc["optimality_gap_points"] == pytest.approx(1 - x[:4])
     assert f"({', '.join(f'{1 - v:.2f}' for v in x[:4])})" in aggregates.text([found])
+
+
+# -------------------------------------------------------------------------------------- the picture
+def test_the_picture_has_a_band_where_there_are_seeds_enough(shipped):
+    x = np.linspace(0.5, 0.9, SEEDS)
+    records = made(shipped, {"bc": x, "dagger": x + 0.2})
+    canvas = profiles_figure.draw(leaderboard.shown_groups(records), lambda c: c)
+    (axis,) = canvas.axes
+    assert [line.get_label() for line in axis.lines] == ["dagger", "bc"]
+    score, share = axis.lines[1].get_data()
+    assert share == pytest.approx([np.mean(x > at) for at in score])
+    band = axis.collections[1].get_paths()[0].get_extents()
+    assert (band.y0, band.y1) == pytest.approx((0, 1))
+    few = profiles_figure.draw(leaderboard.shown_groups([r for r in records if r.cell.seed < 4]), lambda c: c)
+    assert not few.axes[0].collections
+    assert "4 seeds, too few for limits" in few.axes[0].get_title()
+    assert profiles_figure.draw(leaderboard.shown_groups(made(shipped, {"bc": x}))) is None
+
+
+def test_plot_lists_its_kinds_and_draws_profiles(monkeypatch, capsys, tmp_path):
+    assert run(monkeypatch, "plot") == 0
+    assert {line.split()[0] for line in capsys.readouterr().out.splitlines()[2:]} == set(plot.KINDS)
+    assert run(monkeypatch, "plot", "profiles") == 2
+    assert "-o profiles.svg" in capsys.readouterr().err
+    file = tmp_path / "a.svg"
+    assert run(monkeypatch, "plot", "profiles", "--suite", "quick@1", "--results", "results", "-o", str(file)) == 0
+    assert "share of runs that score above" in file.read_text()

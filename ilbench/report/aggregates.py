@@ -86,8 +86,8 @@ def _gap(r: dict[str, Any]) -> str:
 
 def _share(profile: dict[str, Any], at: float) -> str:
     i = profile["thresholds"].index(at)
-    limits = (profile["lo"][i], profile["hi"][i]) if "lo" in profile else (None, None)
-    return fixed(profile["share"][i], *limits, places=2)
+    lo, hi = (profile["lo"][i], profile["hi"][i]) if "lo" in profile else (None, None)
+    return fixed(profile["share"][i], lo, hi, places=2)
 
 
 def _pairs_table(m: dict[str, Any]) -> Table:
@@ -97,8 +97,8 @@ def _pairs_table(m: dict[str, Any]) -> Table:
     for p in m["pairs"]:
         lo, hi = p["p_above_ci"] or (None, None)
         cells[p["a"], p["b"]] = fixed(p["p_above"], lo, hi, places=2)
-        back = (None, None) if lo is None or hi is None else (1 - hi, 1 - lo)
-        cells[p["b"], p["a"]] = fixed(1 - p["p_above"], *back, places=2)
+        low, high = (None, None) if lo is None or hi is None else (1 - hi, 1 - lo)
+        cells[p["b"], p["a"]] = fixed(1 - p["p_above"], low, high, places=2)
     rows = [(a, *(cells.get((a, b), "") for b in names)) for a in names]
     return Table(f"{title(m['settings'], m['of'])}: P(row > column)", ("A", *names), rows)
 

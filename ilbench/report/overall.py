@@ -121,7 +121,8 @@ def _table(ranking: dict[str, Any]) -> Table:
         notes.append(f"no score, the expert is no better than a random policy: {', '.join(ranking['undefined'])}.")
     if ranking["rows"][0]["seeds"] < FEW:
         notes.append(f"{ranking['rows'][0]['seeds']} seeds are too few for an interval.")
-    return Table(title(settings, ranking["of"]), ("rank", "algorithm", "score, mean over seeds and tasks [95 %]", "seeds"), rows, tuple(notes))
+    columns = ("rank", "algorithm", "score, mean over seeds and tasks [95 %]", "seeds")
+    return Table(title(settings, ranking["of"]), columns, rows, tuple(notes))
 
 
 def title(settings: Sequence[dict[str, Any]], of: int) -> str:
