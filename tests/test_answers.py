@@ -75,6 +75,11 @@ def test_a_tie_the_same_few_seeds_and_one_row(shipped):
     points = ", ".join(f"{x:.2f}" for x in base[:4])
     assert f"clean undecided, too few seeds: dagger {base[:4].mean() + 0.2:.3f} (" in three.line
     assert f"bc {base[:4].mean():.3f} ({points})" in three.line
+    mine = {"bc": base, "dagger": base + spread(1, 0.2, 0.01), "ccil": base}
+    more = [r for r in made(shipped, mine) if r.cell.seed < 4 or r.cell.algorithm != "ccil"]
+    line = said(more).found[0].line
+    assert "clean dagger first, above bc +0.200 [" in line
+    assert f"; too few seeds of ccil {base[:4].mean():.3f} ({points})" in line
     assert "only bc, 0.6" in said(made(shipped, {"bc": base})).found[0].line
 
 

@@ -92,6 +92,8 @@ def _placed(groups: Sequence[Group], board: Board) -> list[tuple[list[Group], li
 
 def _side(gs: Sequence[Group], rows: Sequence[dict[str, Any]], name: str) -> Side:
     known = [(g, r) for g, r in zip(gs, rows, strict=True) if r.get(name) is not None]
+    enough = [pair for pair in known if pair[1]["seeds"] >= FEW]
+    known = enough if len(enough) > 1 else known  # a row that is not finished hides nothing of the others
     known.sort(key=lambda pair: (-pair[1][name], pair[1]["algorithm"]))
     pairs = {}
     for (a, _), (b, _) in itertools.combinations(known, 2):
@@ -176,11 +178,17 @@ def _answer(
         verdict = _verdict(side) if side.rows else None
         values[what] = verdict
         said.append(f"{where} {_words(verdict, side, names)}" if verdict else f"{where} {_no_score(rows, what)}")
-        missing = [names[r["algorithm"]] for r in rows if verdict and r["algorithm"] not in verdict["means"]]
-        said += [f"no score of {_listed(missing)}"] if missing else []
+        said += _left_out([r for r in rows if verdict and r["algorithm"] not in verdict["means"]], side.name, names)
     values["asks"] = [_asks(r) for r in rows]
     said.append(_asked(values["asks"]))
     return Answer(values, f"{title}{f' ({suite})' if several else ''}: {'; '.join(filter(None, said))}")
+
+
+def _left_out(rows: Sequence[dict[str, Any]], name: str, names: dict[str, str]) -> list[str]:
+    """Rows that are not among those compared, and why."""
+    none = [names[r["algorithm"]] for r in rows if r.get(name) is None]
+    few = [f"{names[r['algorithm']]} {_scored(r, name)}" for r in rows if r.get(name) is not None]
+    return [f"{why} {_listed(those)}" for why, those in (("no score of", none), ("too few seeds of", few)) if those]
 
 
 def _words(v: dict[str, Any], side: Side, names: dict[str, str]) -> str:
