@@ -26,6 +26,7 @@ from ilbench.commands.cite import Cite
 from ilbench.commands.compare import Compare
 from ilbench.commands.compounding import Compounding
 from ilbench.commands.convergence import Convergence
+from ilbench.commands.data import Data
 from ilbench.commands.doctor import Doctor
 from ilbench.commands.evaluate import Evaluate
 from ilbench.commands.expert import Expert
@@ -55,6 +56,7 @@ COMMANDS: dict[str, Any] = {
     "leaderboard": Leaderboard,
     "compare": Compare,
     "evaluate": Evaluate,
+    "data": Data,
     "convergence": Convergence,
     "tune": Tune,
     "theory": Theory,
@@ -76,7 +78,7 @@ COMMANDS: dict[str, Any] = {
 }
 Command: Any = Union[tuple(Annotated[command, subcommand(name)] for name, command in COMMANDS.items())]  # noqa: UP007
 # The least that an option may be, in every command that has it; those of --set are checked where they belong.
-LEAST = {"episodes": 1, "horizon": 1, "trajectories": 1, "sigma": 0, "seconds": 1, "workers": 1}
+LEAST = {"episodes": 1, "demos": 1, "horizon": 1, "trajectories": 1, "sigma": 0, "seconds": 1, "workers": 1}
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 

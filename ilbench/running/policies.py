@@ -122,14 +122,14 @@ def _fits(record: Record, task: str, horizon: int | None) -> None:
         raise ValueError(f"record {record.id[:8]} is {record.status} ({record.reason}): there is nothing to certify")
     if record.sidecar is None:
         raise ValueError(_unsaved(record))
-    now = registry.task(_spelled(of), record.cell.horizon).version
+    now = registry.task(spelled(of), record.cell.horizon).version
     if now != int(version):
         raise ValueError(
             f"record {record.id[:8]} is of {record.cell.task}; this ilbench has version {now}: run it again"
         )
 
 
-def _spelled(task: str) -> str:
+def spelled(task: str) -> str:
     """`brax-ant-mjx`, as records name it, is `brax:ant/mjx`, as tasks are asked for."""
     name = re.fullmatch(r"brax-([a-z0-9_]+)-([a-z]+)", task)
     return f"brax:{name[1]}/{name[2]}" if name else task
@@ -147,7 +147,7 @@ def task_of(found: Any) -> Task:
     if isinstance(found, trained_now.Training):
         return found.plan.task
     cell = found[0].cell
-    task: Task = registry.task(_spelled(cell.task.rsplit("@", 1)[0]), cell.horizon, **_task_config(cell.config))
+    task: Task = registry.task(spelled(cell.task.rsplit("@", 1)[0]), cell.horizon, **_task_config(cell.config))
     return task
 
 
@@ -173,7 +173,7 @@ def read(record: Record, arrays: Mapping[str, np.ndarray]) -> Loaded:
     from ilbench.experts import weights
 
     cell = record.cell
-    name = _spelled(cell.task.rsplit("@", 1)[0])
+    name = spelled(cell.task.rsplit("@", 1)[0])
     block = Block(
         name, cell.algorithm, cell.head, cell.budget, horizon=cell.horizon, seeds=(cell.seed,), config=cell.config
     )

@@ -50,7 +50,7 @@ def training(
     if declared is None:
         name, block, settings = (
             None,
-            Block(task_name, algorithm, head or _head(task_name), 0, horizon=horizon),
+            Block(task_name, algorithm, head or plainest_head(task_name), 0, horizon=horizon),
             "default settings",
         )
         settings += "" if dialled else f" of the library: no suite runs {algorithm} on {task_name}"
@@ -68,7 +68,7 @@ def training(
     return Training(resolved, name, settings)
 
 
-def _head(task_name: str) -> str:
+def plainest_head(task_name: str) -> str:
     """The plainest head that a task takes."""
     env = registry.task(task_name).env
     discrete = isinstance(env.action, Discrete)
