@@ -27,6 +27,7 @@ from ilbench.types import Policy, Task
 
 PREFIX = "policy/"
 FOLDERS = ("runs", "results")
+TRAINED = re.compile(r"([a-z][a-z0-9_]*)(?:/([a-z][a-z0-9_]*))?:([0-9]+)")  # ALGORITHM[/HEAD]:EPISODES
 MAX_MIXED = 10_000  # iterates of a mixture
 
 
@@ -56,7 +57,7 @@ def find(
     Raises ValueError (UnknownName for names, with the closest match) or StoreError.
     """
     path = pathlib.Path(text)
-    named = re.fullmatch(r"([a-z][a-z0-9_]*)(?:/([a-z][a-z0-9_]*))?:([0-9]+)", text)
+    named = TRAINED.fullmatch(text)
     if named:
         return trained_now.training(named[1], named[2], int(named[3]), task, seed, horizon, changes or {}, suite)
     if path.suffix in (".json", ".safetensors"):

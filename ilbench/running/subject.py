@@ -7,6 +7,7 @@ which judges the task in one way.
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 import re
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from ilbench.configs import build_config
 from ilbench.evaluation.evidence import Protocol
 from ilbench.records.schema import Record
 from ilbench.running import outside, policies, trained_now
-from ilbench.running.plan import load_suite
+from ilbench.running.plan import Plan, load_suite, resolve
 from ilbench.types import Policy, Task
 
 SEEDS = (0, 1, 2, 3, 4)  # of a policy from outside, unless told otherwise
@@ -85,12 +86,16 @@ def subject(
     horizon: int | None = None,
     suite: str | None = None,
     results: str | None = None,
+    demos: str | None = None,
 ) -> Subject:
     """Reads `text` as `module:function`, `folder/NAME.py:function`, or what `policies.find` takes; ValueError says what else to give.
 
     A stored policy's seed, and the first of a policy's that is trained now, are the only seeds by default.
+    What is trained now learns from the file `demos`, where one is given; judged it is on the task as it is, by its expert.
     """
     registry.task(task, horizon)
+    if demos is not None and not policies.TRAINED.fullmatch(text):
+        raise ValueError(f"--demos is what a policy trained now learns from, and {text!r} is none; give ALGORITHM:EPISODES, e.g. bc:20")
     if outside.named(text):
         protocol, steps, told = declared(task, horizon, suite)
         made, chosen = registry.task(task, steps), SEEDS if seeds is None else seeds
@@ -101,7 +106,8 @@ def subject(
         raise ValueError(f"{text!r} names a file and no function in it; give {text}:FUNCTION")
     first = 0 if seeds is None else seeds[0]
     try:
-        known: Any = policies.find(text, task, results=results, seed=first, horizon=horizon, suite=suite)
+        changes = {} if demos is None else {"task.demonstrations": demos}
+        known: Any = policies.find(text, task, results=results, seed=first, horizon=horizon, suite=suite, changes=changes)
     except ValueError as error:
         if re.fullmatch(r"[\w-]+", text) and not re.fullmatch(r"[0-9a-f]{6,32}", text):
             raise type(error)(f"{error}; a policy of your own is ./NAME.py:FUNCTION or MODULE:FUNCTION") from error
@@ -110,12 +116,26 @@ def subject(
         protocol, own, told = _bare(known.plan.block.protocol), first, f"protocol of {known.suite or 'the library'}"
     else:
         protocol, own, told = _of_record(known[0]), known[0].cell.seed, f"protocol of the record, {known[0].suite}"
+    judged, learnt = (policies.task_of(known), ()) if demos is None else _learnt(known.plan, demos)
     loaded = policies.build(known)
     chosen = (own,) if seeds is None else seeds
     iterates = max((np.shape(leaf)[1] for leaf in jax.tree.leaves(loaded.policy.params)), default=1)
     repeated = jax.tree.map(lambda x: np.broadcast_to(x, (len(chosen), *np.shape(x)[1:])).copy(), loaded.policy)
-    told_all = (told, *loaded.told)
-    return Subject(loaded.task, repeated, _longer(protocol, episodes), chosen, loaded.source, False, iterates, told_all)
+    told_all = (told, *learnt, *loaded.told)
+    return Subject(judged, repeated, _longer(protocol, episodes), chosen, loaded.source, False, iterates, told_all)
+
+
+def _learnt(plan: Plan, demos: str) -> tuple[Task, tuple[str, ...]]:
+    """The task that is judged on, its expert in place, and what was learnt from; ValueError for more episodes than the file holds."""
+    file, task = pathlib.Path(demos).name, plan.task
+    assert task.recorded is not None
+    there = np.asarray(task.recorded().alive)[0]
+    if (asked := plan.block.budget // task.horizon) > len(there):
+        raise ValueError(f"{file} holds {len(there)} demonstrations, and {asked} are asked for; give {plan.block.algorithm}:{len(there)}")
+    block = plan.block
+    own = {key: value for key, value in block.config.items() if key != "task.demonstrations"}
+    known = f"learnt from {file}, {len(there)} episodes of {int(there.sum())} steps, digest {str(task.demonstrator)[:8]}"
+    return resolve(dataclasses.replace(block, config=own)).task, (known,)
 
 
 def _longer(protocol: Protocol, episodes: int | None) -> Protocol:

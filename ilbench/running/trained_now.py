@@ -60,8 +60,8 @@ def training(
     config = {**block.config, **changes}
     block = dataclasses.replace(block, budget=episodes * steps, seeds=(seed,), config=config)
     resolved = plan.resolve(block)
-    if changes:
-        settings += ", changed: " + ", ".join(f"{key}={value}" for key, value in changes.items())
+    if said := [f"{key}={value}" for key, value in changes.items() if key != "task.demonstrations"]:
+        settings += f", changed: {', '.join(said)}"
     if not dialled and resolved.head.solve is None:
         fit = resolved.fit
         settings += f"; {fit.updates:,} updates of {fit.batch} at {fit.learning_rate:g}"

@@ -65,6 +65,9 @@ def recorded(task: Task, path: str | pathlib.Path) -> Task:
         if of is task and (name, when) == (str(file), stamp):
             return made
     found = padded(of_task(file.name, flat.read(file), task), task.horizon)
+    if found.reward is not None and found.terminated is not None:  # what ended by itself goes on as in a rollout
+        after = ~found.alive & found.terminated[:, None]
+        found = found._replace(reward=np.where(after, np.float32(task.env.absorbing_reward), found.reward))
     demos = demos_of(found)
     made = dataclasses.replace(task, expert=None, recorded=lambda: demos, demonstrator=found.digest, mdp=None)
     _KEPT[:] = [*_KEPT[-7:], (task, str(file), stamp, made)]
