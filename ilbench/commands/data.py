@@ -30,7 +30,7 @@ class Data:
     format: Literal["safetensors", "npz", "hdf5", "minari"] = "safetensors"
     """export: the layout; hdf5 is robomimic's."""
     out: Annotated[pathlib.Path | None, arg(aliases=["-o"])] = None
-    """File to write; of minari the folder of datasets, as MINARI_DATASETS_PATH names it. Default of import: FILE's name and .safetensors here."""
+    """File to write; of minari the folder of datasets, as MINARI_DATASETS_PATH names it. Default of import: FILE.safetensors."""
     demos: int = 20
     """export: episodes."""
     seed: int = 0
@@ -67,7 +67,9 @@ class Data:
 
         if self.out is None:
             ending = formats.ENDINGS.get(self.format, ("",))[0]
-            raise ValueError(f"export writes a file; say where, e.g. -o {self.what.replace(':', '-').replace('/', '-')}{ending}")
+            raise ValueError(
+                f"export writes a file; say where, e.g. -o {self.what.replace(':', '-').replace('/', '-')}{ending}"
+            )
         record = _names(self.record)
         task, head = demonstrated.planned(self.what, self.demos, self.seed, self.horizon, self.head, record)
         if record and self.format == "minari":
@@ -118,7 +120,9 @@ def said(episodes: Episodes) -> dict[str, Any]:
     from ilbench.display import tables
     from ilbench.records.interchange.episodes import digest
 
-    named: dict[str, Any] = {name: getattr(episodes, name) for name in ("obs", "action", "reward", "length", "final_obs", "terminated")}
+    named: dict[str, Any] = {
+        name: getattr(episodes, name) for name in ("obs", "action", "reward", "length", "final_obs", "terminated")
+    }
     named |= episodes.extra
     made: dict[str, Any] = {
         "episodes": len(episodes.length), "steps": len(episodes.obs), "shortest": int(episodes.length.min()),
@@ -128,7 +132,9 @@ def said(episodes: Episodes) -> dict[str, Any]:
     if episodes.terminated is not None:
         made["terminated"] = int(np.count_nonzero(episodes.terminated))
     if episodes.reward is not None:
-        returns = np.add.reduceat(np.asarray(episodes.reward, np.float64).reshape(len(episodes.obs), -1)[:, 0], episodes.starts)
+        returns = np.add.reduceat(
+            np.asarray(episodes.reward, np.float64).reshape(len(episodes.obs), -1)[:, 0], episodes.starts
+        )
         made["return"] = {"mean": float(returns.mean()), "least": float(returns.min()), "most": float(returns.max())}
     return tables.plain(made)  # type: ignore[no-any-return]
 
@@ -138,9 +144,12 @@ def _print(made: dict[str, Any]) -> None:
         print(plain(made["wrote"]))
     about, returns = made["about"], made["return"]
     lines = {
-        "of": ", ".join(f"{key} {value}" for key, value in about.items() if key not in ("format", "expert")) or "it does not say",
+        "of": ", ".join(f"{key} {value}" for key, value in about.items() if key not in ("format", "expert"))
+        or "it does not say",
         "episodes": f"{made['episodes']:,} of {made['shortest']} ... {made['longest']} steps, {made['steps']:,} in all",
-        "ended by themselves": "it does not say" if made["terminated"] is None else f"{made['terminated']:,} of {made['episodes']:,}",
+        "ended by themselves": "it does not say"
+        if made["terminated"] is None
+        else f"{made['terminated']:,} of {made['episodes']:,}",
         "return": "no rewards" if returns is None else "mean {mean:.6g}, {least:.6g} ... {most:.6g}".format(**returns),
         "digest": made["digest"],
     }

@@ -52,4 +52,6 @@ def padded(found: Episodes, horizon: int) -> Recorded:
         after = alive.reshape(*alive.shape, *[1] * (seen.ndim - 2))
         seen = np.where(after, seen, found.final_obs[:, None])
     reward = None if found.reward is None else np.where(alive, found.reward[index], np.float32(0))
-    return Recorded(seen, found.action[index], alive, reward, digest(found), found.final_obs, found.terminated, found.about)
+    return Recorded(
+        seen, found.action[index], alive, reward, digest(found), found.final_obs, found.terminated, found.about
+    )

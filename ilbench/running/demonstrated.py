@@ -82,7 +82,9 @@ def episodes_of(demos: Demos, said: dict[str, str]) -> Episodes:
     return Episodes(live(demos.obs), live(demos.action), length, live(demos.reward), final, ended, extra, said)
 
 
-def taken(name: str, found: Episodes, task_name: str, horizon: int | None, clip: bool) -> tuple[Episodes, Task, tuple[str, ...]]:
+def taken(
+    name: str, found: Episodes, task_name: str, horizon: int | None, clip: bool
+) -> tuple[Episodes, Task, tuple[str, ...]]:
     """A file's episodes as a task takes them, the task, and what is to be told of them.
 
     Raises what `of_task` raises, and ValueError for actions of other programs that are out of bounds, unless they are to be clipped:
@@ -102,6 +104,11 @@ def taken(name: str, found: Episodes, task_name: str, horizon: int | None, clip:
         else:
             told.append(f"{name}: {said}, which its env clips when it executes them")
     if not found.about.get("format"):
-        stated = {"format": FORMAT, "task": task.name, "horizon": str(task.horizon), "demonstrations": str(len(found.length))}
+        stated = {
+            "format": FORMAT,
+            "task": task.name,
+            "horizon": str(task.horizon),
+            "demonstrations": str(len(found.length)),
+        }
         episodes = episodes._replace(about={**stated, "ilbench": ilbench.__version__, **found.about})
     return episodes, task, tuple(told)

@@ -30,8 +30,9 @@ def demos_of(found: Recorded) -> Demos:
         following = np.take_along_axis(found.obs, last, axis=1)[:, 0]
     # Who was alive after the last step of all is asked only where the horizon is what ended the episode.
     on = None if found.terminated is None else (found.alive[:, -1] & ~found.terminated)[None]
+    label = np.where(found.alive.reshape(*found.alive.shape, *[1] * (found.action.ndim - 2)), found.action, np.zeros_like(found.action))
     return Demos(
-        obs=found.obs[None], action=found.action[None], label=found.action[None], actor=alive.astype(np.int32),
+        obs=found.obs[None], action=found.action[None], label=label[None], actor=alive.astype(np.int32),
         revealed=alive, alive=alive, final_obs=following[None], final_alive=on,
         reward=None if found.reward is None else found.reward[None],
     )  # fmt: skip

@@ -64,7 +64,9 @@ def heard(name: str, text: Any) -> dict[str, str]:
         return {}
     for key, value in found.items():
         if key not in ABOUT or not isinstance(value, str) or len(value) > WORD or not value.isprintable():
-            raise ValueError(f"{name} says {key[:40]!r} of itself, which {FORMAT} does not: {', '.join(ABOUT)}, each a line of text")
+            raise ValueError(
+                f"{name} says {key[:40]!r} of itself, which {FORMAT} does not: {', '.join(ABOUT)}, each a line of text"
+            )
     if not re.fullmatch(r"[1-9][0-9]{0,8}", found.get("horizon", "1"), re.ASCII):
         raise ValueError(f"{name} says it is of a horizon of {found['horizon']!r:.40} steps")
     return found
@@ -84,7 +86,9 @@ def lengths(name: str, arrays: dict[str, np.ndarray], rows: int) -> np.ndarray:
     mark = np.asarray(arrays[given[0]]).reshape(-1)
     if given[0] == "length":
         if mark.dtype.kind not in "iu" or (mark < 1).any() or (mark > rows).any() or mark.sum() != rows:
-            raise ValueError(f"{name}: length says {int(mark.sum())} rows in {len(mark)} episodes, there are {rows}; each has at least 1")
+            raise ValueError(
+                f"{name}: length says {int(mark.sum())} rows in {len(mark)} episodes, there are {rows}; each has at least 1"
+            )
         return mark.astype(np.int64)
     if len(mark) != rows:
         raise ValueError(f"{name}: {given[0]} has {len(mark)} rows, obs has {rows}")
@@ -95,13 +99,15 @@ def lengths(name: str, arrays: dict[str, np.ndarray], rows: int) -> np.ndarray:
         ends = np.append(np.flatnonzero(mark[1:] != mark[:-1]), rows - 1)
         if len(np.unique(mark)) != len(ends):
             again = next(int(i) + 1 for i in ends if mark[i] in mark[i + 1 :])
-            raise ValueError(f"{name}: rows of an episode are not in a row; episode {mark[again - 1]!r} goes on after row {again}")
+            raise ValueError(
+                f"{name}: rows of an episode are not in a row; episode {mark[again - 1]!r} goes on after row {again}"
+            )
     return np.diff(np.concatenate([[-1], ends]))
 
 
 def checked(name: str, field: str, array: Any, what: What) -> np.ndarray:
     """One field `[R, *shape]` in the type that the task wants; ValueError names the field and the first bad row."""
-    x = np.asarray(array)
+    x: Any = np.asarray(array)
     if x.dtype.kind not in "biuf":
         raise ValueError(f"{name}: {field} is of type {x.dtype}; it must be numbers")
     if what.n is not None and x.shape[1:] == (1,):
@@ -110,20 +116,24 @@ def checked(name: str, field: str, array: Any, what: What) -> np.ndarray:
         raise ValueError(f"{name}: {field} has rows of shape {list(x.shape[1:])}; the task's have {list(what.shape)}")
     bad = ~np.isfinite(x.reshape(len(x), -1)).all(1) if x.dtype.kind == "f" else np.zeros(len(x), bool)
     if bad.any():
-        raise ValueError(f"{name}: {field} is not finite in {int(bad.sum())} rows, the first is row {int(bad.argmax())}")
+        raise ValueError(
+            f"{name}: {field} is not finite in {int(bad.sum())} rows, the first is row {int(bad.argmax())}"
+        )
     if what.n is not None:
         wrong = (x < 0) | (x >= what.n) | (x != np.floor(x))
         if wrong.any():
             at = int(wrong.argmax())
             raise ValueError(f"{name}: {field} of row {at} is {x[at]}; allowed are 0 ... {what.n - 1}")
-        return x.astype(np.int32)
+        return np.asarray(x, np.int32)
     if what.kind == "uint8" and (x.dtype.kind == "f" or x.min(initial=0) < 0 or x.max(initial=0) > 255):
         raise ValueError(f"{name}: {field} is {x.dtype}; the task's are uint8")
     if x.dtype.kind == "f":
         large = (np.abs(x.reshape(len(x), -1)) > np.finfo(np.float32).max).any(1)
         if large.any():
-            raise ValueError(f"{name}: {field} is beyond float32 in {int(large.sum())} rows, the first is row {int(large.argmax())}")
-    return x.astype(what.kind)
+            raise ValueError(
+                f"{name}: {field} is beyond float32 in {int(large.sum())} rows, the first is row {int(large.argmax())}"
+            )
+    return np.asarray(x, what.kind)
 
 
 def beyond(array: np.ndarray, what: What) -> np.ndarray:
@@ -135,7 +145,9 @@ def fitted(name: str, episodes: Episodes, obs: What, action: What, horizon: int)
     """The episodes in a task's types; ValueError names the file, the field and the row of what does not fit."""
     rows = len(episodes.obs)
     if rows == 0 or len(episodes.action) != rows:
-        raise ValueError(f"{name}: obs has {rows} rows and action {len(episodes.action)}; both have the same, at least 1")
+        raise ValueError(
+            f"{name}: obs has {rows} rows and action {len(episodes.action)}; both have the same, at least 1"
+        )
     seen, acted = checked(name, "obs", episodes.obs, obs), checked(name, "action", episodes.action, action)
     if episodes.length.max() > horizon:
         at = int(episodes.length.argmax())

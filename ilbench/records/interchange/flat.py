@@ -26,7 +26,7 @@ import numpy as np
 
 from ilbench.records.interchange.episodes import BOMB, LARGEST, RATIO, Episodes, heard, lengths, spoken
 
-MEMBER = re.compile(r"[A-Za-z_][\w-]{0,63}(?:/[\w-]{1,63}){0,4}\.npy", re.ASCII)
+MEMBER = re.compile(r"(?=.{5,200}\Z)[A-Za-z_][\w-]*(?:[./][\w-]+)*\.npy", re.ASCII)  # record/dist.logits.npy, and no ../
 HEADER = 2**20  # bytes of a header at most
 PREFIX = "record/"
 D4RL = {"observations": "obs", "actions": "action", "rewards": "reward"}
@@ -52,9 +52,13 @@ def _members(path: pathlib.Path, archive: zipfile.ZipFile) -> list[zipfile.ZipIn
     infos = archive.infolist()
     for info in infos:
         if not MEMBER.fullmatch(info.filename):
-            raise ValueError(f"{path.name} holds {info.filename[:80]!r}, which is no name of an array (letters, digits, _ and .npy)")
+            raise ValueError(
+                f"{path.name} holds {info.filename[:80]!r}, which is no name of an array (letters, digits, _ and .npy)"
+            )
         if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise ValueError(f"{path.name}: {info.filename!r} is encrypted or compressed in a way that NumPy does not write")
+            raise ValueError(
+                f"{path.name}: {info.filename!r} is encrypted or compressed in a way that NumPy does not write"
+            )
     if len({info.filename for info in infos}) != len(infos):
         raise ValueError(f"{path.name} holds two arrays of one name")
     announced, stored = sum(i.file_size for i in infos), sum(i.compress_size for i in infos)
@@ -96,7 +100,8 @@ def _npz(path: pathlib.Path) -> tuple[dict[str, np.ndarray], Any]:
     except Exception as error:
         if isinstance(error, ValueError) and path.name in str(error):
             raise
-        raise ValueError(f"{path.name} is no .npz file: {error}") from error  # of a header made to break a parser: anything
+        # Of a header that was made to break a parser anything may come.
+        raise ValueError(f"{path.name} is no .npz file: {error}") from error
     about = found.pop("about", None)
     return found, str(about) if about is not None and about.dtype.kind == "U" and about.shape == () else None
 
@@ -145,7 +150,9 @@ def episodes_of(name: str, found: dict[str, np.ndarray], about: dict[str, str]) 
     following = given.get("next_observations")
     if final is None and following is not None:
         if np.shape(following) != np.shape(given["obs"]):
-            raise ValueError(f"{name}: next_observations has the shape {list(np.shape(following))}, observations another")
+            raise ValueError(
+                f"{name}: next_observations has the shape {list(np.shape(following))}, observations another"
+            )
         final = following[last]
     if ended is None and falls is not None and np.size(falls) == rows:
         ended = np.asarray(falls).reshape(-1).astype(bool)[last]
@@ -161,7 +168,7 @@ def content(kind: str, episodes: Episodes) -> bytes:
         "final_obs": episodes.final_obs, "terminated": episodes.terminated,
     }  # fmt: skip
     named |= {f"{PREFIX}{key}": value for key, value in sorted(episodes.extra.items())}
-    found = {key: np.ascontiguousarray(value) for key, value in named.items() if value is not None}
+    found: dict[str, Any] = {key: np.ascontiguousarray(value) for key, value in named.items() if value is not None}
     if kind == "safetensors":
         from safetensors.numpy import save
 

@@ -14,16 +14,20 @@ ENDINGS = {"safetensors": (".safetensors",), "npz": (".npz",), "hdf5": HDF5}
 
 
 def ready(kind: str, path: pathlib.Path, about: dict[str, str]) -> None:
-    """ValueError, before anything is computed, for what could not be written: a library or a folder is missing, or the ending is another's."""
+    """ValueError, before anything is computed, for what could not be written: no library, no folder, another format's ending."""
     if kind in ("hdf5", "minari"):
         hdf5.library()
     if kind == "minari":
         if path.exists() and not path.is_dir():
-            raise ValueError(f"{str(path)!r} is a file; --format minari takes a folder of datasets, as MINARI_DATASETS_PATH names one")
+            raise ValueError(
+                f"{str(path)!r} is a file; --format minari takes a folder of datasets, as MINARI_DATASETS_PATH names one"
+            )
         minari.place(path, about)
         return
     if path.suffix not in ENDINGS[kind]:
-        raise ValueError(f"{str(path)!r} does not end in {' or '.join(ENDINGS[kind])}, by which --format {kind} is known again")
+        raise ValueError(
+            f"{str(path)!r} does not end in {' or '.join(ENDINGS[kind])}, by which --format {kind} is known again"
+        )
     if path.is_dir():
         raise ValueError(f"{str(path)!r} is a folder; give a file in it")
     if not path.parent.is_dir():
@@ -51,5 +55,7 @@ def read(path: pathlib.Path, keys: tuple[str, ...] = ()) -> Episodes:
         raise ValueError(f"no file or folder {str(path)!r}")
     if path.suffix not in (".npz", ".safetensors"):
         endings = [ending for known in ENDINGS.values() for ending in known]
-        raise ValueError(f"{path.name}: read are {', '.join(endings)} and folders of Minari. {hint(path.suffix, endings)}")
+        raise ValueError(
+            f"{path.name}: read are {', '.join(endings)} and folders of Minari. {hint(path.suffix, endings)}"
+        )
     return flat.read(path)

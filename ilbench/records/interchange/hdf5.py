@@ -24,7 +24,8 @@ import numpy as np
 from ilbench.records.interchange import flat
 from ilbench.records.interchange.episodes import BOMB, LARGEST, RATIO, Episodes, heard, spoken, word
 
-FILTERS = {1, 2, 3, 32000}  # gzip, shuffle, checksum, lzf: all of h5py's own; any other is looked for in libraries on the disk
+# gzip, shuffle, checksum, lzf: h5py's own; any other is looked for in libraries on the disk.
+FILTERS = {1, 2, 3, 32000}
 KEY = "flat"  # of observations that are one array, as robomimic's own conversion calls it
 GYM = 2  # robomimic's EnvType
 VALID = 0.1  # share of demonstrations that are held out, robomimic's default
@@ -77,7 +78,9 @@ class Reader:
             return None
         if not isinstance(link, self.h5py.HardLink):
             kind = type(link).__name__.removesuffix("Link").lower()
-            raise ValueError(f"{self.name}: {group.name}/{name} is a link ({kind}) to elsewhere; only what lies in place is read")
+            raise ValueError(
+                f"{self.name}: {group.name}/{name} is a link ({kind}) to elsewhere; only what lies in place is read"
+            )
         try:
             return group[name]
         except (KeyError, OSError, RuntimeError) as error:
@@ -100,13 +103,16 @@ class Reader:
             raise ValueError(f"{where} keeps its numbers in another file, which is not read")
         plist = found.id.get_create_plist()
         if foreign := {plist.get_filter(i)[0] for i in range(plist.get_nfilters())} - FILTERS:
-            raise ValueError(f"{where} is packed by filter {min(foreign)}; read are gzip, lzf, shuffle and checksums: repack it")
+            raise ValueError(
+                f"{where} is packed by filter {min(foreign)}; read are gzip, lzf, shuffle and checksums: repack it"
+            )
         if found.shape is None or found.dtype.kind not in "biuf":
             raise ValueError(f"{where} is of type {found.dtype}; it must be numbers")
         need, stored = math.prod(found.shape) * found.dtype.itemsize, found.id.get_storage_size()
         if need > self.left or (need > BOMB and need > RATIO * stored):
             raise ValueError(
-                f"{where} announces {need} bytes, of which {stored} are stored; at most {LARGEST} in all, {RATIO} times as many above {BOMB}"
+                f"{where} announces {need} bytes, of which {stored} are stored; at most {LARGEST} in all, and above {BOMB} "
+                f"{RATIO} times as many as are stored"
             )
         self.left -= need
         try:
@@ -157,7 +163,6 @@ class Reader:
         return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
 
 
-
 # ------------------------------------------------------------------------------------------------ reading
 def read(path: pathlib.Path, keys: tuple[str, ...] = ()) -> Episodes:
     """The episodes of a file in robomimic's layout, or flat as D4RL's; ValueError for any other and for what is unsound in it."""
@@ -179,7 +184,8 @@ def read(path: pathlib.Path, keys: tuple[str, ...] = ()) -> Episodes:
 def _robomimic(reader: Reader, data: Any, keys: tuple[str, ...]) -> Episodes:
     names = reader.numbered(data, "demo_")
     if not names:
-        raise ValueError(f"{reader.name}: data/ holds no demo_0, demo_1, ...; it holds {', '.join(sorted(map(word, data)))[:WIDE] or 'nothing'}")
+        held = ", ".join(sorted(map(word, data)))[:WIDE]
+        raise ValueError(f"{reader.name}: data/ holds no demo_0, demo_1, ...; it holds {held or 'nothing'}")
     about = heard(reader.name, reader.text(data, "ilbench"))
     parts: list[dict[str, np.ndarray]] = []
     for name in names:
@@ -223,10 +229,14 @@ def _demo(reader: Reader, demo: Any, name: str, keys: tuple[str, ...]) -> dict[s
     if after is not None:
         said["next_obs"] = len(after)
         if after.shape[1:] != seen.shape[1:]:
-            raise ValueError(f"{reader.name}: data/{name}: next_obs has rows of shape {list(after.shape[1:])}, obs {list(seen.shape[1:])}")
+            raise ValueError(
+                f"{reader.name}: data/{name}: next_obs has rows of shape {list(after.shape[1:])}, obs {list(seen.shape[1:])}"
+            )
     if wrong := {k: n for k, n in said.items() if n not in (None, len(seen))}:
         key, count = next(iter(wrong.items()))
-        raise ValueError(f"{reader.name}: data/{name} has {len(seen)} rows of obs and {count} of {key.removeprefix('extra ')}")
+        raise ValueError(
+            f"{reader.name}: data/{name} has {len(seen)} rows of obs and {count} of {key.removeprefix('extra ')}"
+        )
     if after is not None:
         found["final_obs"] = after[-1:]
     return found
@@ -239,8 +249,9 @@ def stacked(name: str, parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarr
             other = sorted(set(part) ^ set(parts[0]))[0].removeprefix(EXTRA)
             raise ValueError(f"{name}: episode {i} and the first are not alike: one of them has {other}")
         for key, array in part.items():
-            if array.shape[1:] != parts[0][key].shape[1:]:
-                raise ValueError(f"{name}: {key} of episode {i} has rows of shape {list(array.shape[1:])}, the first {list(parts[0][key].shape[1:])}")
+            rows, first = list(array.shape[1:]), list(parts[0][key].shape[1:])
+            if rows != first:
+                raise ValueError(f"{name}: {key} of episode {i} has rows of shape {rows}, of the first {first}")
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
 

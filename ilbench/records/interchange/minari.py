@@ -61,7 +61,9 @@ def read(path: pathlib.Path, keys: tuple[str, ...] = ()) -> Episodes:
         raise ValueError(f"{str(path)!r} is no Minari dataset: it holds no {METADATA}, nor does its data/")
     said = _metadata(root)
     if said.get("jpeg_encoding", True) and _is_image(said.get("observation_space")):
-        raise ValueError(f"{path.name}: its frames are JPEG, which are not what was seen; store them with jpeg_encoding=False")
+        raise ValueError(
+            f"{path.name}: its frames are JPEG, which are not what was seen; store them with jpeg_encoding=False"
+        )
     try:
         files.open_regular(root / MAIN, root).close()
     except (ValueError, OSError) as error:
@@ -81,7 +83,9 @@ def read(path: pathlib.Path, keys: tuple[str, ...] = ()) -> Episodes:
             raise ValueError(f"{path.name}: {METADATA} says {key} {word(said[key])}, and there are {count}")
     length = np.array([len(part["action"]) for part in parts])
     about = heard(path.name, said.get("ilbench")) or {"source": "Minari", "env": word(said.get("dataset_id", ""))}
-    return Episodes(joined["obs"], joined["action"], length, joined["reward"], joined["final_obs"], np.array(ended), {}, about)
+    return Episodes(
+        joined["obs"], joined["action"], length, joined["reward"], joined["final_obs"], np.array(ended), {}, about
+    )
 
 
 def _episode(reader: Reader, name: str, keys: tuple[str, ...]) -> tuple[dict[str, np.ndarray], bool]:
@@ -97,15 +101,19 @@ def _episode(reader: Reader, name: str, keys: tuple[str, ...]) -> tuple[dict[str
         found[field] = array
     steps = len(found["actions"])
     if seen is None or seen.ndim == 0 or len(seen) != steps + 1:
-        raise ValueError(f"{reader.name}: {name} has {steps} actions and {0 if seen is None else len(seen)} observations; they are one more")
+        count = len(seen) if seen is not None and seen.ndim else 0
+        raise ValueError(
+            f"{reader.name}: {name} has {steps} actions and {count} observations; of those there is one more"
+        )
     for field, array in found.items():
         if len(array) != steps:
             raise ValueError(f"{reader.name}: {name} has {steps} actions and {len(array)} {field}")
-    ends = found["terminations"].astype(bool).reshape(steps, -1)[:, 0] | found["truncations"].astype(bool).reshape(steps, -1)[:, 0]
+    falls, cuts = (found[field].astype(bool).reshape(steps, -1)[:, 0] for field in ("terminations", "truncations"))
+    ends = falls | cuts
     if ends[:-1].any():
         raise ValueError(f"{reader.name}: {name} ends at step {int(ends.argmax())}, and goes on to step {steps - 1}")
     part = {"obs": seen[:-1], "action": found["actions"], "reward": found["rewards"], "final_obs": seen[-1:]}
-    return part, bool(found["terminations"].reshape(steps, -1)[-1, 0])
+    return part, bool(falls[-1])
 
 
 # ------------------------------------------------------------------------------------------------ writing
@@ -119,7 +127,9 @@ def place(datasets: pathlib.Path, about: dict[str, str]) -> pathlib.Path:
     """Where in a folder of datasets one of ours goes; ValueError where one is there already."""
     made = datasets / dataset_id(about)
     if made.exists() or made.is_symlink():
-        raise ValueError(f"{str(made)!r} is there already; nothing was changed: remove it, or give another folder with -o")
+        raise ValueError(
+            f"{str(made)!r} is there already; nothing was changed: remove it, or give another folder with -o"
+        )
     return made
 
 
@@ -133,7 +143,9 @@ def _space(what: What) -> str:
 def write(datasets: pathlib.Path, episodes: Episodes, obs: What, action: What) -> pathlib.Path:
     """Writes a dataset below a folder of them, whole or not at all; returns its folder, or raises ValueError as `place`."""
     if episodes.extra or episodes.final_obs is None or episodes.reward is None or episodes.terminated is None:
-        raise ValueError("a Minari dataset takes rewards, ends and what they led to, and no --record; take --format hdf5")
+        raise ValueError(
+            "a Minari dataset takes rewards, ends and what they led to, and no --record; take --format hdf5"
+        )
     made = place(datasets, episodes.about)
     with _new(made) as building:
         inside = building / "data"
