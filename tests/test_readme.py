@@ -25,7 +25,7 @@ COMMANDS = [
     for line in body.splitlines()
     if line.startswith("ilbench ")
 ]
-WRITES = ("export", "plot", "new", "smoke", "report", "serve", "submit-check")  # they make or want files of their own
+WRITES = ("export", "data", "plot", "new", "smoke", "report", "serve", "submit-check")  # they make or want files of their own
 PYTHON = [body for language, body in FENCES if language == "python"]
 
 

@@ -140,11 +140,13 @@ def said(episodes: Episodes) -> dict[str, Any]:
 
 
 def _print(made: dict[str, Any]) -> None:
+    from ilbench.records.interchange.episodes import ABOUT
+
     if "wrote" in made:
         print(plain(made["wrote"]))
     about, returns = made["about"], made["return"]
     lines = {
-        "of": ", ".join(f"{key} {value}" for key, value in about.items() if key not in ("format", "expert"))
+        "of": ", ".join(f"{key} {about[key]}" for key in ABOUT if key in about and key not in ("format", "expert"))
         or "it does not say",
         "episodes": f"{made['episodes']:,} of {made['shortest']} ... {made['longest']} steps, {made['steps']:,} in all",
         "ended by themselves": "it does not say"

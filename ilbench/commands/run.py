@@ -28,7 +28,7 @@ class Run:
     set: UseAppendAction[tuple[str, ...]] = ()
     """Change any config field, e.g. --set fit.updates=500 --set evaluation.episodes=256, or the head: --set block.head=linear."""
     demos: str | None = None
-    """Learn from the demonstrations of this file (ilbench data) instead of an expert: what is in it is part of every cell."""
+    """Learn from this file's demonstrations (ilbench data), every seed from the same; what is in it is part of every cell."""
     out: str = "runs"
     """Folder that records go to."""
     save_policies: bool = False

@@ -184,7 +184,9 @@ def read(record: Record, arrays: Mapping[str, np.ndarray]) -> Loaded:
             f"record {record.id[:8]}: {cell.algorithm} is an instrument, its policy is no head's; give {cell.algorithm}:1"
         )
     if weights.digest(resolved.task.ask().params) != cell.expert:
-        raise ValueError(f"record {record.id[:8]}: the expert of {cell.task} has changed since; run the cell again")
+        raise ValueError(
+            f"record {record.id[:8]}: the expert of {cell.task} has changed since, or it learnt from a file; run the cell again"
+        )
     saved = {key[len(PREFIX) :]: np.asarray(v) for key, v in arrays.items() if key.startswith(PREFIX)}
     if not saved:
         raise ValueError(_unsaved(record))

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-FORMAT = "ilbench.demonstrations/1"
+FORMAT = "ilbench-demonstrations/1"
 LARGEST = 2**32  # bytes of a file, and of all arrays in it
 BOMB, RATIO = 2**26, 200  # bytes from which arrays so many times larger than what is stored of them are refused
 BOUNDS = ("episode", "done", "length")
@@ -138,7 +138,9 @@ def checked(name: str, field: str, array: Any, what: What) -> np.ndarray:
 
 def beyond(array: np.ndarray, what: What) -> np.ndarray:
     """Rows `[R]` with a number outside the bounds."""
-    return ((array < what.low) | (array > what.high)).reshape(len(array), -1).any(1)
+    rows: Any = array.reshape(len(array), -1)
+    found: np.ndarray = ((rows < what.low) | (rows > what.high)).any(1)
+    return found
 
 
 def fitted(name: str, episodes: Episodes, obs: What, action: What, horizon: int) -> Episodes:

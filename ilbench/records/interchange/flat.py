@@ -26,7 +26,9 @@ import numpy as np
 
 from ilbench.records.interchange.episodes import BOMB, LARGEST, RATIO, Episodes, heard, lengths, spoken
 
-MEMBER = re.compile(r"(?=.{5,200}\Z)[A-Za-z_][\w-]*(?:[./][\w-]+)*\.npy", re.ASCII)  # record/dist.logits.npy, and no ../
+MEMBER = re.compile(
+    r"(?=.{5,200}\Z)[A-Za-z_][\w-]*(?:[./][\w-]+)*\.npy", re.ASCII
+)  # record/dist.logits.npy, and no ../
 HEADER = 2**20  # bytes of a header at most
 PREFIX = "record/"
 D4RL = {"observations": "obs", "actions": "action", "rewards": "reward"}

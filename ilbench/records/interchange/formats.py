@@ -6,7 +6,7 @@ import pathlib
 
 from ilbench.names import hint
 from ilbench.records import files
-from ilbench.records.interchange import flat, hdf5, minari
+from ilbench.records.interchange import flat, hdf5, minari, robomimic
 from ilbench.records.interchange.episodes import Episodes, What
 
 HDF5 = (".hdf5", ".h5")
@@ -38,7 +38,7 @@ def write(kind: str, path: pathlib.Path, episodes: Episodes, obs: What, action: 
     """Writes what is `ready`, whole or not at all; returns what was written."""
     if kind == "minari":
         return minari.write(path, episodes, obs, action)
-    files.write_atomic(path, hdf5.content(episodes) if kind == "hdf5" else flat.content(kind, episodes))
+    files.write_atomic(path, robomimic.content(episodes) if kind == "hdf5" else flat.content(kind, episodes))
     return path
 
 
@@ -50,7 +50,7 @@ def read(path: pathlib.Path, keys: tuple[str, ...] = ()) -> Episodes:
     if path.is_dir():
         return minari.read(path, keys)
     if path.suffix in HDF5:
-        return hdf5.read(path, keys)
+        return robomimic.read(path, keys)
     if not path.exists():
         raise ValueError(f"no file or folder {str(path)!r}")
     if path.suffix not in (".npz", ".safetensors"):
