@@ -11,8 +11,9 @@ from toys import counter, expert_of_counter
 
 from ilbench import cli, plugins, registry
 from ilbench.evaluation import references
+from ilbench.records.demonstrations import padded
 from ilbench.records.interchange import flat, formats
-from ilbench.records.interchange.episodes import FORMAT, digest
+from ilbench.records.interchange.episodes import FORMAT, Episodes, digest
 from ilbench.running import demonstrated
 from ilbench.running.plan import Block, cells, resolve
 from ilbench.running.subject import subject
@@ -251,7 +252,7 @@ def test_recorded_demonstrations_are_those_of_the_lab(shown, stored):
     live = lab(TOY, (3,)).demonstrate(N, record=("reward", "final_alive"))
     read = lab(task, (3,)).demonstrate(N)
     until = lab(task, (3,)).demonstrate()  # more labels than there are, and N no multiple of the lanes
-    assert int(np.asarray(until.revealed).sum()) == len(shown.obs)
+    assert (int(np.asarray(until.revealed).sum()), until.alive.shape) == (len(shown.obs), (1, N, H))
     a, b = (np.argsort(demos.obs[0, :, 0, 0]) for demos in (live, read))
     for name in ("obs", "final_obs", "alive", "final_alive", "reward", "revealed", "label"):
         np.testing.assert_array_equal(
@@ -262,6 +263,11 @@ def test_recorded_demonstrations_are_those_of_the_lab(shown, stored):
         N,
         pytest.approx(np.asarray(live.reward, np.float64)[0].sum(-1).mean(), rel=1e-12),
     )
+
+
+def test_who_was_cut_off_early_is_not_alive_at_the_horizon():
+    found = padded(Episodes(np.zeros((9, 3)), np.zeros((9, 2)), np.array([2, 2, 5]), terminated=np.array([False, True, False])), H)
+    assert recorded.demos_of(found).final_alive.tolist() == [[False, False, True]]
 
 
 def test_a_policy_learnt_from_a_file_is_the_one_learnt_from_the_expert(stored):

@@ -28,7 +28,7 @@ def npy(shape, payload=b"", descr="<f8"):
 
 
 HARM = {
-    "announces 8000000000000 bytes": {"obs.npy": npy((10**12,))},
+    "announces 8000000000000 bytes of shape": {"obs.npy": npy((10**12,))},
     "announces 16 bytes": {"obs.npy": npy((2,), b"0" * 24)},
     "would unpack from": {"obs.npy": npy((2**24,), bytes(2**27))},
     "is no name of an array": {"../obs.npy": npy((0,))},
