@@ -266,7 +266,9 @@ def test_recorded_demonstrations_are_those_of_the_lab(shown, stored):
 
 
 def test_who_was_cut_off_early_is_not_alive_at_the_horizon():
-    found = padded(Episodes(np.zeros((9, 3)), np.zeros((9, 2)), np.array([2, 2, 5]), terminated=np.array([False, True, False])), H)
+    found = padded(
+        Episodes(np.zeros((9, 3)), np.zeros((9, 2)), np.array([2, 2, 5]), terminated=np.array([False, True, False])), H
+    )
     assert recorded.demos_of(found).final_alive.tolist() == [[False, False, True]]
 
 
@@ -355,6 +357,7 @@ REFUSED = {
     ("export", "gridworld", "-o", "f.npz", "--format", "npz", "--seed", "-1"): "seeds must lie",
     ("import", "none.npz"): "no file",
     ("import", "f.csv"): "read are .safetensors",
+    ("import", "bare.npz", "--keys", "a"): "one array of observations",
     ("import", "."): "no Minari dataset",
     ("import", "bare.npz"): "give --task NAME",
     ("import", "bare.npz", "--task", "cliff", "--horizon", "2"): "episode 0 has 3 steps and the task's horizon is 2",

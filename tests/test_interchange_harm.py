@@ -203,7 +203,8 @@ WRONG = {
     "terminated has 3 rows": {"terminated": np.zeros(3, bool)},
     "terminated of row 1 is 2": {"terminated": np.array([0, 2])},
     "obs is beyond float32 in 1 rows, the first is row 2": {"obs": np.array([[0, 0, 0], [0, 0, 0], [0, 1e39, 0]])},
-    "noise has 2 rows": {"extra": {"noise": np.zeros(2)}},
+    r"noise is float64 \[2\]; it must be numbers, a row": {"extra": {"noise": np.zeros(2)}},
+    "noise is <U1": {"extra": {"noise": np.array(["a", "b", "c"])}},
 }
 
 

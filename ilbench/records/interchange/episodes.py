@@ -173,8 +173,10 @@ def fitted(name: str, episodes: Episodes, obs: What, action: What, horizon: int)
         if len(ended) != count:
             raise ValueError(f"{name}: terminated has {len(ended)} rows, and there are {count} episodes")
     for key, array in episodes.extra.items():
-        if len(array) != rows:
-            raise ValueError(f"{name}: {key} has {len(array)} rows, obs has {rows}")
+        if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8 or np.shape(array)[:1] != (rows,):
+            raise ValueError(
+                f"{name}: {key} is {array.dtype} {list(np.shape(array))}; it must be numbers, a row for each of {rows}"
+            )
     return Episodes(seen, acted, episodes.length, reward, final, ended, episodes.extra, episodes.about)
 
 

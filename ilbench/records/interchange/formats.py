@@ -58,4 +58,8 @@ def read(path: pathlib.Path, keys: tuple[str, ...] = ()) -> Episodes:
         raise ValueError(
             f"{path.name}: read are {', '.join(endings)} and folders of Minari. {hint(path.suffix, endings)}"
         )
+    if keys:
+        raise ValueError(
+            f"{path.name} holds one array of observations; --keys choose among those of HDF5 files and of Minari"
+        )
     return flat.read(path)
