@@ -46,7 +46,6 @@ def planned(
     chosen = head or plainest_head(name)
     if reason := plugins.head(chosen).skip(task.spec):
         raise ValueError(f"--head {chosen} cannot run on {task.name}: {reason}")
-    task.ask()
     have = {"dist": task.ask().dist is not None, "views": task.env.views is not None}
     for field in record:
         if field not in FURTHER:
