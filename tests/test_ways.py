@@ -70,6 +70,12 @@ def test_whoever_averages_or_waits_a_step_hits_the_plate():
     assert (episodes(registry.task("ways_3", separation=0.02), _averages)[2].sum(-1) == 5).all()
 
 
+def test_beyond_the_plate_nothing_is_hit():
+    task = registry.task("ways_3")
+    out = task.env.step(task.env.params, jax.random.key(0), np.float32([0.6, 0.2, 0.0]), np.float32([0, 1]))
+    assert (float(out.reward), bool(out.terminated)) == (1, False)
+
+
 def test_the_law_integrates_to_one_and_is_what_is_drawn():
     task = registry.task("ways_3", balance=2.0, noise=0.2)
     params, grid = task.expert.params, np.linspace(-3, 3, 301, dtype=np.float32)
