@@ -55,6 +55,10 @@ SUMMARY = {
     "ways_8_one": "Eight holes in a plate: the expert flies to the first.",
 }
 SPEED = TURN = 0.1
+MOST, NOWHERE = (
+    8,
+    1e3,
+)  # holes that every plate has room for, so that compiled programs are shared; where those are that it has not
 
 
 class Params(NamedTuple):
@@ -65,7 +69,7 @@ class Params(NamedTuple):
     plate: Any  # x of the plate
     hole: Any  # radius
     start: Any  # radius of the disc where episodes begin
-    centres: Any  # `[K, 2]` of the holes
+    centres: Any  # `[8, 2]` of the holes
 
 
 class Expert(NamedTuple):
@@ -74,7 +78,7 @@ class Expert(NamedTuple):
     turn: Any  # the env's
     start: Any  # the env's: beyond it a way is taken
     centres: Any  # the env's
-    log_weight: Any  # `[K]` of the ways, where none is taken
+    log_weight: Any  # `[8]` of the ways, where none is taken
     noise: Any  # standard deviation of either number of the action
 
 
@@ -148,8 +152,11 @@ def make(
         )
     ways, one = TASKS[task_id]["ways"], TASKS[task_id]["one"]
     angle = 2 * np.pi * np.arange(ways) / ways
-    centres = (separation * np.stack([np.cos(angle), np.sin(angle)], -1)).astype(np.float32)
-    odds = np.r_[balance, np.ones(ways - 1)] if not one else np.eye(ways)[0]
+    centres = np.full((MOST, 2), NOWHERE, np.float32)
+    centres[:ways] = separation * np.stack([np.cos(angle), np.sin(angle)], -1)
+    odds = np.eye(MOST)[0]
+    if not one:
+        odds[:ways] = balance, *np.ones(ways - 1)
     with np.errstate(divide="ignore"):
         log_weight = np.log(odds / odds.sum()).astype(np.float32)
     f = np.float32

@@ -82,6 +82,13 @@ def test_a_walk_without_tables_agrees():
         assert abs(walked(policy, 0.3) - exact) <= 4 * np.sqrt(exact * (1 - exact) / 20_000)
 
 
+def test_a_wall_stops_the_move_and_then_the_wind_blows():
+    P = registry.task("corridors", wind=0.3).mdp().P
+    np.testing.assert_allclose(
+        P[8, 6], np.eye(11)[8] * 0.15 + np.eye(11)[9] * 0.85, atol=1e-12
+    )  # from column 3, three more
+
+
 def test_the_product_says_what_dynamic_programming_says():
     """Who always takes one mode succeeds, and misses half of the law at the first step and nothing elsewhere."""
     task, law = registry.task("corridors"), corridors.law(0.5)
