@@ -150,3 +150,17 @@ def test_refuses_numbers_out_of_range():
     with pytest.raises(ValueError, match="friction must be"):
         registry.task("pusht", friction=1.5)
     assert pusht.OUTLINE.shape == (8, 2)
+
+
+def test_a_place_is_a_distance_and_an_angle_to_either_side(task):
+    go = jax.jit(lambda state: task.env.step(task.env.params, jax.random.key(0), state, jnp.zeros(2)).reward)
+    poses = [
+        (0, 0, 0.05),
+        (0, 0, -0.05),
+        (0, 0, 2 * np.pi - 0.05),
+        (0, 0, 0.07),
+        (0, 0, -0.07),
+        (0.02, -0.02, 0),
+        (0.025, -0.025, 0),
+    ]
+    assert [float(go(np.float32([1, 1, *pose]))) for pose in poses] == [1, 1, 1, 0, 0, 1, 0]
