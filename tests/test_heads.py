@@ -34,7 +34,7 @@ def diagonal(n, seed):
 
 def head_of(name, spec=LINE, **config):
     module = registry.load("heads", name)
-    return module.make(spec, module.Config(**{"width": 32, **config}))
+    return module.make(spec, module.Config(**({"width": 32} if hasattr(module.Config, "width") else {}) | config))
 
 
 def rows_of(actions):
