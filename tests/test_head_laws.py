@@ -280,12 +280,13 @@ def test_samplers_are_conditional_gaussians_step_by_step_and_estimates_are_clipp
     """The exact noise of N(m, s^2), each level by regression on the one above; a second loop, in NumPy."""
     from ilbench.heads.diffusion import Config, schedule, walked
 
-    m, s, edge, n, visited = 0.5, 0.3, 0.55, 200, [100, 75, 50, 25, 0]
+    s, edge, n, visited = 0.3, 0.55, 200, [100, 75, 50, 25, 0]
     bar = schedule(100)
     noise = np.random.default_rng(0).standard_normal((5, n)).astype(np.float32)
 
     def exact(y, level, where=np):
         left = where.asarray(bar)[level]
+        m = where.where(level >= 75, 1.0 + clipped, 1.0) - 0.5  # clipped: high levels point beyond the edge, low ones do not
         return (1 - left) ** 0.5 * (y - left**0.5 * m) / (left * s**2 + 1 - left)
 
     def clip(y, where=np):

@@ -13,7 +13,6 @@ from ilbench.heads._conditional import check_between, check_one_of, norms, prepa
 from ilbench.heads._networks import UNBOUNDED
 from ilbench.types import Array, Box, Data, Space
 
-
 MOST = 4096  # bins of a number
 
 

@@ -15,7 +15,6 @@ from ilbench.names import meant
 from ilbench.training.nets import ACTIVATIONS, features, fit_norm, identity_norm, mlp, width_of
 from ilbench.types import Array, Box, Data, Discrete, Head, Space
 
-
 WIDEST, DEEPEST = 65_536, 256  # units of a hidden layer, and hidden layers
 
 

@@ -29,7 +29,7 @@ TRY = ("scalar_stable",)  # what the contract test fits
 MOST = 65_536  # candidates of a search, and uniform actions beside each row
 BEYOND = 0.05  # of the rows' range, searched on either side of it; released code
 NOISE, LESS = 0.33, 0.5  # of half the range: the first noise of `shrink`, and what is left of it each time; the paper's
-STEP, LAST, POWER, FAR = 0.1, 1e-5, 2.0, 0.1  # of `langevin`: from, to, along which power, how far at most; released code
+STEP, LAST, POWER, FAR = 0.1, 1e-5, 2.0, 0.1  # of `langevin`: from, to, by which power, how far at most; released
 ITERATIONS = {"shrink": 6, "langevin": 25}  # the paper shrinks 3 times; the released walk has 25 steps
 
 
