@@ -164,3 +164,13 @@ def test_a_place_is_a_distance_and_an_angle_to_either_side(task):
         (0.025, -0.025, 0),
     ]
     assert [float(go(np.float32([1, 1, *pose]))) for pose in poses] == [1, 1, 1, 0, 0, 1, 0]
+
+
+def test_distances_are_negative_inside_and_normals_lead_in(task):
+    go, top = jax.jit(lambda point: _pushing.nearest(task.env.params.body, point)), 0.25 * 19 / 14
+    for y in (top - 0.02, top + 0.02):
+        q, n, distance = go(np.float32([0.3, y]))
+        np.testing.assert_allclose([*q, *n, distance], [0.3, top, 0, -1, y - top], atol=1e-5)
+    assert float(go(np.float32([0.3, 0.0]))[2]) == pytest.approx(
+        0.25 * 5 / 14, abs=1e-5
+    )  # below the bar, beside the stem: outside
