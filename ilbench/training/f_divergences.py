@@ -4,8 +4,8 @@ Each is one function of two log-densities, the integrand, with f written such th
 What is summed or integrated is this function, and its gradient is taken through log q alone:
 
     discrete actions     the sum over all of them, exact
-    one number           Gauss and Legendre's nodes between the landmarks of both laws: to 1e-5 where the integrand is smooth, to 1e-3
-                         where it has a kink (total variation); what lies beyond nine standard deviations of all is left out
+    one number           Gauss and Legendre's nodes between the landmarks of both laws: to 1e-4 of the value, to 2e-3 where the integrand
+                         has a kink (total variation); what lies beyond nine standard deviations of all is left out
     otherwise            draws of both laws, each with density m = (p + q) / 2: the mean of integrand / m is D and its gradient's mean is
                          D's, without bias for any head that draws and has a likelihood, and zero at every draw once p = q
 
@@ -90,7 +90,7 @@ DIVERGENCES: dict[str, Integrand] = {
 
 # ------------------------------------------------------------------------------------- quadrature
 LANDMARKS = (0.0, 1.0, 2.0, 3.0, 4.5, 6.5, 9.0)  # standard deviations to either side of every Gaussian's mean
-NODES = 8  # of Gauss and Legendre's rule, between two landmarks
+NODES = 12  # of Gauss and Legendre's rule, between two landmarks
 
 
 def nodes(law: Mixture, mine: Normal) -> tuple[Array, Array]:
