@@ -87,7 +87,9 @@ def value_and_grad(head, at, told, draws=0, keys=None):
 
 
 # ----------------------------------------------------------------------------------------- integrals and gradients
-@pytest.mark.parametrize(("balance", "mean", "sd"), [(0.5, 0.0, 1.0), (0.7, 0.4, 0.9), (0.6, 1.02, 0.12), (0.5, -0.3, 3.0)])
+@pytest.mark.parametrize(
+    ("balance", "mean", "sd"), [(0.5, 0.0, 1.0), (0.7, 0.4, 0.9), (0.6, 1.02, 0.12), (0.5, -0.3, 3.0)]
+)
 def test_of_one_number_the_quadrature_is_a_fine_sum(balance, mean, sd):
     found = value_and_grad(GAUSSIAN, (mean, np.log(sd)), law(balance))
     for name, (value, slope) in found.items():
@@ -115,7 +117,9 @@ def test_of_a_table_value_and_gradient_are_the_formulas():
 def test_draws_estimate_both_without_bias_and_not_at_all_once_the_laws_are_one(kind):
     keys, logits = jax.random.split(jax.random.key(1), 20_000), jnp.float32([0.3, -1.2, 0.9])
     head, at, told = (
-        (GAUSSIAN, (0.5, -0.5), law(0.7, 0.4)) if kind == "gaussian" else (LOGITS, (0.4, 0.2, -0.3), Categorical(logits))
+        (GAUSSIAN, (0.5, -0.5), law(0.7, 0.4))
+        if kind == "gaussian"
+        else (LOGITS, (0.4, 0.2, -0.3), Categorical(logits))
     )
     exact, drawn = value_and_grad(head, at, told), value_and_grad(head, at, told, 1, keys)
     for name, (values, slopes) in drawn.items():
@@ -137,7 +141,9 @@ def test_alpha_joins_the_others():
     assert total("alpha", 0.01) == pytest.approx(total("reverse_kl"), rel=0.02)
     assert total("alpha", 0.99) == pytest.approx(total("forward_kl"), rel=0.02)
     assert total("alpha", 2.0) == pytest.approx(total("chi_squared") / 2, rel=1e-5)
-    assert total("alpha", 0.5) == pytest.approx(2 * np.square(np.sqrt([0.2, 0.5, 0.3]) - np.sqrt([0.6, 0.1, 0.3])).sum(), rel=1e-4)
+    assert total("alpha", 0.5) == pytest.approx(
+        2 * np.square(np.sqrt([0.2, 0.5, 0.3]) - np.sqrt([0.6, 0.1, 0.3])).sum(), rel=1e-4
+    )
 
 
 def test_where_chi_squared_is_infinite_it_is_large_and_can_be_descended():
@@ -163,6 +169,7 @@ def test_the_forward_kl_has_in_the_mean_the_gradient_of_behaviour_cloning(name):
         return weights @ each
 
     given = task.expert.mixture(task.expert.params, 0, jnp.zeros(1))
+
     def moving(tree):
         return jax.tree.leaves({k: v for k, v in tree.items() if k != "norm"})  # statistics have no gradient in a fit
 
@@ -243,7 +250,9 @@ def test_rows_are_those_of_behaviour_cloning_and_each_has_the_law_of_its_state()
     values = np.asarray(task.expert.params.values)
     there = toys.existing(data, 1)
     assert len(there.t) == 90
-    np.testing.assert_allclose(special.softmax(there.extra.logits, -1), special.softmax(values[there.obs] / 0.1, -1), atol=1e-5)
+    np.testing.assert_allclose(
+        special.softmax(there.extra.logits, -1), special.softmax(values[there.obs] / 0.1, -1), atol=1e-5
+    )
     assert lab.ledger.labels.tolist() == [90, 90]
     assert set(a.policies) == {"last", "draws"}
 
@@ -269,7 +278,9 @@ def test_smoothing_of_one_action_and_of_a_law():
 
 
 def test_a_mixture_draws_from_its_density():
-    told = Mixture(jnp.log(jnp.float32([0.3, 0.7])), jnp.float32([[-1, 2], [1, 0]]), jnp.float32([[0.1, 1], [0.5, 0.2]]))
+    told = Mixture(
+        jnp.log(jnp.float32([0.3, 0.7])), jnp.float32([[-1, 2], [1, 0]]), jnp.float32([[0.1, 1], [0.5, 0.2]])
+    )
     drawn = np.asarray(jax.vmap(lambda k: distributions.sample(told, k))(jax.random.split(jax.random.key(0), 20_000)))
     for i, mean in enumerate((0.4, 0.6)):
         toys.close_to(drawn[:, i], mean)

@@ -1,9 +1,9 @@
 """Cloning by another divergence: the expert's law is known on its own states, and what is minimised there is chosen.
 
-Unlike behaviour cloning, which is the forward KL from one action at each state, it can seek a mode (reverse KL) or weigh both sides; states,
-network, start and batches are those of behaviour cloning, so that the two differ in the objective alone. A divergence that seeks modes has
-several minima: with the mean between two modes the Gaussian of the reverse KL, of Jensen-Shannon and of the total variation can stay
-there, and which one is found depends on where the fit begins.
+Unlike behaviour cloning, which is the forward KL from one action at each state, it can seek a mode or weigh both sides. States, network,
+start and batches are those of behaviour cloning: the two differ in the objective alone. A divergence that seeks modes has several
+minima: of two modes Jensen-Shannon, the total variation and alpha = 1/2 keep to a Gaussian that covers both where the fit begins there,
+though one on a mode is better.
 Paper: Ke et al. 2021, Imitation learning as f-divergence minimization, https://arxiv.org/abs/1905.12888 (there estimated from samples,
 see f_vim); alpha: Cichocki & Amari 2010, https://doi.org/10.3390/e12061532
 """
@@ -37,8 +37,9 @@ class Config:
 
     # forward_kl (behaviour cloning), reverse_kl, jensen_shannon, total_variation, chi_squared (the integral of expert^2 / head) or alpha
     divergence: str = "reverse_kl"
-    alpha: float = 0.5  # order of the alpha-divergence, not 0 or 1; 1/2 is twice the squared Hellinger distance of norm 2
-    estimator: str = "auto"  # exact: a sum, or quadrature of one number; sampled: unbiased, from draws; auto: exact where it can be
+    alpha: float = 0.5  # order of the alpha-divergence, not 0 or 1; 1/2: 2 sum (sqrt p - sqrt q)^2, as Hellinger's
+    # exact: a sum, or quadrature of one number; sampled: unbiased, from draws; auto: exact where it can be had
+    estimator: str = "auto"
     draws: int = 4  # sampled: from either law, at every row of a step
     # Share of the expert's law that is spread over all actions, or sd of a noise added to it, in units of half the action range
     smoothing: float = 0.0
@@ -48,7 +49,9 @@ class Config:
         for name, allowed in CHOICES.items():
             if (given := getattr(self, name)) not in allowed:
                 near = meant(given, allowed)
-                raise ValueError(f"f_divergence.{name} must be one of {', '.join(allowed)}, got {given!r}. {near}".rstrip())
+                raise ValueError(
+                    f"f_divergence.{name} must be one of {', '.join(allowed)}, got {given!r}. {near}".rstrip()
+                )
         if not math.isfinite(self.alpha) or self.alpha in (0, 1):
             raise ValueError(
                 f"f_divergence.alpha must be finite and neither 0 nor 1, got {self.alpha}; its limits there are "
@@ -89,10 +92,13 @@ def check(budget: int, task: Task, head: Head, config: Config) -> None:
     expert = task.ask()
     if expert.mixture is None and unknown_law(task):
         raise ValueError(
-            f"f_divergence on {task.name}: its expert draws its actions and tells no law; give it Policy.dist or Policy.mixture, or take f_vim"
+            f"f_divergence on {task.name}: its expert draws its actions and tells no law; give it Policy.dist or Policy.mixture, "
+            "or take f_vim"
         )
     if expert.mixture is not None and task.env.expert_obs is not None:
-        raise ValueError(f"f_divergence on {task.name}: the expert's mixture is of what it sees, and the learner sees something else; take f_vim")
+        raise ValueError(
+            f"f_divergence on {task.name}: the expert's mixture is of what it sees, and the learner sees something else; take f_vim"
+        )
     if not config.smoothing and _point(task):
         continuous = isinstance(task.env.action, Box)
         if continuous or _infinite(config):

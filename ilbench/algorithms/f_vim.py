@@ -40,7 +40,8 @@ DRAWS = 8  # of the learner, at every row of a step
 class Config:
     """The divergence, and the two players."""
 
-    divergence: str = "reverse_kl"  # kl, reverse_kl, jensen_shannon or total_variation, of the expert's law from the learner's
+    # kl, reverse_kl, jensen_shannon or total_variation, of the expert's law from the learner's
+    divergence: str = "reverse_kl"
     rounds: int = 30  # of judging and a fit of the policy, after cloning
     width: int = 64  # units of the judge's two hidden layers
     judge_updates: int = 100  # gradient steps of the judge in a round
@@ -108,4 +109,6 @@ def train(lab: Lab, config: Config) -> Trained:
             data, objective=loss, given=known, start=params, stage=i + 1, prepare=False, updates=config.policy_updates
         )
         curve.append(-2.0 * losses[:, -1])
-    return Trained({"last": lab.policy(params), "draws": lab.sampling(params)}, "last", {"bound": np.stack(curve, axis=1)})
+    return Trained(
+        {"last": lab.policy(params), "draws": lab.sampling(params)}, "last", {"bound": np.stack(curve, axis=1)}
+    )

@@ -33,14 +33,17 @@ TRY_AT = {
 class Config(adversarial.Config):
     """The two players, as of the other adversarial methods, and the divergence."""
 
-    divergence: str = "reverse_kl"  # kl, reverse_kl, jensen_shannon (GAIL) or total_variation, of the expert's steps from one's own
+    # kl, reverse_kl, jensen_shannon (GAIL) or total_variation, of the expert's steps from one's own
+    divergence: str = "reverse_kl"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.divergence not in variational.FORMS:
             near = meant(self.divergence, variational.FORMS)
             allowed = ", ".join(variational.FORMS)
-            raise ValueError(f"f_vim_occupancy.divergence must be one of {allowed}, got {self.divergence!r}. {near}".rstrip())
+            raise ValueError(
+                f"f_vim_occupancy.divergence must be one of {allowed}, got {self.divergence!r}. {near}".rstrip()
+            )
 
 
 def train(lab: Lab, config: Config) -> Trained:

@@ -157,7 +157,9 @@ def _mixtures(shared: Any, item: Any, *, law: Any) -> Any:
 def _points(data: Data, space: Any) -> Any:
     """The laws of experts that do one thing: at every row its label."""
     if isinstance(space, Discrete):
-        return Categorical(np.where(np.arange(space.n) == np.asarray(data.action)[..., None], 0.0, -np.inf).astype(np.float32))
+        return Categorical(
+            np.where(np.arange(space.n) == np.asarray(data.action)[..., None], 0.0, -np.inf).astype(np.float32)
+        )
     mean = np.asarray(data.action).reshape(*np.shape(data.weight), 1, -1)
     return Mixture(np.zeros(mean.shape[:-1], np.float32), mean, np.zeros_like(mean))
 
@@ -167,7 +169,11 @@ def smoothed(law: Any, space: Any, smoothing: float) -> Any:
     if isinstance(law, Categorical):
         p = np.asarray(jax.nn.softmax(jnp.asarray(law.logits), axis=-1))
         with np.errstate(divide="ignore"):
-            return Categorical(np.log((1 - smoothing) * p + smoothing / p.shape[-1]).astype(np.float32)) if smoothing else law
+            return (
+                Categorical(np.log((1 - smoothing) * p + smoothing / p.shape[-1]).astype(np.float32))
+                if smoothing
+                else law
+            )
     assert isinstance(space, Box)
     half = (space.high - space.low) / 2 if np.isfinite(space.high - space.low) else 1.0
     return law._replace(std=np.hypot(law.std, np.float32(smoothing * half)).astype(np.float32))
@@ -184,7 +190,9 @@ def demonstrated(lab: Lab, smoothing: float = 0.0) -> tuple[Demos, Data]:
     if expert.dist is not None:
         law = data.extra
         if isinstance(law, Normal):
-            law = Mixture(np.zeros((*np.shape(data.weight), 1), np.float32), *(np.asarray(x)[..., None, :] for x in law))
+            law = Mixture(
+                np.zeros((*np.shape(data.weight), 1), np.float32), *(np.asarray(x)[..., None, :] for x in law)
+            )
     elif expert.mixture is not None:
         law = per_seed(_mixtures, law=expert.mixture)(expert.params, data)
     law = smoothed(_points(data, space) if law is None else jax.tree.map(np.asarray, law), space, smoothing)
