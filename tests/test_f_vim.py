@@ -102,7 +102,6 @@ def test_a_learner_that_is_not_cloned_comes_to_do_what_the_expert_does(name):
                 jnp.arange(3, dtype=jnp.int32)
             )
             apart.append(np.abs(occupancy(special.softmax(np.float64(logits), -1)) - occupancy(np.eye(3))).sum() / 2)
-        print(name, s, apart)
         assert apart[0] > 0.5
         assert apart[1] < 0.1
     assert lab.ledger.labels.tolist() == [400] * 2

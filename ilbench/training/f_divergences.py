@@ -180,7 +180,10 @@ def smoothed(law: Any, space: Any, smoothing: float) -> Any:
 
 
 def demonstrated(lab: Lab, smoothing: float = 0.0) -> tuple[Demos, Data]:
-    """Demonstrations for all of the budget, and their rows `[S, budget, ...]`, each with the expert's law of its state as `extra`."""
+    """Demonstrations for all of the budget, and their rows `[S, budget, ...]`, each with the expert's law of its state as `extra`.
+
+    A law is charged as the label that it comes with. Raises what `demonstrate` raises.
+    """
     expert, space = lab.task.ask(), lab.task.env.action
     demos = lab.demonstrate(record=() if expert.dist is None else ("dist",))
     data, law = lab.rows(demos), None

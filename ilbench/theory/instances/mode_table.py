@@ -23,7 +23,7 @@ from ilbench.stats.claims import Claim
 from ilbench.training import f_divergences, fit
 from ilbench.types import Data, Head
 
-UPDATES, ROWS, DRAWS = 800, 64, 2000
+UPDATES, ROWS, DRAWS = 800, 32, 2000
 FIT = fit.FitConfig(updates=UPDATES, batch=ROWS, learning_rate=1e-2)
 WITHIN = 0.02  # of a success rate
 CLONED = "squared error"
