@@ -25,7 +25,7 @@ F = {
         lambda r: -np.log((1 + np.exp(r)) / 2) / 2,
     ),
     "total_variation": (lambda r: np.abs(np.exp(r) - 1) / 2, lambda r: -np.sign(r) / 2),
-    "chi_squared": (lambda r: np.exp(2 * r) - 1, lambda r: -1 - np.exp(2 * r)),
+    "chi_squared": (lambda r: np.exp(np.minimum(2 * r, 700)) - 1, lambda r: -1 - np.exp(2 * r)),
     "alpha": (
         lambda r: (np.exp(ALPHA * r) - 1) / (ALPHA * (ALPHA - 1)),
         lambda r: (np.exp(ALPHA * r) * (1 - ALPHA) - 1) / (ALPHA * (ALPHA - 1)),
@@ -48,8 +48,8 @@ def law(balance, sd=0.1):
 def summed(name, balance, mean, sd):
     """D(expert || N(mean, sd^2)) as a sum over a fine grid, in float64; q f is 0 where q is."""
     log_q = stats.norm.logpdf(GRID, mean, sd)
-    r = np.minimum(modes(balance)(GRID) - log_q, 700)
-    return float((np.exp(log_q) * F[name][0](np.where(log_q > -300, r, 0))).sum() * (GRID[1] - GRID[0]))
+    r = np.minimum(modes(balance)(GRID) - log_q, 700)  # to e^700 of float64: where q is less, p still is
+    return float((np.exp(log_q) * F[name][0](np.where(log_q > -700, r, 0))).sum() * (GRID[1] - GRID[0]))
 
 
 GAUSSIAN = Head(
@@ -207,7 +207,10 @@ def near_optimum(name, mean, sd):
 
 
 def test_trained_gaussians_are_at_the_optima_that_nelder_and_mead_find():
-    """All six side by side, by Adam from beside a mode; from between them Jensen-Shannon stays at a worse minimum that covers both."""
+    """All six side by side, by Adam: those that cover from between the modes, those that seek from beside one.
+
+    From between them Jensen-Shannon stays at a worse minimum that covers both.
+    """
     told, steps = law(0.7), 1000
 
     def total(v):
@@ -223,7 +226,10 @@ def test_trained_gaussians_are_at_the_optima_that_nelder_and_mead_find():
     start = jnp.tile(jnp.float32([[[0.5, np.log(0.4)]], [[0.0, np.log(1.4)]]]), (1, len(NAMES), 1))
     zero = jnp.zeros_like(start)
     beside, between = np.float64(jax.jit(lambda: jax.lax.fori_loop(0, steps, step, (start, zero, zero))[0])())
-    for name, (mean, log_sd) in zip(NAMES, beside, strict=True):
+    for name, on_mode, wide in zip(NAMES, beside, between, strict=True):
+        mean, log_sd = (
+            wide if name in ("forward_kl", "chi_squared") else on_mode
+        )  # whose slopes are next to infinite where it is narrow
         near_optimum(name, mean, np.exp(log_sd))
     mean, log_sd = between[NAMES.index("jensen_shannon")]
     assert (mean, np.exp(log_sd)) == pytest.approx((0.480, 0.880), abs=2e-3)
