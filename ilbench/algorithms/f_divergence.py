@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import jax.numpy as jnp
 import numpy as np
 
 from ilbench.evaluation.evaluate import unknown_law
@@ -83,8 +84,8 @@ def _point(task: Task) -> bool:
         return False
     if expert.mixture is None:
         return True
-    obs = np.zeros(task.env.obs.shape, np.float32)
-    return bool(np.min(expert.mixture(expert.params, np.int32(0), obs).std) <= 0)
+    t, obs = jnp.int32(0), jnp.zeros(task.env.obs.shape, jnp.float32)
+    return bool(np.min(expert.mixture(expert.params, t, obs).std) <= 0)
 
 
 def check(budget: int, task: Task, head: Head, config: Config) -> None:

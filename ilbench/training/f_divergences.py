@@ -157,11 +157,12 @@ def _mixtures(shared: Any, item: Any, *, law: Any) -> Any:
 def _points(data: Data, space: Any) -> Any:
     """The laws of experts that do one thing: at every row its label."""
     if isinstance(space, Discrete):
-        return Categorical(
-            np.where(np.arange(space.n) == np.asarray(data.action)[..., None], 0.0, -np.inf).astype(np.float32)
-        )
-    mean = np.asarray(data.action).reshape(*np.shape(data.weight), 1, -1)
-    return Mixture(np.zeros(mean.shape[:-1], np.float32), mean, np.zeros_like(mean))
+        one: Any = np.arange(space.n) == np.asarray(data.action)[..., None]
+        sure: Any = np.where(one, 0.0, -np.inf).astype(np.float32)
+        return Categorical(sure)
+    mean: Any = np.asarray(data.action).reshape(*np.shape(data.weight), 1, -1)
+    parts: Any = np.zeros(mean.shape[:-1], np.float32), np.zeros_like(mean)
+    return Mixture(parts[0], mean, parts[1])
 
 
 def smoothed(law: Any, space: Any, smoothing: float) -> Any:
@@ -193,13 +194,12 @@ def demonstrated(lab: Lab, smoothing: float = 0.0) -> tuple[Demos, Data]:
     if expert.dist is not None:
         law = data.extra
         if isinstance(law, Normal):
-            law = Mixture(
-                np.zeros((*np.shape(data.weight), 1), np.float32), *(np.asarray(x)[..., None, :] for x in law)
-            )
+            alone: Any = np.zeros((*np.shape(data.weight), 1), np.float32)
+            law = Mixture(alone, *(x[..., None, :] for x in law))
     elif expert.mixture is not None:
         law = per_seed(_mixtures, law=expert.mixture)(expert.params, data)
     law = smoothed(_points(data, space) if law is None else jax.tree.map(np.asarray, law), space, smoothing)
     if isinstance(law, Mixture):  # where there is no row the law is of width 1, and has a density
-        there = np.asarray(data.weight)[..., None, None] > 0
-        law = law._replace(std=np.where(there, law.std, np.float32(1)))
+        std: Any = np.where(np.asarray(data.weight)[..., None, None] > 0, law.std, np.float32(1))
+        law = law._replace(std=std)
     return demos, data._replace(extra=law)
