@@ -32,6 +32,7 @@ from ilbench.commands.evaluate import Evaluate
 from ilbench.commands.expert import Expert
 from ilbench.commands.export import Export
 from ilbench.commands.leaderboard import Leaderboard
+from ilbench.commands.lecture import Lecture
 from ilbench.commands.list import List
 from ilbench.commands.new import New
 from ilbench.commands.output import say
@@ -62,6 +63,7 @@ COMMANDS: dict[str, Any] = {
     "theory": Theory,
     "compounding": Compounding,
     "replicate": Replicate,
+    "lecture": Lecture,
     "export": Export,
     "plot": Plot,
     "cite": Cite,

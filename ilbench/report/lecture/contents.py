@@ -1,0 +1,124 @@
+"""All items as one table of contents: what the lecture says, the command that runs it, and what came out.
+
+files of parts, Evidence --> [Row] --> text, JSON, lecture.html
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ilbench.display.tables import Table, number
+from ilbench.display.tables import text as render
+from ilbench.names import hint
+from ilbench.report import lecture
+from ilbench.report.lecture import proofs
+from ilbench.report.lecture.evidence import Absent, Evidence
+from ilbench.report.lecture.item import Item
+
+NOT_COVERED = "not covered"
+MACHINE = "two CPU cores with other work beside, compiled programs at hand"  # where `seconds` were measured
+READ = (
+    f"seconds: of the whole command, measured once on {MACHINE}. Every number is read from records or computed now.",
+    "ilbench lecture ITEM runs its command; a word that several items are looked for by lists them.",
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One item, and what came out."""
+
+    part: str
+    item: Item
+    said: str  # a sentence with its numbers, or why there is none
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        i = self.item
+        runs = {"command": f"ilbench {i.command}", "seconds": i.seconds} if i.command else {"command": None, "seconds": None}
+        return {
+            "item": i.id, "part": self.part, "says": i.says, **runs, "picture": i.picture or None, "covered": bool(i.command),
+            "found": self.said, "check": i.check or None, "words": list(i.words), "proof": i.id in proved(),
+        }  # fmt: skip
+
+
+def parts() -> list[tuple[str, tuple[Item, ...]]]:
+    """The parts in their order, each with its items."""
+    names = sorted(m.name for m in pkgutil.iter_modules(lecture.__path__) if re.match(r"p\d+_", m.name))
+    modules = [importlib.import_module(f"{lecture.__name__}.{name}") for name in names]
+    return [(m.PART, m.ITEMS) for m in modules]
+
+
+def proved() -> list[str]:
+    """The items that have a proof, by their files' names."""
+    return sorted(m.name for m in pkgutil.iter_modules(proofs.__path__))
+
+
+def proof(name: str) -> Any:
+    """The file of an item's proof: TITLE, STATEMENT, PROOF, STEPS."""
+    return importlib.import_module(f"{proofs.__name__}.{name}")
+
+
+def every() -> Iterator[tuple[str, Item]]:
+    """All items with the name of their part."""
+    for part, items in parts():
+        yield from ((part, item) for item in items)
+
+
+def _plain(word: str) -> str:
+    return re.sub(r"[\s_-]+", " ", word.strip().lower())
+
+
+def chosen(wanted: str | None) -> list[Item]:
+    """All items; the one of a name; or all that a word finds: whole words of their names and of what they are looked for by.
+
+    Raises ValueError for a word that finds none, with the closest match.
+    """
+    items = [item for _, item in every()]
+    if wanted is None:
+        return items
+    word = _plain(wanted)
+    exact = [i for i in items if _plain(i.id) == word]
+    names = {i.id: [_plain(i.id), *map(_plain, i.words), i.check, i.check.split("_")[0]] for i in items}
+    found = exact or [i for i in items if any(word == name or f" {word} " in f" {name} " for name in names[i.id])]
+    if not found:
+        there = list(dict.fromkeys(name for i in items for name in (i.id, *i.words)))
+        near = hint(wanted, there, n=3)
+        raise ValueError(f"no item {wanted!r} of the lecture. {near if 'Did' in near else ''} (ilbench lecture lists them)".replace("  ", " "))
+    return found
+
+
+def said(item: Item, evidence: Evidence) -> str:
+    """What came out of an item, or why it is not covered, or which command would make its record."""
+    if item.found is None:
+        return item.why
+    try:
+        return item.found(evidence)
+    except Absent as lacking:
+        return str(lacking)
+
+
+def build(evidence: Evidence, wanted: str | None = None) -> list[Row]:
+    """Every item with its sentence."""
+    ids = {i.id for i in chosen(wanted)}
+    return [Row(part, item, said(item, evidence)) for part, item in every() if item.id in ids]
+
+
+def text(rows: Sequence[Row], width: int | None) -> str:
+    """For a terminal: a table for each part."""
+    columns = ("item", "command", "s", "what came out", "picture")
+    out = []
+    for part in dict.fromkeys(r.part for r in rows):
+        cells = []
+        for r in rows:
+            if r.part == part:
+                i = r.item
+                command = f"ilbench {i.command}" if i.command else NOT_COVERED
+                cells.append((i.id, command, number(i.seconds, 2) if i.command else "-", f"{i.says} {'=> ' if i.command else 'Not covered: '}{r.said}", i.picture))
+        out.append(Table(part, columns, cells, (), ("picture",)))
+    out[-1] = out[-1]._replace(notes=READ)
+    return render(out, width)

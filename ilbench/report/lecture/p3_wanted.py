@@ -1,0 +1,78 @@
+"""What is wanted: few mistakes on one's own states, and the two ways to fail."""
+
+from __future__ import annotations
+
+from ilbench.report.lecture.evidence import Evidence
+from ilbench.report.lecture.item import Item
+
+PART = "What is wanted"
+
+
+def _own(evidence: Evidence) -> str:
+    page = evidence.compounding()
+    telling = [s for s in page.sentences if "compounds" in s.words]
+    most = max(telling, key=lambda s: _ratio(page, s.task))
+    return (
+        f"On {len(telling)} of {len(page.sentences)} tasks bc makes more mistakes on its own states than on the expert's, at "
+        f"eps = {page.target:g}; most on {most.task.split('@')[0]}, where it {most.bc}."
+    )
+
+
+def _ratio(page, task: str) -> float:  # type: ignore[no-untyped-def]
+    return max(r.ratio.value for r in page.rows if r.task == task and r.algorithm == "bc" and r.ratio is not None)
+
+
+def _tightrope(evidence: Evidence) -> str:
+    check = "t02_bc_closed_form"
+    exact = evidence.claim(check, "max |cost by dynamic programming / closed form - 1| = 0", "cliff")
+    rolled = evidence.claim(check, "rollouts: slope", "cliff")
+    return (
+        f"Falling off and staying down costs its closed form to a relative {evidence.measured(check, 'closed form - 1|', 'cliff')} "
+        f"({exact.verdict}); in rollouts the cost grows with H to the power {evidence.measured(check, 'rollouts: slope', 'cliff')}, "
+        f"predicted {evidence.predicted(check, 'rollouts: slope', 'cliff')} ({rolled.verdict})."
+    )
+
+
+def _sources(evidence: Evidence) -> str:
+    check = "t05_exponent_budget"
+
+    def slope(task: str, who: str) -> str:
+        return evidence.measured(check, "slope of gap,", f"{task}, {who} coverage")
+
+    return (
+        f"With the error on the expert's states held fixed, the gap grows with H to the power {slope('recoverable', 'BC')} by states that "
+        f"were never shown, {slope('recoverable', 'DAgger')} once they are shown, and still {slope('cliff', 'DAgger')} where a fall is final."
+    )
+
+
+ITEMS = (
+    Item(
+        "own_states",
+        "What counts is the expected number of mistakes on the states that the learner itself comes to.",
+        "compounding",
+        8.0,
+        _own,
+        picture="compounding@1/compounding.svg",
+        words=("covariate shift", "distribution shift", "mistakes", "0-1 cost"),
+    ),
+    Item(
+        "tightrope",
+        "The tightrope: an error of eps a step, and if you fall off, assume the worst: O(eps H^2).",
+        "theory T02 --exact",
+        2.0,
+        _tightrope,
+        picture="theory@1/t02_bc_closed_form.svg",
+        check="t02_bc_closed_form",
+        words=("cliff", "quadratic", "fall"),
+    ),
+    Item(
+        "two_sources",
+        "Two sources of trouble: underfitting, which keeps eps large, and compounding, which makes eps H^2 of a small one.",
+        "theory T05 --exact",
+        2.0,
+        _sources,
+        picture="theory@1/t05_exponent_budget.svg",
+        check="t05_exponent_budget",
+        words=("exponents", "underfitting", "compounding error"),
+    ),
+)

@@ -1,0 +1,126 @@
+"""Compounding error: what brings the learner back to the data."""
+
+from __future__ import annotations
+
+from ilbench.report.lecture.evidence import Evidence
+from ilbench.report.lecture.item import Item
+
+PART = "Compounding error"
+
+
+def _budget(evidence: Evidence) -> int:
+    return min(g.budget for g in evidence.rows("repairs") if g.task.startswith("lane@"))
+
+
+def _against_bc(evidence: Evidence, name: str) -> str:
+    labels = _budget(evidence)
+    score, bc = (evidence.score("repairs", "lane", who, budget=labels) for who in (name, "bc"))
+    apart = evidence.difference("repairs", "lane", name, "bc", budget=labels)
+    return f"On the road {name} scores {score} and bc {bc} with {labels:,} labels each: a difference of {apart}."
+
+
+def _cameras(evidence: Evidence) -> str:
+    return _against_bc(evidence, "side_view")
+
+
+def _takeover(evidence: Evidence) -> str:
+    return _against_bc(evidence, "hg_dagger")
+
+
+def _dagger(evidence: Evidence) -> str:
+    check = "t10_interaction_value"
+    better, worse = (evidence.measured(check, "DAgger's E gap / BC's", where) for where in ("recoverable, equal", "absorbing, equal"))
+    return (
+        f"At equal labels DAgger's gap is {better} of BC's where a fall can be undone (trained: "
+        f"{evidence.measured(check, 'trained DAgger, recoverable')} against {evidence.measured(check, 'E gap = 19.603')}), and up to {worse} "
+        "times BC's where it cannot."
+    )
+
+
+def _distillation(evidence: Evidence) -> str:
+    check = "t15_divergences_mip"
+    rule = evidence.claim(check, "KL(P^p || P^q) = sum_t")
+    return (
+        f"The KL of trajectories is the sum of the KLs at the student's own states, to a relative {evidence.measured(check, 'KL(P^p || P^q)')} "
+        f"({rule.verdict}); it bounds the gap, at most {evidence.measured(check, '<= R sqrt(KL / 2)')} of the bound on random MDPs."
+    )
+
+
+def _dart(evidence: Evidence) -> str:
+    check = "t11_dart_match"
+    return (
+        f"Noise as large as the learner's error, {evidence.measured(check, 'iterated moment matching ends')}, takes the shift from "
+        f"{evidence.measured(check, 'at eta = 0,')} to {evidence.measured(check, '|shift(eta*)| <= .01')}; too much makes it "
+        f"{evidence.measured(check, 'at eta = 0.2')}. The bound by Pinsker there is {evidence.predicted(check, 'sqrt(KL/2), H = 40')} "
+        f"({evidence.claim(check, 'sqrt(KL/2), H = 40').verdict})."
+    )
+
+
+def _ccil(evidence: Evidence) -> str:
+    check = "t12_corrective_label"
+    kept, wall = evidence.claim(check, "ccil's own labels, observations"), evidence.claim(check, "ccil's own labels beside a wall")
+    return (
+        f"With known constants {evidence.measured(check, 'solved labels, 2000', digits=2)} labels miss by more than the bound, with a learned model "
+        f"{evidence.measured(check, 'own labels, observations')} ({kept.verdict}); beside a wall, where no Lipschitz constant exists, "
+        f"{evidence.measured(check, 'own labels beside a wall', digits=2)} do ({wall.verdict})."
+    )
+
+
+ITEMS = (
+    Item(
+        "side_cameras",
+        "An early car drove because extra cameras looked to the sides and their labels steered back: labels that correct.",
+        "compare side_view bc --suite repairs --tasks lane",
+        4.0,
+        _cameras,
+        words=("side view", "lane", "corrective", "driving"),
+    ),
+    Item(
+        "dagger",
+        "DAgger: run the policy, ask the expert about what it saw, add that to the data, train, repeat.",
+        "theory T10 --exact",
+        2.0,
+        _dagger,
+        "theory@1/t10_interaction_value.svg",
+        "t10_interaction_value",
+        ("aggregation", "interactive", "ask the expert"),
+    ),
+    Item(
+        "distillation",
+        "On-policy distillation: a divergence per state, reverse KL included, at the student's own states.",
+        "theory T15 --exact",
+        2.0,
+        _distillation,
+        "theory@1/t15_divergences_mip.svg",
+        "t15_divergences_mip",
+        ("on-policy distillation", "teacher", "student", "chain rule"),
+    ),
+    Item(
+        "takeover",
+        "People label badly after the fact: in HG-DAgger the human takes over for a while, and one learns from the takeover.",
+        "compare hg_dagger bc --suite repairs --tasks lane",
+        4.0,
+        _takeover,
+        words=("hg-dagger", "human", "intervention", "gate"),
+    ),
+    Item(
+        "noise_injection",
+        "DART: noise while demonstrating, of the learner's own size by maximum likelihood, so that the expert shows how to correct.",
+        "theory T11 --exact",
+        2.0,
+        _dart,
+        "theory@1/t11_dart_match.svg",
+        "t11_dart_match",
+        ("dart", "noise"),
+    ),
+    Item(
+        "corrective_labels",
+        "CCIL: states near the data whose outcome under a model is a demonstrated state, trusted where the model is smooth.",
+        "theory T12 --exact",
+        2.0,
+        _ccil,
+        "theory@1/t12_corrective_label.svg",
+        "t12_corrective_label",
+        ("ccil", "lipschitz", "augmentation", "backtrack"),
+    ),
+)

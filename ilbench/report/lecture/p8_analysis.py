@@ -1,0 +1,110 @@
+"""The analysis: the proof for behaviour cloning in four steps, and DAgger's in three."""
+
+from __future__ import annotations
+
+from ilbench.report.lecture.evidence import Evidence
+from ilbench.report.lecture.item import Item
+
+PART = "The analysis"
+
+
+def _proof(evidence: Evidence) -> str:
+    check = "lecture_proof"
+    return (
+        f"On random MDPs no step is exceeded (largest ratios {evidence.measured(check, '400', 'P(E_t^c) / sum')}, "
+        f"{evidence.measured(check, '400', 'E[l(s_t) 1{E_t}] / eps_t')}, {evidence.measured(check, '400', 'E_{d_t^pihat} l / sum')}); the slide's "
+        f"equality is false: {evidence.measured(check, 'disjoint', 'slide')} where it says {evidence.predicted(check, 'disjoint', 'slide')}. "
+        f"All claims: {evidence.verdicts(check)}."
+    )
+
+
+def _attained(evidence: Evidence) -> str:
+    check = "t03_bc_bound_attained"
+    return (
+        f"A deterministic learner pays {evidence.measured(check, 'eps = 0.01:', 'eps H(H+1)/2', digits=6)} of eps H(H+1)/2 at every H; with the "
+        f"mean error in the place of the largest the slide's formula gives {evidence.predicted(check, 'H = 100: cost <=')} where the cost is "
+        f"{evidence.measured(check, 'H = 100: cost <=')}."
+    )
+
+
+def _difference(evidence: Evidence) -> str:
+    check = "t01_pdl_identity"
+    return (
+        f"The two sides differ by at most {evidence.measured(check, 'random MDPs', 'forward')} of the largest return on random MDPs; in "
+        f"rollouts by {evidence.measured(check, 'random_mdp', 'forward', 'branch')}. With the values of step 0 at every step they differ: "
+        f"{evidence.measured(check, 'Q_0')}."
+    )
+
+
+def _u(evidence: Evidence) -> str:
+    check = "t06_dagger_u"
+    return (
+        f"u is {evidence.measured(check, 'u = max', 'recoverable', digits=1)} where the next step recovers and {evidence.measured(check, 'u = max', 'cliff')} "
+        f"(the horizon) on the cliff; the gap is {evidence.measured(check, 'gap <=', 'recoverable, DAgger coverage')} of at most "
+        f"{evidence.predicted(check, 'gap <=', 'recoverable, DAgger coverage')}, and {evidence.measured(check, 'gap <=', 'cliff, DAgger coverage')} of "
+        f"at most {evidence.predicted(check, 'gap <=', 'cliff, DAgger coverage')}."
+    )
+
+
+def _regret(evidence: Evidence) -> str:
+    check = "t07_no_regret"
+    return (
+        f"On a strongly convex loss N times the average regret settles at {evidence.measured(check, 'N gamma_N, FTL', digits=4)} "
+        f"({evidence.claim(check, 'N gamma_N, FTL').verdict}); on the 0-1 loss of a trap it stays at {evidence.measured(check, 'gamma_N of FTL')} for "
+        f"ever. The mixture's gap minus its bound is {evidence.measured(check, 'mixture gap')} at worst; the last iterate was worse than "
+        f"the mixture by up to {evidence.measured(check, 'last iterate')}."
+    )
+
+
+ITEMS = (
+    Item(
+        "proof",
+        "With at most eps error at every step of the expert's way, the cost is at most eps H(H+1)/2, in four steps.",
+        "theory lecture_proof --exact",
+        3.0,
+        _proof,
+        "theory@1/lecture_proof.svg",
+        "lecture_proof",
+        ("behaviour cloning bound", "four steps", "slide"),
+    ),
+    Item(
+        "attained",
+        "The bound is attained.",
+        "theory T03",
+        2.0,
+        _attained,
+        "theory@1/t03_bc_bound_attained.svg",
+        "t03_bc_bound_attained",
+        ("tight", "lower bound", "disjoint"),
+    ),
+    Item(
+        "performance_difference",
+        "DAgger, step one: the performance difference lemma.",
+        "theory T01 --exact",
+        2.0,
+        _difference,
+        "theory@1/t01_pdl_identity.svg",
+        "t01_pdl_identity",
+        ("pdl", "kakade", "telescope"),
+    ),
+    Item(
+        "recoverability",
+        "Step two: if a mistake costs at most u afterwards, the gap is at most u T times the error on one's own states.",
+        "theory T06 --exact",
+        3.0,
+        _u,
+        "theory@1/t06_dagger_u.svg",
+        "t06_dagger_u",
+        ("u", "advantage", "cost of a mistake"),
+    ),
+    Item(
+        "no_regret",
+        "Step three: no regret makes the error on one's own states small, on average over rounds.",
+        "theory T07",
+        4.0,
+        _regret,
+        "theory@1/t07_no_regret.svg",
+        "t07_no_regret",
+        ("regret", "online learning", "follow the leader", "mixture of iterates"),
+    ),
+)

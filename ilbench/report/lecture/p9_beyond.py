@@ -1,0 +1,103 @@
+"""Beyond the lecture: checks of what it does not say."""
+
+from __future__ import annotations
+
+from ilbench.report.lecture.evidence import Evidence
+from ilbench.report.lecture.item import Item
+
+PART = "Beyond the lecture"
+
+
+def _ladder(evidence: Evidence) -> str:
+    check = "t04_bound_ladder"
+    return (
+        f"On random MDPs the cost reaches {evidence.measured(check, 'MDPs of 0-1 cost / B3')} of the sharpest bound; cartpole cloned: "
+        f"{evidence.measured(check, 'cartpole', '0-1 cost <= B1').split(' ')[0]} mistakes, B3 {evidence.predicted(check, 'cartpole', '0-1 cost <= B3')}, "
+        f"B1 {evidence.predicted(check, 'cartpole', '0-1 cost <= B1')} ({evidence.claim(check, 'cartpole', '0-1 cost <= B1').verdict})."
+    )
+
+
+def _free(evidence: Evidence) -> str:
+    check = "t08_horizon_free"
+    return (
+        f"The gap is {evidence.measured(check, 'gap / (R D_H^2)', 'eps = 0.0001')} of R D_H^2 on the cliff with one reward at the end. "
+        f"All claims: {evidence.verdicts(check)}."
+    )
+
+
+def _rates(evidence: Evidence) -> str:
+    check = "t09_sample_rates"
+    return (
+        f"The gap falls with N to the power {evidence.measured(check, 'slope in N = -.964')} where rare states are as rare as N, and "
+        f"{evidence.measured(check, 'slope in N is -1')} with a fixed law: the rate is of the worst case."
+    )
+
+
+def _stability(evidence: Evidence) -> str:
+    check = "t13_stability_regimes"
+    return (
+        f"Replaying the expert's actions a kick of the inverted pendulum grows at a rate of {evidence.measured(check, 'actions replayed')} a step (log); with "
+        f"feedback it decays at {evidence.measured(check, 'log decay')}."
+    )
+
+
+def _aggrevate(evidence: Evidence) -> str:
+    check = "t16_aggrevate_vs_dagger"
+    return (
+        f"With {evidence.measured(check, 'mistakes on', 'DAgger')} mistakes a step DAgger's action costs {evidence.measured(check, 's cost = H')}; "
+        f"AggreVaTe's makes {evidence.measured(check, 'mistakes on', 'AggreVaTe')} and costs {evidence.measured(check, 's cost = 0')}."
+    )
+
+
+ITEMS = (
+    Item(
+        "ladder",
+        "Bounds from expert rollouts alone, from sharp to loose.",
+        "theory T04 --exact",
+        3.0,
+        _ladder,
+        "theory@1/t04_bound_ladder.svg",
+        "t04_bound_ladder",
+        ("bounds", "certificate", "vacuous"),
+    ),
+    Item(
+        "horizon_free",
+        "With log loss and one table for all steps the gap has no horizon of its own.",
+        "theory T08 --exact",
+        3.0,
+        _free,
+        "theory@1/t08_horizon_free.svg",
+        "t08_horizon_free",
+        ("hellinger", "log loss"),
+    ),
+    Item(
+        "sample_rates",
+        "How many demonstrations: S H^2 / N for a table per step.",
+        "theory T09 --exact",
+        2.0,
+        _rates,
+        "theory@1/t09_sample_rates.svg",
+        "t09_sample_rates",
+        ("sample complexity", "rate in n"),
+    ),
+    Item(
+        "stability",
+        "Continuous actions: errors die out, add up or explode with the plant and with what feeds back.",
+        "theory T13 --exact",
+        2.0,
+        _stability,
+        "theory@1/t13_stability_regimes.svg",
+        "t13_stability_regimes",
+        ("unstable", "feedback", "lyapunov"),
+    ),
+    Item(
+        "cost_to_go",
+        "Fewest mistakes is not least cost: AggreVaTe weighs them by what they cost.",
+        "theory T16",
+        2.0,
+        _aggrevate,
+        "theory@1/t16_aggrevate_vs_dagger.svg",
+        "t16_aggrevate_vs_dagger",
+        ("aggrevate",),
+    ),
+)
