@@ -52,7 +52,9 @@ class Lecture:
         if not self.quiet and self.item is None:
             say("reading the records")
         rows = contents.build(evidence.read(self.results), self.item)
-        emit(self.json, tables.plain([r.as_json() for r in rows]), lambda: print(contents.text(rows, tables.terminal())))
+        emit(
+            self.json, tables.plain([r.as_json() for r in rows]), lambda: print(contents.text(rows, tables.terminal()))
+        )
         return 0
 
     def _run(self, item: Item) -> int:
@@ -75,6 +77,7 @@ def command(line: str, given: dict[str, Any] | None = None) -> Any:
         module = importlib.import_module(f"{__package__}.{name.replace('-', '_')}")
     except ModuleNotFoundError:
         raise ValueError(f"there is no command {name!r} (ilbench --help)") from None
-    kind = next(k for k in vars(module).values() if isinstance(k, type) and k.__module__ == module.__name__ and hasattr(k, "execute"))
-    made = tyro.cli(OmitArgPrefixes[kind], prog=f"ilbench {name}", args=words)  # type: ignore[valid-type]
+    own = (k for k in vars(module).values() if isinstance(k, type) and k.__module__ == module.__name__)
+    kind = next(k for k in own if hasattr(k, "execute"))
+    made = tyro.cli(OmitArgPrefixes[kind], prog=f"ilbench {name}", args=words)  # type: ignore[misc]
     return dataclasses.replace(made, **{k: v for k, v in (given or {}).items() if hasattr(made, k)})

@@ -14,7 +14,7 @@ from typing import Any
 
 from ilbench.display.tables import Table, number
 from ilbench.display.tables import text as render
-from ilbench.names import hint
+from ilbench.names import meant
 from ilbench.report import lecture
 from ilbench.report.lecture import proofs
 from ilbench.report.lecture.evidence import Absent, Evidence
@@ -39,10 +39,10 @@ class Row:
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
         i = self.item
-        runs = {"command": f"ilbench {i.command}", "seconds": i.seconds} if i.command else {"command": None, "seconds": None}
         return {
-            "item": i.id, "part": self.part, "says": i.says, **runs, "picture": i.picture or None, "covered": bool(i.command),
-            "found": self.said, "check": i.check or None, "words": list(i.words), "proof": i.id in proved(),
+            "item": i.id, "name": i.title, "part": self.part, "says": i.says, "covered": bool(i.command),
+            "command": f"ilbench {i.command}" if i.command else None, "seconds": i.seconds if i.command else None,
+            "picture": i.picture or None, "found": self.said, "check": i.check or None, "words": list(i.words), "proof": i.id in proved(),
         }  # fmt: skip
 
 
@@ -83,12 +83,16 @@ def chosen(wanted: str | None) -> list[Item]:
         return items
     word = _plain(wanted)
     exact = [i for i in items if _plain(i.id) == word]
-    names = {i.id: [_plain(i.id), *map(_plain, i.words), i.check, i.check.split("_")[0]] for i in items}
+    names = {
+        i.id: [_plain(i.id), _plain(i.title), *map(_plain, i.words), i.check, i.check.split("_")[0]] for i in items
+    }
     found = exact or [i for i in items if any(word == name or f" {word} " in f" {name} " for name in names[i.id])]
     if not found:
         there = list(dict.fromkeys(name for i in items for name in (i.id, *i.words)))
-        near = hint(wanted, there, n=3)
-        raise ValueError(f"no item {wanted!r} of the lecture. {near if 'Did' in near else ''} (ilbench lecture lists them)".replace("  ", " "))
+        near = meant(wanted, there, n=3)
+        raise ValueError(
+            " ".join(filter(None, (f"no item {wanted!r} of the lecture.", near, "(ilbench lecture lists them)")))
+        )
     return found
 
 
@@ -108,17 +112,17 @@ def build(evidence: Evidence, wanted: str | None = None) -> list[Row]:
     return [Row(part, item, said(item, evidence)) for part, item in every() if item.id in ids]
 
 
+def _cells(row: Row) -> tuple[str, ...]:
+    i = row.item
+    if not i.command:
+        return i.id, NOT_COVERED, "-", f"{i.says} Not covered: {row.said}.", ""
+    return i.id, f"ilbench {i.command}", number(i.seconds, 2), f"{i.says} => {row.said}", i.picture
+
+
 def text(rows: Sequence[Row], width: int | None) -> str:
     """For a terminal: a table for each part."""
-    columns = ("item", "command", "s", "what came out", "picture")
-    out = []
-    for part in dict.fromkeys(r.part for r in rows):
-        cells = []
-        for r in rows:
-            if r.part == part:
-                i = r.item
-                command = f"ilbench {i.command}" if i.command else NOT_COVERED
-                cells.append((i.id, command, number(i.seconds, 2) if i.command else "-", f"{i.says} {'=> ' if i.command else 'Not covered: '}{r.said}", i.picture))
-        out.append(Table(part, columns, cells, (), ("picture",)))
+    columns = ("item", "command", "s", "what the lecture says => what came out", "picture")
+    names = list(dict.fromkeys(r.part for r in rows))
+    out = [Table(part, columns, [_cells(r) for r in rows if r.part == part], (), ("picture",)) for part in names]
     out[-1] = out[-1]._replace(notes=READ)
     return render(out, width)

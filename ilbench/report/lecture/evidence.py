@@ -49,8 +49,8 @@ class Evidence:
     def measured(self, check: str, *parts: str, digits: int = 3) -> str:
         """What a claim measured, with its interval where it has one of that number."""
         c = self.claim(check, *parts)
-        limits = c.interval if c.interval is not None and c.interval_of == "measured" else (None, None)
-        return interval(c.measured, *limits, digits)
+        lo, hi = c.interval if c.interval is not None and c.interval_of == "measured" else (None, None)
+        return interval(c.measured, lo, hi, digits)
 
     def predicted(self, check: str, *parts: str, digits: int = 3) -> str:
         """What a claim predicts."""
@@ -75,8 +75,7 @@ class Evidence:
 
     def difference(self, suite: str, task: str, a: str, b: str, **wanted: object) -> str:
         """Score of `a` minus that of `b`, paired by seed, its 95 % interval and the number of seeds."""
-        rows = [self.row(suite, task, name, **wanted) for name in (a, b)]
-        value, lo, hi, n = paired(*rows)
+        value, lo, hi, n = paired(self.row(suite, task, a, **wanted), self.row(suite, task, b, **wanted))
         return f"{interval(value, lo, hi, 2)} over {n} seeds"
 
     def rows(self, suite: str) -> list[Group]:

@@ -16,10 +16,18 @@ class Item:
     id: str  # what is typed: `ilbench lecture dagger`
     says: str  # what the lecture says, in our words
     command: str = ""  # what follows `ilbench`; empty: not covered
-    seconds: float = 0.0  # wall seconds of it, all of the process, as measured (ilbench/report/lecture/contents.py says on what)
+    seconds: float = (
+        0.0  # wall seconds of it, all of the process, as measured (ilbench/report/lecture/contents.py says on what)
+    )
     found: Callable[[Evidence], str] | None = None  # one sentence; every number in it is read or computed
     picture: str = ""  # below the folder of records
     check: str = ""  # of the theory, whose section on the site it leads to
     words: tuple[str, ...] = ()  # what else it is looked for by
     why: str = ""  # it is not covered
+    name: str = ""  # as the lecture has it; by default the id
     shows: Callable[[], Table] | None = None  # what `lecture ID` computes itself, where no other command does
+
+    @property
+    def title(self) -> str:
+        """Its name."""
+        return self.name or self.id.replace("_", " ").capitalize()

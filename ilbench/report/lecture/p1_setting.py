@@ -11,14 +11,14 @@ from ilbench.report.replication.verdicts import mean
 PART = "The setting"
 
 
-def _tasks(evidence: Evidence) -> str:
+def _tasks(e: Evidence) -> str:
     tasks = registry.entries("tasks").values()
     tables = sum("tabular" in e.tags for e in tasks)
     return f"{len(tasks)} tasks, each with an expert to imitate; {tables} are tables, which dynamic programming solves exactly."
 
 
-def _best(evidence: Evidence) -> str:
-    every = [(mean(g), g) for g in evidence.rows("quick") if g.algorithm == "bc" and g.scored() is not None]
+def _best(e: Evidence) -> str:
+    every = [(mean(g), g) for g in e.rows("quick") if g.algorithm == "bc" and g.scored() is not None]
     best, g = max(every, key=lambda pair: pair[0][0])
     beyond = sum(lo > 1 for (_, lo, _), _ in every)
     return (
@@ -35,6 +35,7 @@ ITEMS = (
         1.0,
         _tasks,
         words=("mdp", "trajectories", "demonstrations", "tasks"),
+        name="What imitation is given",
     ),
     Item(
         "data_limit",
@@ -43,11 +44,13 @@ ITEMS = (
         2.0,
         _best,
         words=("reinforcement", "better than the expert"),
+        name="No better than its data",
     ),
     Item(
         "planning",
         "Other ways to decide: planning and trajectory optimisation, learning without supervision.",
         words=("trajectory optimisation", "unsupervised"),
         why="what is measured here learns from demonstrations; experts are solved exactly, fed back by a regulator, or trained by PPO",
+        name="Other ways to decide",
     ),
 )

@@ -30,11 +30,16 @@ def values() -> np.ndarray:
 
 def _furthest() -> tuple[float, int]:
     """The largest distance of a value from the slide's, and how many the slide has."""
-    pairs = [(v, p) for row, slide in zip(values(), SLIDE, strict=True) for v, p in zip(row, slide, strict=True) if p is not None]
+    pairs = [
+        (v, p)
+        for row, slide in zip(values(), SLIDE, strict=True)
+        for v, p in zip(row, slide, strict=True)
+        if p is not None
+    ]
     return max(abs(v - p) for v, p in pairs), len(pairs)
 
 
-def _gridworld(evidence: Evidence) -> str:
+def _gridworld(e: Evidence) -> str:
     far, n = _furthest()
     agrees = "all as printed" if far <= HALF else "which is not as printed"
     return f"Value iteration gives the slide's {n} values to within {number(far, 2)}: {agrees}."
@@ -47,28 +52,30 @@ def table() -> Table:
         tuple("wall" if p is None else f"{v:.2f}" for v, p in zip(row, slide, strict=True))
         for row, slide in zip(values(), SLIDE, strict=True)
     ]
-    said = f"Value iteration, discount {GAMMA:g}; largest distance from the {n} values that the slide prints: {far:.1e}."
+    said = (
+        f"Value iteration, discount {GAMMA:g}; largest distance from the {n} values that the slide prints: {far:.1e}."
+    )
     return Table("The gridworld's values", tuple(f"column {i}" for i in range(1, 6)), rows, (said,))
 
 
-def _likelihood(evidence: Evidence) -> str:
+def _likelihood(e: Evidence) -> str:
     def said(task: str, how: str) -> str:
-        return f"{task} ({how}) {evidence.score('quick', task, 'bc', budget=_least(evidence, task))}"
+        return f"{task} ({how}) {e.score('quick', task, 'bc', budget=_least(e, task))}"
 
     first = [said("gridworld", "counts"), said("cartpole", "cross-entropy"), said("pendulum", "squared error")]
     return f"bc scores, random 0 and expert 1: {', '.join(first)}."
 
 
-def _camera(evidence: Evidence) -> str:
-    labels = min(g.budget for g in evidence.rows("repairs") if g.task.startswith("lane@"))
+def _camera(e: Evidence) -> str:
+    labels = min(g.budget for g in e.rows("repairs") if g.task.startswith("lane@"))
     return (
-        f"From three rows of a camera's pixels bc keeps the lane with a score of {evidence.score('repairs', 'lane', 'bc', budget=labels)} "
+        f"From three rows of a camera's pixels bc keeps the lane with a score of {e.score('repairs', 'lane', 'bc', budget=labels)} "
         f"({labels:,} labels); the whole image is the command's. No foundation model is here."
     )
 
 
-def _least(evidence: Evidence, task: str) -> int:
-    return min(g.budget for g in evidence.rows("quick") if g.algorithm == "bc" and g.task.split("@")[0] == task)
+def _least(e: Evidence, task: str) -> int:
+    return min(g.budget for g in e.rows("quick") if g.algorithm == "bc" and g.task.split("@")[0] == task)
 
 
 ITEMS = (
@@ -80,6 +87,7 @@ ITEMS = (
         10.0,
         _likelihood,
         words=("bc", "behaviour cloning", "cross-entropy", "squared error"),
+        name="Maximum likelihood",
     ),
     Item(
         "gridworld",
@@ -89,6 +97,7 @@ ITEMS = (
         _gridworld,
         words=("values", "table", "discount grid"),
         shows=table,
+        name="The gridworld",
     ),
     Item(
         "alvinn",
@@ -97,5 +106,6 @@ ITEMS = (
         49.0,
         _camera,
         words=("images", "camera", "foundation models", "history of driving"),
+        name="ALVINN",
     ),
 )

@@ -8,8 +8,8 @@ from ilbench.report.lecture.item import Item
 PART = "What is wanted"
 
 
-def _own(evidence: Evidence) -> str:
-    page = evidence.compounding()
+def _own(e: Evidence) -> str:
+    page = e.compounding()
     telling = [s for s in page.sentences if "compounds" in s.words]
     most = max(telling, key=lambda s: _ratio(page, s.task))
     return (
@@ -22,26 +22,27 @@ def _ratio(page, task: str) -> float:  # type: ignore[no-untyped-def]
     return max(r.ratio.value for r in page.rows if r.task == task and r.algorithm == "bc" and r.ratio is not None)
 
 
-def _tightrope(evidence: Evidence) -> str:
+def _tightrope(e: Evidence) -> str:
     check = "t02_bc_closed_form"
-    exact = evidence.claim(check, "max |cost by dynamic programming / closed form - 1| = 0", "cliff")
-    rolled = evidence.claim(check, "rollouts: slope", "cliff")
+    exact = e.claim(check, "max |cost by dynamic programming / closed form - 1| = 0", "cliff")
+    rolled = e.claim(check, "rollouts: slope", "cliff")
     return (
-        f"Falling off and staying down costs its closed form to a relative {evidence.measured(check, 'closed form - 1|', 'cliff')} "
-        f"({exact.verdict}); in rollouts the cost grows with H to the power {evidence.measured(check, 'rollouts: slope', 'cliff')}, "
-        f"predicted {evidence.predicted(check, 'rollouts: slope', 'cliff')} ({rolled.verdict})."
+        f"Falling off and staying down costs its closed form to a relative {e.measured(check, 'closed form - 1|', 'cliff')} "
+        f"({exact.verdict}); in rollouts the cost grows with H to the power {e.measured(check, 'rollouts: slope', 'cliff')}, "
+        f"predicted {e.predicted(check, 'rollouts: slope', 'cliff')} ({rolled.verdict})."
     )
 
 
-def _sources(evidence: Evidence) -> str:
+def _sources(e: Evidence) -> str:
     check = "t05_exponent_budget"
 
     def slope(task: str, who: str) -> str:
-        return evidence.measured(check, "slope of gap,", f"{task}, {who} coverage")
+        return e.measured(check, "slope of gap,", f"{task}, {who} coverage")
 
     return (
-        f"With the error on the expert's states held fixed, the gap grows with H to the power {slope('recoverable', 'BC')} by states that "
-        f"were never shown, {slope('recoverable', 'DAgger')} once they are shown, and still {slope('cliff', 'DAgger')} where a fall is final."
+        f"With the error on the expert's states held fixed, the gap grows with H to the power {slope('recoverable', 'BC')} by "
+        f"states that were never shown, {slope('recoverable', 'DAgger')} once they are shown, and still "
+        f"{slope('cliff', 'DAgger')} where a fall is final."
     )
 
 
@@ -54,6 +55,7 @@ ITEMS = (
         _own,
         picture="compounding@1/compounding.svg",
         words=("covariate shift", "distribution shift", "mistakes", "0-1 cost"),
+        name="On one's own states",
     ),
     Item(
         "tightrope",
@@ -64,6 +66,7 @@ ITEMS = (
         picture="theory@1/t02_bc_closed_form.svg",
         check="t02_bc_closed_form",
         words=("cliff", "quadratic", "fall"),
+        name="The tightrope",
     ),
     Item(
         "two_sources",
@@ -74,5 +77,6 @@ ITEMS = (
         picture="theory@1/t05_exponent_budget.svg",
         check="t05_exponent_budget",
         words=("exponents", "underfitting", "compounding error"),
+        name="Two sources of trouble",
     ),
 )

@@ -11,43 +11,43 @@ CHECK, PICTURE = "t15_divergences_mip", "theory@1/t15_divergences_mip.svg"
 FAR = "modes at -1, 1"
 
 
-def _success(evidence: Evidence, who: str) -> str:
-    return evidence.measured(CHECK, FAR, f"success of {who}", digits=4)
+def _success(e: Evidence, who: str) -> str:
+    return e.measured(CHECK, FAR, f"success of {who}", digits=4)
 
 
-def _averaging(evidence: Evidence) -> str:
-    trained = evidence.measured(CHECK, FAR, "product's Gaussian head")
+def _averaging(e: Evidence) -> str:
+    trained = e.measured(CHECK, FAR, "product's Gaussian head")
     return (
-        f"Between two modes the mean succeeds with probability {_success(evidence, 'mean (MSE)')}, a Gaussian of maximum likelihood "
-        f"with {_success(evidence, 'Gaussian, forward KL')}; the trained head, drawn from, with {trained}."
+        f"Between two modes the mean succeeds with probability {_success(e, 'mean (MSE)')}, a Gaussian of maximum likelihood "
+        f"with {_success(e, 'Gaussian, forward KL')}; the trained head, drawn from, with {trained}."
     )
 
 
-def _reverse(evidence: Evidence) -> str:
-    gap = evidence.measured(CHECK, "smallest KL(Gaussian || expert)", digits=4)
+def _reverse(e: Evidence) -> str:
+    gap = e.measured(CHECK, "smallest KL(Gaussian || expert)", digits=4)
     return (
-        f"Reverse KL picks one mode: success {_success(evidence, 'Gaussian, reverse KL')} against forward KL's "
-        f"{_success(evidence, 'Gaussian, forward KL')}, at a divergence of {gap} nats (log 2 predicted: "
-        f"{evidence.predicted(CHECK, 'smallest KL(Gaussian || expert)', digits=4)}). With the modes within the tolerance of each other the "
-        f"mean is best: {evidence.measured(CHECK, 'success of the mean')}, all others at most "
-        f"{evidence.measured(CHECK, 'every other learner')}."
+        f"Reverse KL picks one mode: success {_success(e, 'Gaussian, reverse KL')} against forward KL's "
+        f"{_success(e, 'Gaussian, forward KL')}, at a divergence of {gap} nats (log 2 predicted: "
+        f"{e.predicted(CHECK, 'smallest KL(Gaussian || expert)', digits=4)}). With the modes within the tolerance of each other the "
+        f"mean is best: {e.measured(CHECK, 'success of the mean')}, all others at most "
+        f"{e.measured(CHECK, 'every other learner')}."
     )
 
 
-def _variational(evidence: Evidence) -> str:
-    matched, cloned = (evidence.claim(CHECK, name, "largest gap / bound") for name in ("occupancy matching gap", "BC gap"))
+def _variational(e: Evidence) -> str:
+    matched, cloned = (e.claim(CHECK, name, "largest gap / bound") for name in ("occupancy matching gap", "BC gap"))
     return (
         f"On random MDPs matching occupancies stays below its bound, which has one factor 1/(1 - g) less than cloning's: largest ratio "
-        f"{evidence.measured(CHECK, 'occupancy matching gap')} ({matched.verdict}), cloning's {evidence.measured(CHECK, 'BC gap')} "
+        f"{e.measured(CHECK, 'occupancy matching gap')} ({matched.verdict}), cloning's {e.measured(CHECK, 'BC gap')} "
         f"({cloned.verdict})."
     )
 
 
-def _classes(evidence: Evidence) -> str:
+def _classes(e: Evidence) -> str:
     heads = registry.entries("heads")
     return (
         f"{len(heads)} heads ({', '.join(sorted(heads))}); drawn from, the right mixture succeeds with probability "
-        f"{_success(evidence, 'mixture')} where the Gaussian of maximum likelihood has {_success(evidence, 'Gaussian, forward KL')}."
+        f"{_success(e, 'mixture')} where the Gaussian of maximum likelihood has {_success(e, 'Gaussian, forward KL')}."
     )
 
 
@@ -61,6 +61,7 @@ ITEMS = (
         PICTURE,
         CHECK,
         ("multimodality", "gaussian", "mean of modes"),
+        name="The wrong family: averaging modes",
     ),
     Item(
         "mode_seeking",
@@ -71,6 +72,7 @@ ITEMS = (
         PICTURE,
         CHECK,
         ("f-divergence", "reverse kl", "forward kl", "mode table"),
+        name="Other divergences: reverse KL",
     ),
     Item(
         "variational",
@@ -81,6 +83,7 @@ ITEMS = (
         PICTURE,
         CHECK,
         ("gail", "airl", "adversarial", "critic", "occupancy"),
+        name="Variational estimates, adversarial imitation",
     ),
     Item(
         "richer_classes",
@@ -89,5 +92,6 @@ ITEMS = (
         1.0,
         _classes,
         words=("mixture", "diffusion", "flow", "autoregressive", "latent variable", "heads"),
+        name="Richer classes",
     ),
 )

@@ -8,61 +8,67 @@ from ilbench.report.lecture.item import Item
 PART = "Compounding error"
 
 
-def _budget(evidence: Evidence) -> int:
-    return min(g.budget for g in evidence.rows("repairs") if g.task.startswith("lane@"))
+def _budget(e: Evidence) -> int:
+    return min(g.budget for g in e.rows("repairs") if g.task.startswith("lane@"))
 
 
-def _against_bc(evidence: Evidence, name: str) -> str:
-    labels = _budget(evidence)
-    score, bc = (evidence.score("repairs", "lane", who, budget=labels) for who in (name, "bc"))
-    apart = evidence.difference("repairs", "lane", name, "bc", budget=labels)
+def _against_bc(e: Evidence, name: str) -> str:
+    labels = _budget(e)
+    score, bc = (e.score("repairs", "lane", who, budget=labels) for who in (name, "bc"))
+    apart = e.difference("repairs", "lane", name, "bc", budget=labels)
     return f"On the road {name} scores {score} and bc {bc} with {labels:,} labels each: a difference of {apart}."
 
 
-def _cameras(evidence: Evidence) -> str:
-    return _against_bc(evidence, "side_view")
+def _cameras(e: Evidence) -> str:
+    return _against_bc(e, "side_view")
 
 
-def _takeover(evidence: Evidence) -> str:
-    return _against_bc(evidence, "hg_dagger")
+def _takeover(e: Evidence) -> str:
+    return _against_bc(e, "hg_dagger")
 
 
-def _dagger(evidence: Evidence) -> str:
+def _dagger(e: Evidence) -> str:
     check = "t10_interaction_value"
-    better, worse = (evidence.measured(check, "DAgger's E gap / BC's", where) for where in ("recoverable, equal", "absorbing, equal"))
+    better, worse = (
+        e.measured(check, "DAgger's E gap / BC's", where) for where in ("recoverable, equal", "absorbing, equal")
+    )
     return (
         f"At equal labels DAgger's gap is {better} of BC's where a fall can be undone (trained: "
-        f"{evidence.measured(check, 'trained DAgger, recoverable')} against {evidence.measured(check, 'E gap = 19.603')}), and up to {worse} "
+        f"{e.measured(check, 'trained DAgger, recoverable')} against {e.measured(check, 'E gap = 19.603')}), and up to {worse} "
         "times BC's where it cannot."
     )
 
 
-def _distillation(evidence: Evidence) -> str:
+def _distillation(e: Evidence) -> str:
     check = "t15_divergences_mip"
-    rule = evidence.claim(check, "KL(P^p || P^q) = sum_t")
+    rule = e.claim(check, "KL(P^p || P^q) = sum_t")
     return (
-        f"The KL of trajectories is the sum of the KLs at the student's own states, to a relative {evidence.measured(check, 'KL(P^p || P^q)')} "
-        f"({rule.verdict}); it bounds the gap, at most {evidence.measured(check, '<= R sqrt(KL / 2)')} of the bound on random MDPs."
+        f"The KL of trajectories is the sum of the KLs at the student's own states, to a relative "
+        f"{e.measured(check, 'KL(P^p || P^q)')} ({rule.verdict}); it bounds the gap, at most "
+        f"{e.measured(check, '<= R sqrt(KL / 2)')} of the bound on random MDPs."
     )
 
 
-def _dart(evidence: Evidence) -> str:
+def _dart(e: Evidence) -> str:
     check = "t11_dart_match"
     return (
-        f"Noise as large as the learner's error, {evidence.measured(check, 'iterated moment matching ends')}, takes the shift from "
-        f"{evidence.measured(check, 'at eta = 0,')} to {evidence.measured(check, '|shift(eta*)| <= .01')}; too much makes it "
-        f"{evidence.measured(check, 'at eta = 0.2')}. The bound by Pinsker there is {evidence.predicted(check, 'sqrt(KL/2), H = 40')} "
-        f"({evidence.claim(check, 'sqrt(KL/2), H = 40').verdict})."
+        f"Noise as large as the learner's error, {e.measured(check, 'iterated moment matching ends')}, takes the shift from "
+        f"{e.measured(check, 'at eta = 0,')} to {e.measured(check, '|shift(eta*)| <= .01')}; too much makes it "
+        f"{e.measured(check, 'at eta = 0.2')}. The bound by Pinsker there is {e.predicted(check, 'sqrt(KL/2), H = 40')} "
+        f"({e.claim(check, 'sqrt(KL/2), H = 40').verdict})."
     )
 
 
-def _ccil(evidence: Evidence) -> str:
+def _ccil(e: Evidence) -> str:
     check = "t12_corrective_label"
-    kept, wall = evidence.claim(check, "ccil's own labels, observations"), evidence.claim(check, "ccil's own labels beside a wall")
+    kept, wall = (
+        e.claim(check, "ccil's own labels, observations"),
+        e.claim(check, "ccil's own labels beside a wall"),
+    )
     return (
-        f"With known constants {evidence.measured(check, 'solved labels, 2000', digits=2)} labels miss by more than the bound, with a learned model "
-        f"{evidence.measured(check, 'own labels, observations')} ({kept.verdict}); beside a wall, where no Lipschitz constant exists, "
-        f"{evidence.measured(check, 'own labels beside a wall', digits=2)} do ({wall.verdict})."
+        f"With known constants {e.measured(check, 'solved labels, 2000', digits=2)} labels miss by more than the bound, with a "
+        f"learned model {e.measured(check, 'own labels, observations')} ({kept.verdict}); beside a wall, where no Lipschitz "
+        f"constant exists, {e.measured(check, 'own labels beside a wall', digits=2)} do ({wall.verdict})."
     )
 
 
@@ -74,6 +80,7 @@ ITEMS = (
         4.0,
         _cameras,
         words=("side view", "lane", "corrective", "driving"),
+        name="Side cameras",
     ),
     Item(
         "dagger",
@@ -84,6 +91,7 @@ ITEMS = (
         "theory@1/t10_interaction_value.svg",
         "t10_interaction_value",
         ("aggregation", "interactive", "ask the expert"),
+        name="DAgger",
     ),
     Item(
         "distillation",
@@ -94,6 +102,7 @@ ITEMS = (
         "theory@1/t15_divergences_mip.svg",
         "t15_divergences_mip",
         ("on-policy distillation", "teacher", "student", "chain rule"),
+        name="On-policy distillation",
     ),
     Item(
         "takeover",
@@ -102,6 +111,7 @@ ITEMS = (
         4.0,
         _takeover,
         words=("hg-dagger", "human", "intervention", "gate"),
+        name="HG-DAgger: takeovers",
     ),
     Item(
         "noise_injection",
@@ -112,6 +122,7 @@ ITEMS = (
         "theory@1/t11_dart_match.svg",
         "t11_dart_match",
         ("dart", "noise"),
+        name="DART: noise injection",
     ),
     Item(
         "corrective_labels",
@@ -122,5 +133,6 @@ ITEMS = (
         "theory@1/t12_corrective_label.svg",
         "t12_corrective_label",
         ("ccil", "lipschitz", "augmentation", "backtrack"),
+        name="CCIL: corrective labels",
     ),
 )

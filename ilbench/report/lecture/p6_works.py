@@ -10,45 +10,49 @@ from ilbench.report.replication.verdicts import mean
 PART = "Why cloning works anyway"
 
 
-def _chunking(evidence: Evidence) -> str:
+def _chunking(e: Evidence) -> str:
     check = "t14_pitfall_and_chunk"
-    first = evidence.claim(check, "scalar .9 under model -.9: chunks contract from l")
+    first = e.claim(check, "scalar .9 under model -.9: chunks contract from l")
     return (
-        f"A wrong model's errors shrink from chunks of {evidence.measured(check, 'scalar .9', 'chunks contract from l', digits=1)} actions on "
-        f"({first.verdict}), and of {evidence.measured(check, 'plant 1 under plant', 'chunks contract', digits=2)} on the stable pair; on an unstable "
-        f"plant the spread inside a chunk grows to {evidence.measured(check, 'sd after 32 open-loop')} from the noise alone. On halfcheetah "
-        f"chunks hurt: {evidence.score('replication', 'halfcheetah', 'bc', policy__chunk=4)} open loop, "
-        f"{evidence.score('replication', 'halfcheetah', 'bc', policy__chunk=None)} one action at a time."
+        f"A wrong model's errors shrink from chunks of {e.measured(check, 'scalar .9', 'chunks contract from l', digits=1)} "
+        f"actions on ({first.verdict}), and of {e.measured(check, 'plant 1 under plant', 'chunks contract', digits=2)} on the "
+        f"stable pair; on an unstable plant the spread inside a chunk grows to {e.measured(check, 'sd after 32 open-loop')} from "
+        f"the noise alone. On halfcheetah chunks hurt: {e.score('replication', 'halfcheetah', 'bc', policy__chunk=4)} open loop, "
+        f"{e.score('replication', 'halfcheetah', 'bc', policy__chunk=None)} one action at a time."
     )
 
 
-def _noising(evidence: Evidence) -> str:
+def _noising(e: Evidence) -> str:
     check = "t15_divergences_mip"
-    claims = [c for c in (_factorial(evidence, case) for case in ("two-sided", "one-sided"))]
-    return "Peg in a slot, MIP as in the paper against regression: " + "; ".join(
-        f"{case} expert {evidence.measured(check, case, 'MIP (paper) succeeds more often than regression', digits=2)} ({c.verdict})"
-        for case, c in zip(("two-sided", "one-sided"), claims, strict=True)
-    ) + f". The whole check: {evidence.verdicts(check)}."
+    claims = [_factorial(e, case) for case in ("two-sided", "one-sided")]
+    return (
+        "Peg in a slot, MIP as in the paper against regression: "
+        + "; ".join(
+            f"{case} expert {e.measured(check, case, 'MIP (paper) succeeds more often than regression', digits=2)} ({c.verdict})"
+            for case, c in zip(("two-sided", "one-sided"), claims, strict=True)
+        )
+        + f". The whole check: {e.verdicts(check)}."
+    )
 
 
-def _factorial(evidence: Evidence, case: str):  # type: ignore[no-untyped-def]
-    return evidence.claim("t15_divergences_mip", case, "MIP (paper) succeeds more often than regression")
+def _factorial(e: Evidence, case: str):  # type: ignore[no-untyped-def]
+    return e.claim("t15_divergences_mip", case, "MIP (paper) succeeds more often than regression")
 
 
-def _executed(evidence: Evidence, setting: str) -> str:
+def _executed(e: Evidence, setting: str) -> str:
     """What chunks with a setting of their execution score, by the suite that has them."""
-    rows = [g for g in evidence.rows("replication") if g.algorithm == "bc" and g.config.get(setting)]
+    rows = [g for g in e.rows("replication") if g.algorithm == "bc" and g.config.get(setting)]
     if not rows:
         raise Absent(f"no theorem is known, and no record has {setting}: the command makes two")
     return "; ".join(f"{g.task} {g.label}: {interval(*mean(g))}" for g in rows) + "."
 
 
-def _ensembling(evidence: Evidence) -> str:
-    return _executed(evidence, "policy.decay")
+def _ensembling(e: Evidence) -> str:
+    return _executed(e, "policy.decay")
 
 
-def _delayed(evidence: Evidence) -> str:
-    return _executed(evidence, "policy.delay")
+def _delayed(e: Evidence) -> str:
+    return _executed(e, "policy.delay")
 
 
 ITEMS = (
@@ -61,6 +65,7 @@ ITEMS = (
         "theory@1/t14_pitfall_and_chunk.svg",
         "t14_pitfall_and_chunk",
         ("chunk", "open loop", "pitfall"),
+        name="Action chunking",
     ),
     Item(
         "temporal_ensembling",
@@ -79,6 +84,7 @@ ITEMS = (
         30.0,
         _delayed,
         words=("rtc", "delay", "inpainting", "latency"),
+        name="Real-time chunking",
     ),
     Item(
         "noising",
@@ -89,5 +95,6 @@ ITEMS = (
         "theory@1/t15_divergences_mip.svg",
         "t15_divergences_mip",
         ("mip", "much ado", "flow against regression", "factorial"),
+        name="Much Ado About Noising",
     ),
 )

@@ -8,51 +8,53 @@ from ilbench.report.lecture.item import Item
 PART = "The analysis"
 
 
-def _proof(evidence: Evidence) -> str:
+def _proof(e: Evidence) -> str:
     check = "lecture_proof"
     return (
-        f"On random MDPs no step is exceeded (largest ratios {evidence.measured(check, '400', 'P(E_t^c) / sum')}, "
-        f"{evidence.measured(check, '400', 'E[l(s_t) 1{E_t}] / eps_t')}, {evidence.measured(check, '400', 'E_{d_t^pihat} l / sum')}); the slide's "
-        f"equality is false: {evidence.measured(check, 'disjoint', 'slide')} where it says {evidence.predicted(check, 'disjoint', 'slide')}. "
-        f"All claims: {evidence.verdicts(check)}."
+        f"On random MDPs no step is exceeded (largest ratios {e.measured(check, '400', 'P(E_t^c) / sum')}, "
+        f"{e.measured(check, '400', 'E[l(s_t) 1{E_t}] / eps_t')}, {e.measured(check, '400', 'E_{d_t^pihat} l / sum')}); the slide's "
+        f"equality is false: {e.measured(check, 'disjoint', 'slide')} where it says {e.predicted(check, 'disjoint', 'slide')}. "
+        f"All claims: {e.verdicts(check)}."
     )
 
 
-def _attained(evidence: Evidence) -> str:
+def _attained(e: Evidence) -> str:
     check = "t03_bc_bound_attained"
     return (
-        f"A deterministic learner pays {evidence.measured(check, 'eps = 0.01:', 'eps H(H+1)/2', digits=6)} of eps H(H+1)/2 at every H; with the "
-        f"mean error in the place of the largest the slide's formula gives {evidence.predicted(check, 'H = 100: cost <=')} where the cost is "
-        f"{evidence.measured(check, 'H = 100: cost <=')}."
+        f"A deterministic learner pays {e.measured(check, 'eps = 0.01:', 'eps H(H+1)/2', digits=6)} of eps H(H+1)/2 at every H; "
+        f"with the mean error in the place of the largest the slide's formula gives {e.predicted(check, 'H = 100: cost <=')} "
+        f"where the cost is {e.measured(check, 'H = 100: cost <=')}."
     )
 
 
-def _difference(evidence: Evidence) -> str:
+def _difference(e: Evidence) -> str:
     check = "t01_pdl_identity"
     return (
-        f"The two sides differ by at most {evidence.measured(check, 'random MDPs', 'forward')} of the largest return on random MDPs; in "
-        f"rollouts by {evidence.measured(check, 'random_mdp', 'forward', 'branch')}. With the values of step 0 at every step they differ: "
-        f"{evidence.measured(check, 'Q_0')}."
+        f"The two sides differ by at most {e.measured(check, 'random MDPs', 'forward')} of the largest return on random MDPs; in "
+        f"rollouts by {e.measured(check, 'random_mdp', 'forward', 'branch')}. With the values of step 0 at every step they differ: "
+        f"{e.measured(check, 'Q_0')}."
     )
 
 
-def _u(evidence: Evidence) -> str:
+def _u(e: Evidence) -> str:
     check = "t06_dagger_u"
     return (
-        f"u is {evidence.measured(check, 'u = max', 'recoverable', digits=1)} where the next step recovers and {evidence.measured(check, 'u = max', 'cliff')} "
-        f"(the horizon) on the cliff; the gap is {evidence.measured(check, 'gap <=', 'recoverable, DAgger coverage')} of at most "
-        f"{evidence.predicted(check, 'gap <=', 'recoverable, DAgger coverage')}, and {evidence.measured(check, 'gap <=', 'cliff, DAgger coverage')} of "
-        f"at most {evidence.predicted(check, 'gap <=', 'cliff, DAgger coverage')}."
+        f"u is {e.measured(check, 'u = max', 'recoverable', digits=1)} where the next step recovers and "
+        f"{e.measured(check, 'u = max', 'cliff')} (the horizon) on the cliff; the gap is "
+        f"{e.measured(check, 'gap <=', 'recoverable, DAgger coverage')} of at most "
+        f"{e.predicted(check, 'gap <=', 'recoverable, DAgger coverage')}, and "
+        f"{e.measured(check, 'gap <=', 'cliff, DAgger coverage')} of at most "
+        f"{e.predicted(check, 'gap <=', 'cliff, DAgger coverage')}."
     )
 
 
-def _regret(evidence: Evidence) -> str:
+def _regret(e: Evidence) -> str:
     check = "t07_no_regret"
     return (
-        f"On a strongly convex loss N times the average regret settles at {evidence.measured(check, 'N gamma_N, FTL', digits=4)} "
-        f"({evidence.claim(check, 'N gamma_N, FTL').verdict}); on the 0-1 loss of a trap it stays at {evidence.measured(check, 'gamma_N of FTL')} for "
-        f"ever. The mixture's gap minus its bound is {evidence.measured(check, 'mixture gap')} at worst; the last iterate was worse than "
-        f"the mixture by up to {evidence.measured(check, 'last iterate')}."
+        f"On a strongly convex loss N times the average regret settles at {e.measured(check, 'N gamma_N, FTL', digits=4)} "
+        f"({e.claim(check, 'N gamma_N, FTL').verdict}); on the 0-1 loss of a trap it stays at "
+        f"{e.measured(check, 'gamma_N of FTL')} for ever. The mixture's gap minus its bound is {e.measured(check, 'mixture gap')} "
+        f"at worst; the last iterate was worse than the mixture by up to {e.measured(check, 'last iterate')}."
     )
 
 
@@ -66,6 +68,7 @@ ITEMS = (
         "theory@1/lecture_proof.svg",
         "lecture_proof",
         ("behaviour cloning bound", "four steps", "slide"),
+        name="Behaviour cloning, O(eps H^2)",
     ),
     Item(
         "attained",
@@ -76,6 +79,7 @@ ITEMS = (
         "theory@1/t03_bc_bound_attained.svg",
         "t03_bc_bound_attained",
         ("tight", "lower bound", "disjoint"),
+        name="The bound is attained",
     ),
     Item(
         "performance_difference",
@@ -86,6 +90,7 @@ ITEMS = (
         "theory@1/t01_pdl_identity.svg",
         "t01_pdl_identity",
         ("pdl", "kakade", "telescope"),
+        name="DAgger (1): performance difference",
     ),
     Item(
         "recoverability",
@@ -96,6 +101,7 @@ ITEMS = (
         "theory@1/t06_dagger_u.svg",
         "t06_dagger_u",
         ("u", "advantage", "cost of a mistake"),
+        name="DAgger (2): u",
     ),
     Item(
         "no_regret",
@@ -106,5 +112,6 @@ ITEMS = (
         "theory@1/t07_no_regret.svg",
         "t07_no_regret",
         ("regret", "online learning", "follow the leader", "mixture of iterates"),
+        name="DAgger (3): no regret",
     ),
 )

@@ -8,44 +8,45 @@ from ilbench.report.lecture.item import Item
 PART = "Beyond the lecture"
 
 
-def _ladder(evidence: Evidence) -> str:
+def _ladder(e: Evidence) -> str:
     check = "t04_bound_ladder"
     return (
-        f"On random MDPs the cost reaches {evidence.measured(check, 'MDPs of 0-1 cost / B3')} of the sharpest bound; cartpole cloned: "
-        f"{evidence.measured(check, 'cartpole', '0-1 cost <= B1').split(' ')[0]} mistakes, B3 {evidence.predicted(check, 'cartpole', '0-1 cost <= B3')}, "
-        f"B1 {evidence.predicted(check, 'cartpole', '0-1 cost <= B1')} ({evidence.claim(check, 'cartpole', '0-1 cost <= B1').verdict})."
+        f"On random MDPs the cost reaches {e.measured(check, 'MDPs of 0-1 cost / B3')} of the sharpest bound; cartpole cloned: "
+        f"{e.measured(check, 'cartpole', '0-1 cost <= B1').split(' ')[0]} mistakes, B3 "
+        f"{e.predicted(check, 'cartpole', '0-1 cost <= B3')}, B1 {e.predicted(check, 'cartpole', '0-1 cost <= B1')} "
+        f"({e.claim(check, 'cartpole', '0-1 cost <= B1').verdict})."
     )
 
 
-def _free(evidence: Evidence) -> str:
+def _free(e: Evidence) -> str:
     check = "t08_horizon_free"
     return (
-        f"The gap is {evidence.measured(check, 'gap / (R D_H^2)', 'eps = 0.0001')} of R D_H^2 on the cliff with one reward at the end. "
-        f"All claims: {evidence.verdicts(check)}."
+        f"The gap is {e.measured(check, 'gap / (R D_H^2)', 'eps = 0.0001')} of R D_H^2 on the cliff with one reward at the end. "
+        f"All claims: {e.verdicts(check)}."
     )
 
 
-def _rates(evidence: Evidence) -> str:
+def _rates(e: Evidence) -> str:
     check = "t09_sample_rates"
     return (
-        f"The gap falls with N to the power {evidence.measured(check, 'slope in N = -.964')} where rare states are as rare as N, and "
-        f"{evidence.measured(check, 'slope in N is -1')} with a fixed law: the rate is of the worst case."
+        f"The gap falls with N to the power {e.measured(check, 'slope in N = -.964')} where rare states are as rare as N, and "
+        f"{e.measured(check, 'slope in N is -1')} with a fixed law: the rate is of the worst case."
     )
 
 
-def _stability(evidence: Evidence) -> str:
+def _stability(e: Evidence) -> str:
     check = "t13_stability_regimes"
     return (
-        f"Replaying the expert's actions a kick of the inverted pendulum grows at a rate of {evidence.measured(check, 'actions replayed')} a step (log); with "
-        f"feedback it decays at {evidence.measured(check, 'log decay')}."
+        f"Replaying the expert's actions a kick of the inverted pendulum grows at a rate of "
+        f"{e.measured(check, 'actions replayed')} a step (log); with feedback it decays at {e.measured(check, 'log decay')}."
     )
 
 
-def _aggrevate(evidence: Evidence) -> str:
+def _aggrevate(e: Evidence) -> str:
     check = "t16_aggrevate_vs_dagger"
     return (
-        f"With {evidence.measured(check, 'mistakes on', 'DAgger')} mistakes a step DAgger's action costs {evidence.measured(check, 's cost = H')}; "
-        f"AggreVaTe's makes {evidence.measured(check, 'mistakes on', 'AggreVaTe')} and costs {evidence.measured(check, 's cost = 0')}."
+        f"With {e.measured(check, 'mistakes on', 'DAgger')} mistakes a step DAgger's action costs {e.measured(check, 's cost = H')}; "
+        f"AggreVaTe's makes {e.measured(check, 'mistakes on', 'AggreVaTe')} and costs {e.measured(check, 's cost = 0')}."
     )
 
 
@@ -59,6 +60,7 @@ ITEMS = (
         "theory@1/t04_bound_ladder.svg",
         "t04_bound_ladder",
         ("bounds", "certificate", "vacuous"),
+        name="The ladder of bounds",
     ),
     Item(
         "horizon_free",
@@ -69,6 +71,7 @@ ITEMS = (
         "theory@1/t08_horizon_free.svg",
         "t08_horizon_free",
         ("hellinger", "log loss"),
+        name="Without a horizon",
     ),
     Item(
         "sample_rates",
@@ -79,6 +82,7 @@ ITEMS = (
         "theory@1/t09_sample_rates.svg",
         "t09_sample_rates",
         ("sample complexity", "rate in n"),
+        name="How many demonstrations",
     ),
     Item(
         "stability",
@@ -89,6 +93,7 @@ ITEMS = (
         "theory@1/t13_stability_regimes.svg",
         "t13_stability_regimes",
         ("unstable", "feedback", "lyapunov"),
+        name="Regimes of stability",
     ),
     Item(
         "cost_to_go",
@@ -99,5 +104,6 @@ ITEMS = (
         "theory@1/t16_aggrevate_vs_dagger.svg",
         "t16_aggrevate_vs_dagger",
         ("aggrevate",),
+        name="AggreVaTe: cost to go",
     ),
 )

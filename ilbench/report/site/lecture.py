@@ -28,7 +28,8 @@ def evidence(material: Material) -> Evidence:
             raise StoreError(f"no {suite} on this site")
         return list(max(found, key=lambda s: int(s.name.rpartition("@")[2])).found.records)
 
-    return Evidence(material.checks, Suites(records), lambda: material.snapped and material.snapped.compounding)
+    snapped = material.snapped
+    return Evidence(material.checks, Suites(records), lambda: None if snapped is None else snapped.compounding)
 
 
 def write(book: Book, material: Material) -> None:
@@ -43,7 +44,15 @@ def write(book: Book, material: Material) -> None:
         for part in dict.fromkeys(row.part for row in rows)
     ]
     book.files["lecture.css"] = (TEMPLATES / "lecture.css").read_bytes()
-    book.page(PAGE, "lecture.html", "Lecture", parts=parts, machine=contents.MACHINE, covered=sum(bool(r.item.command) for r in rows), of=len(rows))
+    book.page(
+        PAGE,
+        "lecture.html",
+        "Lecture",
+        parts=parts,
+        machine=contents.MACHINE,
+        covered=sum(bool(r.item.command) for r in rows),
+        of=len(rows),
+    )
 
 
 def _item(book: Book, material: Material, known: Evidence, row: contents.Row, drawn: set[str]) -> dict[str, Any]:
@@ -53,7 +62,7 @@ def _item(book: Book, material: Material, known: Evidence, row: contents.Row, dr
     fresh = picture if picture not in drawn else ""
     drawn.add(picture)
     return {
-        "id": i.id, "name": i.id.replace("_", " "), "says": i.says, "said": row.said, "covered": bool(i.command),
+        "id": i.id, "name": i.title, "says": i.says, "said": row.said, "covered": bool(i.command),
         "command": f"ilbench {i.command}" if i.command else "", "seconds": number(i.seconds, 2), "picture": fresh, "leads": leads,
         "proof": _proof(book, known, i.id) if i.id in contents.proved() else None,
     }  # fmt: skip

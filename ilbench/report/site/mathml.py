@@ -15,19 +15,25 @@ import re
 from markupsafe import Markup, escape
 
 TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|\d*\.?\d+|\s+|.", re.S)
-GREEK = dict(
-    alpha="α", beta="β", gamma="γ", delta="δ", epsilon="ε", eta="η", theta="θ", mu="μ", pi="π", rho="ρ", sigma="σ",
-    tau="τ", phi="φ", psi="ψ", Delta="Δ", Sigma="Σ", Phi="Φ", infty="∞", ell="ℓ",
-)  # fmt: skip
-OPERATORS = dict(
-    le="≤", ge="≥", ne="≠", to="→", cdot="·", times="×", sim="∼", approx="≈", ll="≪", dots="…", cdots="⋯", pm="±", iff="⟺",
-    implies="⟹", subset="⊂", cap="∩", cup="∪", propto="∝",
-)  # fmt: skip
-GREEK["lambda"], OPERATORS["in"] = "λ", "∈"  # words of Python
-BIG = {"sum": "∑", "prod": "∏", "max": "max", "min": "min", "inf": "inf", "sup": "sup"}  # what limits stand above and below
+GREEK = dict(zip(
+    "alpha beta gamma delta epsilon eta theta lambda mu pi rho sigma tau phi psi Delta Sigma Phi infty ell".split(),
+    "αβγδεηθλμπρστφψΔΣΦ∞ℓ", strict=True,
+))  # fmt: skip
+OPERATORS = dict(zip(
+    "le ge ne to cdot times sim approx ll dots cdots pm iff implies in".split(), "≤≥≠→·×∼≈≪…⋯±⟺⟹∈", strict=True,
+))  # fmt: skip
+BIG = {
+    "sum": "∑",
+    "prod": "∏",
+    "max": "max",
+    "min": "min",
+    "inf": "inf",
+    "sup": "sup",
+}  # what limits stand above and below
 NAMED = ("log", "exp", "Pr")
 ACCENTS = {"hat": "^", "bar": "¯", "tilde": "~"}
 SPACES = {",": ".17em", ";": ".28em", "quad": "1em"}
+NO_BREAK = "\u00a0"  # a space at the edge of an element is no space in HTML
 FENCES = {"(": "(", ")": ")", "[": "[", "]": "]", "|": "|", ".": "", "{": "{", "}": "}"}
 
 
@@ -123,7 +129,8 @@ class _Reader:
     def command(self, name: str) -> str:
         """What a command makes."""
         if name in GREEK:
-            return f"<mi>{GREEK[name]}</mi>"
+            upright = ' mathvariant="normal"' if name[0].isupper() else ""
+            return f"<mi{upright}>{GREEK[name]}</mi>"
         if name in OPERATORS:
             return f"<mo>{OPERATORS[name]}</mo>"
         if name in BIG:
@@ -145,7 +152,8 @@ class _Reader:
         if name == "sqrt":
             return f"<msqrt>{self.group()}</msqrt>"
         if name == "text":
-            return f"<mtext>{self.words()}</mtext>"
+            said = self.words()
+            return f"<mtext>{re.sub(r'^ | $', NO_BREAK, said)}</mtext>"
         if name in ("operatorname", "mathrm", "mathbb"):
             return f'<mi mathvariant="normal">{self.words()}</mi>'
         if name == "mathbf":
