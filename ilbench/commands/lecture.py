@@ -29,6 +29,8 @@ class Lecture:
     """An item, or a word for it; default: all of them, listed."""
     list: bool = False
     """Only list, also where one item is named."""
+    full: bool = False
+    """Every column, however wide the terminal is."""
     results: str | None = None
     """Folder of records; default: runs/ if it holds a suite, else results/."""
     quiet: bool = False
@@ -53,7 +55,9 @@ class Lecture:
             say("reading the records")
         rows = contents.build(evidence.read(self.results), self.item)
         emit(
-            self.json, tables.plain([r.as_json() for r in rows]), lambda: print(contents.text(rows, tables.terminal()))
+            self.json,
+            tables.plain([r.as_json() for r in rows]),
+            lambda: print(contents.text(rows, tables.terminal(), self.full)),
         )
         return 0
 
@@ -79,5 +83,6 @@ def command(line: str, given: dict[str, Any] | None = None) -> Any:
         raise ValueError(f"there is no command {name!r} (ilbench --help)") from None
     own = (k for k in vars(module).values() if isinstance(k, type) and k.__module__ == module.__name__)
     kind = next(k for k in own if hasattr(k, "execute"))
-    made = tyro.cli(OmitArgPrefixes[kind], prog=f"ilbench {name}", args=words)  # type: ignore[misc]
+    parsed: Any = OmitArgPrefixes[kind]  # type: ignore[valid-type]
+    made: Any = tyro.cli(parsed, prog=f"ilbench {name}", args=words)
     return dataclasses.replace(made, **{k: v for k, v in (given or {}).items() if hasattr(made, k)})

@@ -35,6 +35,7 @@ from ilbench.stats import claims
 from ilbench.stats.claims import Claim, Mode, Result
 
 MODES = ("exact", "monte-carlo")
+WORDS = ("mode", "modes", "divergence", "divergences", "kl", "mip", "noising")
 WIDE, CLOSE = div.TwoModes(1.0, 0.1, 0.3), div.TwoModes(0.15, 0.1, 0.15)
 MDPS, STATES, ACTIONS, GAMMA = 300, 10, 4, 0.95
 SEEDS, DRAWS = 10, 2000

@@ -119,10 +119,10 @@ def _cells(row: Row) -> tuple[str, ...]:
     return i.id, f"ilbench {i.command}", number(i.seconds, 2), f"{i.says} => {row.said}", i.picture
 
 
-def text(rows: Sequence[Row], width: int | None) -> str:
-    """For a terminal: a table for each part."""
+def text(rows: Sequence[Row], width: int | None, full: bool = False) -> str:
+    """For a terminal of `width` columns (None: any; `full`: every column): a table for each part."""
     columns = ("item", "command", "s", "what the lecture says => what came out", "picture")
     names = list(dict.fromkeys(r.part for r in rows))
     out = [Table(part, columns, [_cells(r) for r in rows if r.part == part], (), ("picture",)) for part in names]
     out[-1] = out[-1]._replace(notes=READ)
-    return render(out, width)
+    return render(out, width, full)

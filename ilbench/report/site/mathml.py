@@ -16,11 +16,11 @@ from markupsafe import Markup, escape
 
 TOKEN = re.compile(r"\\[a-zA-Z]+|\\.|\d*\.?\d+|\s+|.", re.S)
 GREEK = dict(zip(
-    "alpha beta gamma delta epsilon eta theta lambda mu pi rho sigma tau phi psi Delta Sigma Phi infty ell".split(),
+    re.findall(r"\w+", "alpha beta gamma delta epsilon eta theta lambda mu pi rho sigma tau phi psi Delta Sigma Phi infty ell"),
     "αβγδεηθλμπρστφψΔΣΦ∞ℓ", strict=True,
 ))  # fmt: skip
 OPERATORS = dict(zip(
-    "le ge ne to cdot times sim approx ll dots cdots pm iff implies in".split(), "≤≥≠→·×∼≈≪…⋯±⟺⟹∈", strict=True,
+    re.findall(r"\w+", "le ge ne to cdot times sim approx ll dots cdots pm iff implies in"), "≤≥≠→·×∼≈≪…⋯±⟺⟹∈", strict=True,
 ))  # fmt: skip
 BIG = {
     "sum": "∑",
