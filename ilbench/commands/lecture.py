@@ -83,6 +83,5 @@ def command(line: str, given: dict[str, Any] | None = None) -> Any:
         raise ValueError(f"there is no command {name!r} (ilbench --help)") from None
     own = (k for k in vars(module).values() if isinstance(k, type) and k.__module__ == module.__name__)
     kind = next(k for k in own if hasattr(k, "execute"))
-    parsed: Any = OmitArgPrefixes[kind]  # type: ignore[valid-type]
-    made: Any = tyro.cli(parsed, prog=f"ilbench {name}", args=words)
+    made: Any = tyro.cli(kind, prog=f"ilbench {name}", args=words, config=(OmitArgPrefixes,))
     return dataclasses.replace(made, **{k: v for k, v in (given or {}).items() if hasattr(made, k)})

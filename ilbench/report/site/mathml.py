@@ -22,14 +22,7 @@ GREEK = dict(zip(
 OPERATORS = dict(zip(
     re.findall(r"\w+", "le ge ne to cdot times sim approx ll dots cdots pm iff implies in"), "≤≥≠→·×∼≈≪…⋯±⟺⟹∈", strict=True,
 ))  # fmt: skip
-BIG = {
-    "sum": "∑",
-    "prod": "∏",
-    "max": "max",
-    "min": "min",
-    "inf": "inf",
-    "sup": "sup",
-}  # what limits stand above and below
+BIG = {"sum": "∑", "prod": "∏", "max": "max", "min": "min", "inf": "inf", "sup": "sup"}  # with limits above and below
 NAMED = ("log", "exp", "Pr")
 ACCENTS = {"hat": "^", "bar": "¯", "tilde": "~"}
 SPACES = {",": ".17em", ";": ".28em", "quad": "1em"}
