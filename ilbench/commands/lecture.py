@@ -22,7 +22,7 @@ class Lecture:
     """The lecture on imitation learning, item by item: the command that runs each, and what came out, with its numbers.
 
     ilbench lecture: all items in the lecture's order; what is not covered says why. ilbench lecture ITEM: runs it. A word that several
-    items are looked for by (kl, noise, history) lists them.
+    items are looked for by (bound, history, T15) lists them.
     """
 
     item: Positional[str | None] = None
@@ -65,7 +65,7 @@ class Lecture:
         from ilbench.display import tables
 
         if not self.quiet:
-            say(f"{item.says} ilbench {item.command}, about {item.seconds:.2g} s")
+            say(f"{item.says} ilbench {item.command}, about {item.seconds:.2g} CPU seconds")
         if item.shows is not None:
             table = item.shows()
             emit(self.json, table._asdict(), lambda: print(tables.text([table], tables.terminal())))

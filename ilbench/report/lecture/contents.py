@@ -21,9 +21,9 @@ from ilbench.report.lecture.evidence import Absent, Evidence
 from ilbench.report.lecture.item import Item
 
 NOT_COVERED = "not covered"
-MACHINE = "two CPU cores with other work beside, compiled programs at hand"  # where `seconds` were measured
+MACHINE = "two x86 cores, compiled programs at hand"  # where `seconds` were measured
 READ = (
-    f"seconds: of the whole command, measured once on {MACHINE}. Every number is read from records or computed now.",
+    f"s: CPU seconds of the whole command, starting Python included, measured once on {MACHINE}. Numbers are read from records or computed.",
     "ilbench lecture ITEM runs its command; a word that several items are looked for by lists them.",
 )
 

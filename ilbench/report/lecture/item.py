@@ -17,7 +17,7 @@ class Item:
     says: str  # what the lecture says, in our words
     command: str = ""  # what follows `ilbench`; empty: not covered
     seconds: float = (
-        0.0  # wall seconds of it, all of the process, as measured (ilbench/report/lecture/contents.py says on what)
+        0.0  # CPU seconds of it, all of the process, as measured (ilbench/report/lecture/contents.py says on what)
     )
     found: Callable[[Evidence], str] | None = None  # one sentence; every number in it is read or computed
     picture: str = ""  # below the folder of records

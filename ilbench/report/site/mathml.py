@@ -83,22 +83,21 @@ class _Reader:
     def scripted(self) -> str:
         """An atom with what stands below and above it."""
         limits = self.peek()[1:] in BIG
-        base, below, above = self.atom(), "", []
-        while self.peek() in ("_", "^", "'"):
+        base, below, above = self.atom(), "", ""
+        while self.peek() == "'":  # beside its letter and not above it, where browsers make it too small
+            self.take()
+            base = f'<mrow>{base}<mo lspace="0" rspace="0">′</mo></mrow>'
+        while self.peek() in ("_", "^"):
             mark = self.take()
-            if mark == "_":
-                if below:
-                    raise self.fail("two subscripts")
-                below = self.group()
-            else:
-                above.append("<mo>′</mo>" if mark == "'" else self.group())
-        over = f"<mrow>{''.join(above)}</mrow>" if len(above) > 1 else "".join(above)
+            if below if mark == "_" else above:
+                raise self.fail(f"two {'subscripts' if mark == '_' else 'superscripts'}")
+            below, above = (self.group(), above) if mark == "_" else (below, self.group())
         under, both, up = ("munder", "munderover", "mover") if limits else ("msub", "msubsup", "msup")
-        if below and over:
-            return f"<{both}>{base}{below}{over}</{both}>"
-        if below or over:
+        if below and above:
+            return f"<{both}>{base}{below}{above}</{both}>"
+        if below or above:
             name = under if below else up
-            return f"<{name}>{base}{below or over}</{name}>"
+            return f"<{name}>{base}{below or above}</{name}>"
         return base
 
     def atom(self) -> str:
@@ -189,7 +188,7 @@ def mathml(tex: str, display: bool = False) -> Markup:
         inner = f"<mrow>{lines[0][0]}</mrow>"
     else:
         rows = "".join("<mtr>" + "".join(f"<mtd>{cell}</mtd>" for cell in line) + "</mtr>" for line in lines)
-        inner = f'<mtable displaystyle="true" class="lines">{rows}</mtable>'
+        inner = f'<mtable displaystyle="true" columnalign="right left">{rows}</mtable>'
     return Markup(f'<math display="{"block" if display else "inline"}">{inner}</math>')
 
 

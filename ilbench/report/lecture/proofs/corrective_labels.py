@@ -11,7 +11,7 @@ STATEMENT = (
 PROOF = (
     r"By the choice of $s_G$ the miss is the error of the model there, $\|f(s_G, a) - \hat f(s_G, a)\|$. The model was fitted at "
     r"$s^*$, so go there and back, with the action left out:",
-    r"$$f(s_G) - \hat f(s_G) = &\left( f(s_G) - f(s^*) \right) \\ + &\left( f(s^*) - \hat f(s^*) \right) \\ + &\left( \hat f(s^*) "
+    r"$$f(s_G) - \hat f(s_G) &= \left( f(s_G) - f(s^*) \right) \\ &+ \left( f(s^*) - \hat f(s^*) \right) \\ &+ \left( \hat f(s^*) "
     r"- \hat f(s_G) \right)$$",
     r"The first difference is at most $K_f d$, the second is $\epsilon$, the third at most $K_{\hat f} d$. That is all, and it "
     r"cannot be improved: on a line with $f = K_f s$ and $\hat f = -K_{\hat f} s + \epsilon$ all three have the same sign and the "
