@@ -17,7 +17,7 @@ from ilbench import cli, registry
 from ilbench.commands import lecture as command
 from ilbench.report import checks as stored
 from ilbench.report import source
-from ilbench.report.lecture import contents, evidence
+from ilbench.report.lecture import contents, known
 from ilbench.report.replication.verdicts import Suites
 from ilbench.report.site import lecture as page
 from ilbench.report.site import mathml
@@ -34,7 +34,7 @@ RUN = [item for item in ITEMS if item.command]
 @pytest.fixture(scope="module")
 def shipped():
     """What ships, each suite read once."""
-    return evidence.read(str(RESULTS))
+    return known.read(str(RESULTS))
 
 
 @pytest.fixture(scope="module")
@@ -176,15 +176,15 @@ def test_a_changed_record_changes_the_sentence_and_a_missing_one_is_said():
         )
         for r in ran
     ]
-    changed = evidence.Evidence(other, Suites(lambda suite: []), lambda: None)
+    changed = known.Evidence(other, Suites(lambda suite: []), lambda: None)
     sentence = contents.said(contents.chosen("no_regret")[0], changed)
     assert sentence.count("7.77") == 4
     assert "ilbench theory t07_no_regret" in contents.said(
-        contents.chosen("no_regret")[0], evidence.Evidence([], Suites(lambda suite: []), lambda: None)
+        contents.chosen("no_regret")[0], known.Evidence([], Suites(lambda suite: []), lambda: None)
     )
     assert "ilbench run compounding" in contents.said(contents.chosen("own_states")[0], changed)
     with pytest.raises(ValueError, match="say which is meant"):
-        evidence.Evidence(ran, Suites(lambda suite: []), lambda: None).claim("t07_no_regret", "gamma_N")
+        known.Evidence(ran, Suites(lambda suite: []), lambda: None).claim("t07_no_regret", "gamma_N")
 
 
 # ------------------------------------------------------------------------------------------- proofs and the page

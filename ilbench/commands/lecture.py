@@ -49,11 +49,11 @@ class Lecture:
 
     def _list(self) -> int:
         from ilbench.display import tables
-        from ilbench.report.lecture import contents, evidence
+        from ilbench.report.lecture import contents, known
 
         if not self.quiet and self.item is None:
             say("reading the records")
-        rows = contents.build(evidence.read(self.results), self.item)
+        rows = contents.build(known.read(self.results), self.item)
         emit(
             self.json,
             tables.plain([r.as_json() for r in rows]),

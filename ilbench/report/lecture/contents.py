@@ -17,13 +17,13 @@ from ilbench.display.tables import text as render
 from ilbench.names import meant
 from ilbench.report import lecture
 from ilbench.report.lecture import proofs
-from ilbench.report.lecture.evidence import Absent, Evidence
+from ilbench.report.lecture.known import Absent, Evidence
 from ilbench.report.lecture.item import Item
 
 NOT_COVERED = "not covered"
 MACHINE = "two x86 cores, compiled programs at hand"  # where `seconds` were measured
 READ = (
-    f"s: CPU seconds of the whole command, starting Python included, measured once on {MACHINE}. Numbers are read from records or computed.",
+    f"s: CPU seconds of the whole command, starting Python included, once measured on {MACHINE}. Numbers are of records or computed.",
     "ilbench lecture ITEM runs its command; a word that several items are looked for by lists them.",
 )
 

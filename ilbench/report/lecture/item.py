@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ilbench.display.tables import Table
-from ilbench.report.lecture.evidence import Evidence
+from ilbench.report.lecture.known import Evidence
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ilbench import registry
 from ilbench.display.tables import interval
-from ilbench.report.lecture.evidence import Evidence
+from ilbench.report.lecture.known import Evidence
 from ilbench.report.lecture.item import Item
 from ilbench.report.replication.verdicts import mean
 
@@ -32,7 +32,7 @@ ITEMS = (
         "setting",
         "A Markov decision process and demonstrations of good behaviour: no reward is seen, nothing is explored.",
         "list tasks",
-        1.0,
+        1.8,
         _tasks,
         words=("mdp", "trajectories", "demonstrations", "tasks"),
         name="What imitation is given",
@@ -41,7 +41,7 @@ ITEMS = (
         "data_limit",
         "Imitation does not get better than its data by itself; reinforcement learning can.",
         "leaderboard quick",
-        2.0,
+        2.7,
         _best,
         words=("reinforcement", "better than the expert"),
         name="No better than its data",

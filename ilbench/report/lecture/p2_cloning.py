@@ -7,7 +7,7 @@ import numpy as np
 from ilbench import registry
 from ilbench.display.tables import Table, number
 from ilbench.exact import dp
-from ilbench.report.lecture.evidence import Evidence
+from ilbench.report.lecture.known import Evidence
 from ilbench.report.lecture.item import Item
 
 PART = "Behaviour cloning"
@@ -84,7 +84,7 @@ ITEMS = (
         "Maximise the log-likelihood of the expert's actions: cross-entropy for discrete ones, squared error for continuous "
         "ones; policies that are tables, linear, or networks.",
         "run quick --tasks gridworld --algorithms bc --seeds 0-1 --out lecture-runs",
-        10.0,
+        4.6,
         _likelihood,
         words=("bc", "behaviour cloning", "cross-entropy", "squared error"),
         name="Maximum likelihood",
@@ -93,7 +93,7 @@ ITEMS = (
         "gridworld",
         "The slide's table of values on a grid of five by five.",
         "lecture gridworld",
-        2.0,
+        1.5,
         _gridworld,
         words=("values", "table", "discount grid"),
         shows=table,
@@ -103,7 +103,7 @@ ITEMS = (
         "alvinn",
         "A network drove from camera images in 1989; today's robot foundation models are cloned as well.",
         "evaluate lane_pixels --policy bc:2 --seeds 0 --episodes 8",
-        49.0,
+        14.0,
         _camera,
         words=("images", "camera", "foundation models", "history of driving"),
         name="ALVINN",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ilbench.report.lecture.evidence import Evidence
+from ilbench.report.lecture.known import Evidence
 from ilbench.report.lecture.item import Item
 
 PART = "What is wanted"
@@ -51,7 +51,7 @@ ITEMS = (
         "own_states",
         "What counts is the expected number of mistakes on the states that the learner itself comes to.",
         "compounding",
-        8.0,
+        5.9,
         _own,
         picture="compounding@1/compounding.svg",
         words=("covariate shift", "distribution shift", "mistakes", "0-1 cost"),
@@ -61,7 +61,7 @@ ITEMS = (
         "tightrope",
         "The tightrope: an error of eps a step, and if you fall off, assume the worst: O(eps H^2).",
         "theory T02 --exact",
-        2.0,
+        2.1,
         _tightrope,
         picture="theory@1/t02_bc_closed_form.svg",
         check="t02_bc_closed_form",
@@ -72,7 +72,7 @@ ITEMS = (
         "two_sources",
         "Two sources of trouble: underfitting, which keeps eps large, and compounding, which makes eps H^2 of a small one.",
         "theory T05 --exact",
-        2.0,
+        2.4,
         _sources,
         picture="theory@1/t05_exponent_budget.svg",
         check="t05_exponent_budget",

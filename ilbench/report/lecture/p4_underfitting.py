@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ilbench import registry
-from ilbench.report.lecture.evidence import Evidence
+from ilbench.report.lecture.known import Evidence
 from ilbench.report.lecture.item import Item
 
 PART = "Underfitting"
@@ -56,7 +56,7 @@ ITEMS = (
         "averaging",
         "A bigger network does not help where the family of laws is wrong: a Gaussian fitted by maximum likelihood averages modes.",
         "theory T15 --exact",
-        2.0,
+        2.3,
         _averaging,
         PICTURE,
         CHECK,
@@ -67,7 +67,7 @@ ITEMS = (
         "mode_seeking",
         "Maximum likelihood minimises forward KL, one f-divergence among many; reverse KL seeks a mode.",
         "theory T15 --exact",
-        2.0,
+        2.3,
         _reverse,
         PICTURE,
         CHECK,
@@ -78,7 +78,7 @@ ITEMS = (
         "variational",
         "A divergence from samples alone: minimise over policies what a critic can tell apart, as adversarial imitation does.",
         "theory T15 --exact",
-        2.0,
+        2.3,
         _variational,
         PICTURE,
         CHECK,
@@ -89,7 +89,7 @@ ITEMS = (
         "richer_classes",
         "A richer class: mixtures, latent variables, one dimension after the other, diffusion, flow.",
         "list heads",
-        1.0,
+        1.7,
         _classes,
         words=("mixture", "diffusion", "flow", "autoregressive", "latent variable", "heads"),
         name="Richer classes",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ilbench.report.lecture.evidence import Evidence
+from ilbench.report.lecture.known import Evidence
 from ilbench.report.lecture.item import Item
 
 PART = "Compounding error"
@@ -77,7 +77,7 @@ ITEMS = (
         "side_cameras",
         "An early car drove because extra cameras looked to the sides and their labels steered back: labels that correct.",
         "compare side_view bc --suite repairs --tasks lane",
-        4.0,
+        4.4,
         _cameras,
         words=("side view", "lane", "corrective", "driving"),
         name="Side cameras",
@@ -86,7 +86,7 @@ ITEMS = (
         "dagger",
         "DAgger: run the policy, ask the expert about what it saw, add that to the data, train, repeat.",
         "theory T10 --exact",
-        2.0,
+        2.2,
         _dagger,
         "theory@1/t10_interaction_value.svg",
         "t10_interaction_value",
@@ -97,7 +97,7 @@ ITEMS = (
         "distillation",
         "On-policy distillation: a divergence per state, reverse KL included, at the student's own states.",
         "theory T15 --exact",
-        2.0,
+        2.3,
         _distillation,
         "theory@1/t15_divergences_mip.svg",
         "t15_divergences_mip",
@@ -108,27 +108,27 @@ ITEMS = (
         "takeover",
         "People label badly after the fact: in HG-DAgger the human takes over for a while, and one learns from the takeover.",
         "compare hg_dagger bc --suite repairs --tasks lane",
-        4.0,
+        4.5,
         _takeover,
         words=("hg-dagger", "human", "intervention", "gate"),
         name="HG-DAgger: takeovers",
     ),
     Item(
-        "noise_injection",
+        "dart",
         "DART: noise while demonstrating, of the learner's own size by maximum likelihood, so that the expert shows how to correct.",
         "theory T11 --exact",
-        2.0,
+        2.4,
         _dart,
         "theory@1/t11_dart_match.svg",
         "t11_dart_match",
-        ("dart", "noise"),
+        ("noise injection", "noise"),
         name="DART: noise injection",
     ),
     Item(
         "corrective_labels",
         "CCIL: states near the data whose outcome under a model is a demonstrated state, trusted where the model is smooth.",
         "theory T12 --exact",
-        2.0,
+        2.2,
         _ccil,
         "theory@1/t12_corrective_label.svg",
         "t12_corrective_label",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ilbench.display.tables import interval
-from ilbench.report.lecture.evidence import Absent, Evidence
+from ilbench.report.lecture.known import Absent, Evidence
 from ilbench.report.lecture.item import Item
 from ilbench.report.replication.verdicts import mean
 
@@ -60,7 +60,7 @@ ITEMS = (
         "chunking",
         "Predict a chunk of actions and execute it open loop.",
         "theory T14 --exact",
-        3.0,
+        2.1,
         _chunking,
         "theory@1/t14_pitfall_and_chunk.svg",
         "t14_pitfall_and_chunk",
@@ -72,7 +72,7 @@ ITEMS = (
         "A chunk at every step, and the mean of what all of them say of now.",
         "run quick --tasks pendulum --algorithms bc --seeds 0-1 --set policy.chunk=4 --set policy.decay=0.01 --set policy.execute=1 "
         "--set fit.updates=2000 --out lecture-runs",
-        30.0,
+        16.0,
         _ensembling,
         words=("ensemble", "act"),
     ),
@@ -81,7 +81,7 @@ ITEMS = (
         "Under a delay of inference the first actions of a chunk are frozen and the rest is filled in.",
         "run quick --tasks pendulum --algorithms bc --seeds 0-1 --set policy.chunk=4 --set policy.delay=1 --set fit.updates=2000 "
         "--out lecture-runs",
-        30.0,
+        10.0,
         _delayed,
         words=("rtc", "delay", "inpainting", "latency"),
         name="Real-time chunking",
@@ -90,7 +90,7 @@ ITEMS = (
         "noising",
         "Much Ado About Noising: generative policies win by noise in training and supervised iteration, not by having many modes.",
         "theory T15 --monte-carlo",
-        25.0,
+        26.0,
         _noising,
         "theory@1/t15_divergences_mip.svg",
         "t15_divergences_mip",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ilbench.report.lecture.evidence import Evidence
+from ilbench.report.lecture.known import Evidence
 from ilbench.report.lecture.item import Item
 from ilbench.report.replication.verdicts import mean, paired
 
@@ -48,7 +48,7 @@ ITEMS = (
         "curation",
         "Which demonstrations are worth training on.",
         "replicate injected_once",
-        5.0,
+        3.9,
         _curation,
         words=("data quality", "clean", "mixture of data"),
         name="Data curation and quality",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ilbench.report.lecture.evidence import Evidence
+from ilbench.report.lecture.known import Evidence
 from ilbench.report.lecture.item import Item
 
 PART = "The analysis"
@@ -63,7 +63,7 @@ ITEMS = (
         "proof",
         "With at most eps error at every step of the expert's way, the cost is at most eps H(H+1)/2, in four steps.",
         "theory lecture_proof --exact",
-        3.0,
+        2.8,
         _proof,
         "theory@1/lecture_proof.svg",
         "lecture_proof",
@@ -85,7 +85,7 @@ ITEMS = (
         "performance_difference",
         "DAgger, step one: the performance difference lemma.",
         "theory T01 --exact",
-        2.0,
+        1.8,
         _difference,
         "theory@1/t01_pdl_identity.svg",
         "t01_pdl_identity",
@@ -96,7 +96,7 @@ ITEMS = (
         "recoverability",
         "Step two: if a mistake costs at most u afterwards, the gap is at most u T times the error on one's own states.",
         "theory T06 --exact",
-        3.0,
+        3.4,
         _u,
         "theory@1/t06_dagger_u.svg",
         "t06_dagger_u",
@@ -107,7 +107,7 @@ ITEMS = (
         "no_regret",
         "Step three: no regret makes the error on one's own states small, on average over rounds.",
         "theory T07",
-        4.0,
+        3.6,
         _regret,
         "theory@1/t07_no_regret.svg",
         "t07_no_regret",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ilbench.report.lecture.evidence import Evidence
+from ilbench.report.lecture.known import Evidence
 from ilbench.report.lecture.item import Item
 
 PART = "Beyond the lecture"
@@ -55,7 +55,7 @@ ITEMS = (
         "ladder",
         "Bounds from expert rollouts alone, from sharp to loose.",
         "theory T04 --exact",
-        3.0,
+        2.4,
         _ladder,
         "theory@1/t04_bound_ladder.svg",
         "t04_bound_ladder",
@@ -66,7 +66,7 @@ ITEMS = (
         "horizon_free",
         "With log loss and one table for all steps the gap has no horizon of its own.",
         "theory T08 --exact",
-        3.0,
+        4.1,
         _free,
         "theory@1/t08_horizon_free.svg",
         "t08_horizon_free",
@@ -77,7 +77,7 @@ ITEMS = (
         "sample_rates",
         "How many demonstrations: S H^2 / N for a table per step.",
         "theory T09 --exact",
-        2.0,
+        2.1,
         _rates,
         "theory@1/t09_sample_rates.svg",
         "t09_sample_rates",
@@ -88,7 +88,7 @@ ITEMS = (
         "stability",
         "Continuous actions: errors die out, add up or explode with the plant and with what feeds back.",
         "theory T13 --exact",
-        2.0,
+        1.9,
         _stability,
         "theory@1/t13_stability_regimes.svg",
         "t13_stability_regimes",
@@ -99,7 +99,7 @@ ITEMS = (
         "cost_to_go",
         "Fewest mistakes is not least cost: AggreVaTe weighs them by what they cost.",
         "theory T16",
-        2.0,
+        2.1,
         _aggrevate,
         "theory@1/t16_aggrevate_vs_dagger.svg",
         "t16_aggrevate_vs_dagger",

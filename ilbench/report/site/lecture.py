@@ -9,7 +9,7 @@ from ilbench.display.tables import Table, number
 from ilbench.records.store import StoreError
 from ilbench.report import checks
 from ilbench.report.lecture import contents
-from ilbench.report.lecture.evidence import Absent, Evidence
+from ilbench.report.lecture.known import Absent, Evidence
 from ilbench.report.replication.verdicts import Suites
 from ilbench.report.site.book import TEMPLATES, Book, suite_path
 from ilbench.report.site.material import Material
