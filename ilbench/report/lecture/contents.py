@@ -17,8 +17,8 @@ from ilbench.display.tables import text as render
 from ilbench.names import meant
 from ilbench.report import lecture
 from ilbench.report.lecture import proofs
-from ilbench.report.lecture.known import Absent, Evidence
 from ilbench.report.lecture.item import Item
+from ilbench.report.lecture.known import Absent, Evidence
 
 NOT_COVERED = "not covered"
 MACHINE = "two x86 cores, compiled programs at hand"  # where `seconds` were measured

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ilbench import registry
 from ilbench.display.tables import interval
-from ilbench.report.lecture.known import Evidence
 from ilbench.report.lecture.item import Item
+from ilbench.report.lecture.known import Evidence
 from ilbench.report.replication.verdicts import mean
 
 PART = "The setting"

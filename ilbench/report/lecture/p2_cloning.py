@@ -7,8 +7,8 @@ import numpy as np
 from ilbench import registry
 from ilbench.display.tables import Table, number
 from ilbench.exact import dp
-from ilbench.report.lecture.known import Evidence
 from ilbench.report.lecture.item import Item
+from ilbench.report.lecture.known import Evidence
 
 PART = "Behaviour cloning"
 GAMMA = 0.99

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ilbench import registry
-from ilbench.report.lecture.known import Evidence
 from ilbench.report.lecture.item import Item
+from ilbench.report.lecture.known import Evidence
 
 PART = "Underfitting"
 CHECK, PICTURE = "t15_divergences_mip", "theory@1/t15_divergences_mip.svg"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ilbench.display.tables import interval
-from ilbench.report.lecture.known import Absent, Evidence
 from ilbench.report.lecture.item import Item
+from ilbench.report.lecture.known import Absent, Evidence
 from ilbench.report.replication.verdicts import mean
 
 PART = "Why cloning works anyway"

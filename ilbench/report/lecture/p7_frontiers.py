@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ilbench.report.lecture.known import Evidence
 from ilbench.report.lecture.item import Item
+from ilbench.report.lecture.known import Evidence
 from ilbench.report.replication.verdicts import mean, paired
 
 PART = "Frontiers"

@@ -19,7 +19,7 @@ PAGE = "lecture.html"
 COLUMNS = ("step", "predicted", "measured [interval]", "verdict")
 
 
-def evidence(material: Material) -> Evidence:
+def numbers(material: Material) -> Evidence:
     """What the page's sentences are made from: what the build has read already, the newest version of a suite first."""
 
     def records(suite: str) -> list[Any]:
@@ -36,7 +36,7 @@ def write(book: Book, material: Material) -> None:
     """lecture.html; nothing without checks, which most of it is made from."""
     if not material.checks:
         return
-    known = evidence(material)
+    known = numbers(material)
     rows = contents.build(known)
     drawn: set[str] = set()
     parts = [
