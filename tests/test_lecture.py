@@ -176,15 +176,15 @@ def test_a_changed_record_changes_the_sentence_and_a_missing_one_is_said():
         )
         for r in ran
     ]
-    changed = known.Evidence(other, Suites(lambda suite: []), lambda: None)
+    changed = known.Known(other, Suites(lambda suite: []), lambda: None)
     sentence = contents.said(contents.chosen("no_regret")[0], changed)
     assert sentence.count("7.77") == 4
     assert "ilbench theory t07_no_regret" in contents.said(
-        contents.chosen("no_regret")[0], known.Evidence([], Suites(lambda suite: []), lambda: None)
+        contents.chosen("no_regret")[0], known.Known([], Suites(lambda suite: []), lambda: None)
     )
     assert "ilbench run compounding" in contents.said(contents.chosen("own_states")[0], changed)
     with pytest.raises(ValueError, match="say which is meant"):
-        known.Evidence(ran, Suites(lambda suite: []), lambda: None).claim("t07_no_regret", "gamma_N")
+        known.Known(ran, Suites(lambda suite: []), lambda: None).claim("t07_no_regret", "gamma_N")
 
 
 # ------------------------------------------------------------------------------------------- proofs and the page
@@ -266,6 +266,8 @@ def test_the_page_shows_every_item_and_the_claims_of_every_proof(said):
 @pytest.mark.parametrize(
     ("tex", "made"),
     [
+        (r"x_t", "<msub><mi>x</mi><mi>t</mi></msub>"),
+        (r"x^2", "<msup><mi>x</mi><mn>2</mn></msup>"),
         (r"x_t^2", "<msubsup><mi>x</mi><mi>t</mi><mn>2</mn></msubsup>"),
         (r"\pi'", '<mrow><mi>π</mi><mo lspace="0" rspace="0">′</mo></mrow>'),
         (r"\frac{a}{2}", "<mfrac><mi>a</mi><mn>2</mn></mfrac>"),

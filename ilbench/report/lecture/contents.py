@@ -1,6 +1,6 @@
 """All items as one table of contents: what the lecture says, the command that runs it, and what came out.
 
-files of parts, Evidence --> [Row] --> text, JSON, lecture.html
+files of parts, Known --> [Row] --> text, JSON, lecture.html
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ilbench.names import meant
 from ilbench.report import lecture
 from ilbench.report.lecture import proofs
 from ilbench.report.lecture.item import Item
-from ilbench.report.lecture.known import Absent, Evidence
+from ilbench.report.lecture.known import Absent, Known
 
 NOT_COVERED = "not covered"
 MACHINE = "two x86 cores, compiled programs at hand"  # where `seconds` were measured
@@ -96,20 +96,20 @@ def chosen(wanted: str | None) -> list[Item]:
     return found
 
 
-def said(item: Item, evidence: Evidence) -> str:
+def said(item: Item, known: Known) -> str:
     """What came out of an item, or why it is not covered, or which command would make its record."""
     if item.found is None:
         return item.why
     try:
-        return item.found(evidence)
+        return item.found(known)
     except Absent as lacking:
         return str(lacking)
 
 
-def build(evidence: Evidence, wanted: str | None = None) -> list[Row]:
+def build(known: Known, wanted: str | None = None) -> list[Row]:
     """Every item with its sentence."""
     ids = {i.id for i in chosen(wanted)}
-    return [Row(part, item, said(item, evidence)) for part, item in every() if item.id in ids]
+    return [Row(part, item, said(item, known)) for part, item in every() if item.id in ids]
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ilbench.display.tables import Table
-from ilbench.report.lecture.known import Evidence
+from ilbench.report.lecture.known import Known
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Item:
     seconds: float = (
         0.0  # CPU seconds of it, all of the process, as measured (ilbench/report/lecture/contents.py says on what)
     )
-    found: Callable[[Evidence], str] | None = None  # one sentence; every number in it is read or computed
+    found: Callable[[Known], str] | None = None  # one sentence; every number in it is read or computed
     picture: str = ""  # below the folder of records
     check: str = ""  # of the theory, whose section on the site it leads to
     words: tuple[str, ...] = ()  # what else it is looked for by

@@ -25,7 +25,7 @@ class Absent(Exception):
     """There is no such number; the text says which command makes it."""
 
 
-class Evidence:
+class Known:
     """Numbers by name."""
 
     def __init__(
@@ -93,7 +93,7 @@ class Evidence:
         return page
 
 
-def read(results: str | None) -> Evidence:
+def read(results: str | None) -> Known:
     """The evidence of a folder of records, or of those that reports read by default; raises StoreError, ValueError."""
 
     def page() -> compounding_page.Page | None:
@@ -105,4 +105,4 @@ def read(results: str | None) -> Evidence:
 
     folder = next((f for f in places.folders(results) if (f / checks.FOLDER).is_dir()), None)
     ran = [] if folder is None else checks.load(pathlib.Path(folder))
-    return Evidence(ran, Suites(lambda suite: source.load(suite, results).records), page)
+    return Known(ran, Suites(lambda suite: source.load(suite, results).records), page)

@@ -5,19 +5,19 @@ from __future__ import annotations
 from ilbench import registry
 from ilbench.display.tables import interval
 from ilbench.report.lecture.item import Item
-from ilbench.report.lecture.known import Evidence
+from ilbench.report.lecture.known import Known
 from ilbench.report.replication.verdicts import mean
 
 PART = "The setting"
 
 
-def _tasks(e: Evidence) -> str:
+def _tasks(e: Known) -> str:
     tasks = registry.entries("tasks").values()
     tables = sum("tabular" in e.tags for e in tasks)
     return f"{len(tasks)} tasks, each with an expert to imitate; {tables} are tables, which dynamic programming solves exactly."
 
 
-def _best(e: Evidence) -> str:
+def _best(e: Known) -> str:
     every = [(mean(g), g) for g in e.rows("quick") if g.algorithm == "bc" and g.scored() is not None]
     best, g = max(every, key=lambda pair: pair[0][0])
     beyond = sum(lo > 1 for (_, lo, _), _ in every)

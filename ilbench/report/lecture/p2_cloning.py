@@ -8,7 +8,7 @@ from ilbench import registry
 from ilbench.display.tables import Table, number
 from ilbench.exact import dp
 from ilbench.report.lecture.item import Item
-from ilbench.report.lecture.known import Evidence
+from ilbench.report.lecture.known import Known
 
 PART = "Behaviour cloning"
 GAMMA = 0.99
@@ -39,7 +39,7 @@ def _furthest() -> tuple[float, int]:
     return max(abs(v - p) for v, p in pairs), len(pairs)
 
 
-def _gridworld(e: Evidence) -> str:
+def _gridworld(e: Known) -> str:
     far, n = _furthest()
     agrees = "all as printed" if far <= HALF else "which is not as printed"
     return f"Value iteration gives the slide's {n} values to within {number(far, 2)}: {agrees}."
@@ -58,7 +58,7 @@ def table() -> Table:
     return Table("The gridworld's values", tuple(f"column {i}" for i in range(1, 6)), rows, (said,))
 
 
-def _likelihood(e: Evidence) -> str:
+def _likelihood(e: Known) -> str:
     def said(task: str, how: str) -> str:
         return f"{task} ({how}) {e.score('quick', task, 'bc', budget=_least(e, task))}"
 
@@ -66,7 +66,7 @@ def _likelihood(e: Evidence) -> str:
     return f"bc scores, random 0 and expert 1: {', '.join(first)}."
 
 
-def _camera(e: Evidence) -> str:
+def _camera(e: Known) -> str:
     labels = min(g.budget for g in e.rows("repairs") if g.task.startswith("lane@"))
     return (
         f"From three rows of a camera's pixels bc keeps the lane with a score of {e.score('repairs', 'lane', 'bc', budget=labels)} "
@@ -74,7 +74,7 @@ def _camera(e: Evidence) -> str:
     )
 
 
-def _least(e: Evidence, task: str) -> int:
+def _least(e: Known, task: str) -> int:
     return min(g.budget for g in e.rows("quick") if g.algorithm == "bc" and g.task.split("@")[0] == task)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from ilbench.report.lecture.item import Item
-from ilbench.report.lecture.known import Evidence
+from ilbench.report.lecture.known import Known
 
 PART = "What is wanted"
 
 
-def _own(e: Evidence) -> str:
+def _own(e: Known) -> str:
     page = e.compounding()
     telling = [s for s in page.sentences if "compounds" in s.words]
     most = max(telling, key=lambda s: _ratio(page, s.task))
@@ -22,7 +22,7 @@ def _ratio(page, task: str) -> float:  # type: ignore[no-untyped-def]
     return max(r.ratio.value for r in page.rows if r.task == task and r.algorithm == "bc" and r.ratio is not None)
 
 
-def _tightrope(e: Evidence) -> str:
+def _tightrope(e: Known) -> str:
     check = "t02_bc_closed_form"
     exact = e.claim(check, "max |cost by dynamic programming / closed form - 1| = 0", "cliff")
     rolled = e.claim(check, "rollouts: slope", "cliff")
@@ -33,7 +33,7 @@ def _tightrope(e: Evidence) -> str:
     )
 
 
-def _sources(e: Evidence) -> str:
+def _sources(e: Known) -> str:
     check = "t05_exponent_budget"
 
     def slope(task: str, who: str) -> str:

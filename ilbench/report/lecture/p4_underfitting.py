@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from ilbench import registry
 from ilbench.report.lecture.item import Item
-from ilbench.report.lecture.known import Evidence
+from ilbench.report.lecture.known import Known
 
 PART = "Underfitting"
 CHECK, PICTURE = "t15_divergences_mip", "theory@1/t15_divergences_mip.svg"
 FAR = "modes at -1, 1"
 
 
-def _success(e: Evidence, who: str) -> str:
+def _success(e: Known, who: str) -> str:
     return e.measured(CHECK, FAR, f"success of {who}", digits=4)
 
 
-def _averaging(e: Evidence) -> str:
+def _averaging(e: Known) -> str:
     trained = e.measured(CHECK, FAR, "product's Gaussian head")
     return (
         f"Between two modes the mean succeeds with probability {_success(e, 'mean (MSE)')}, a Gaussian of maximum likelihood "
@@ -23,7 +23,7 @@ def _averaging(e: Evidence) -> str:
     )
 
 
-def _reverse(e: Evidence) -> str:
+def _reverse(e: Known) -> str:
     gap = e.measured(CHECK, "smallest KL(Gaussian || expert)", digits=4)
     return (
         f"Reverse KL picks one mode: success {_success(e, 'Gaussian, reverse KL')} against forward KL's "
@@ -34,7 +34,7 @@ def _reverse(e: Evidence) -> str:
     )
 
 
-def _variational(e: Evidence) -> str:
+def _variational(e: Known) -> str:
     matched, cloned = (e.claim(CHECK, name, "largest gap / bound") for name in ("occupancy matching gap", "BC gap"))
     return (
         f"On random MDPs matching occupancies stays below its bound, which has one factor 1/(1 - g) less than cloning's: largest ratio "
@@ -43,7 +43,7 @@ def _variational(e: Evidence) -> str:
     )
 
 
-def _classes(e: Evidence) -> str:
+def _classes(e: Known) -> str:
     heads = registry.entries("heads")
     return (
         f"{len(heads)} heads ({', '.join(sorted(heads))}); drawn from, the right mixture succeeds with probability "

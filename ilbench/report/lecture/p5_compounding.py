@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 from ilbench.report.lecture.item import Item
-from ilbench.report.lecture.known import Evidence
+from ilbench.report.lecture.known import Known
 
 PART = "Compounding error"
 
 
-def _budget(e: Evidence) -> int:
+def _budget(e: Known) -> int:
     return min(g.budget for g in e.rows("repairs") if g.task.startswith("lane@"))
 
 
-def _against_bc(e: Evidence, name: str) -> str:
+def _against_bc(e: Known, name: str) -> str:
     labels = _budget(e)
     score, bc = (e.score("repairs", "lane", who, budget=labels) for who in (name, "bc"))
     apart = e.difference("repairs", "lane", name, "bc", budget=labels)
     return f"On the road {name} scores {score} and bc {bc} with {labels:,} labels each: a difference of {apart}."
 
 
-def _cameras(e: Evidence) -> str:
+def _cameras(e: Known) -> str:
     return _against_bc(e, "side_view")
 
 
-def _takeover(e: Evidence) -> str:
+def _takeover(e: Known) -> str:
     return _against_bc(e, "hg_dagger")
 
 
-def _dagger(e: Evidence) -> str:
+def _dagger(e: Known) -> str:
     check = "t10_interaction_value"
     better, worse = (
         e.measured(check, "DAgger's E gap / BC's", where) for where in ("recoverable, equal", "absorbing, equal")
@@ -39,7 +39,7 @@ def _dagger(e: Evidence) -> str:
     )
 
 
-def _distillation(e: Evidence) -> str:
+def _distillation(e: Known) -> str:
     check = "t15_divergences_mip"
     rule = e.claim(check, "KL(P^p || P^q) = sum_t")
     return (
@@ -49,7 +49,7 @@ def _distillation(e: Evidence) -> str:
     )
 
 
-def _dart(e: Evidence) -> str:
+def _dart(e: Known) -> str:
     check = "t11_dart_match"
     return (
         f"Noise as large as the learner's error, {e.measured(check, 'iterated moment matching ends')}, takes the shift from "
@@ -59,7 +59,7 @@ def _dart(e: Evidence) -> str:
     )
 
 
-def _ccil(e: Evidence) -> str:
+def _ccil(e: Known) -> str:
     check = "t12_corrective_label"
     kept, wall = (
         e.claim(check, "ccil's own labels, observations"),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from ilbench.display.tables import interval
 from ilbench.report.lecture.item import Item
-from ilbench.report.lecture.known import Absent, Evidence
+from ilbench.report.lecture.known import Absent, Known
 from ilbench.report.replication.verdicts import mean
 
 PART = "Why cloning works anyway"
 
 
-def _chunking(e: Evidence) -> str:
+def _chunking(e: Known) -> str:
     check = "t14_pitfall_and_chunk"
     first = e.claim(check, "scalar .9 under model -.9: chunks contract from l")
     return (
@@ -22,7 +22,7 @@ def _chunking(e: Evidence) -> str:
     )
 
 
-def _noising(e: Evidence) -> str:
+def _noising(e: Known) -> str:
     check = "t15_divergences_mip"
     claims = [_factorial(e, case) for case in ("two-sided", "one-sided")]
     return (
@@ -35,11 +35,11 @@ def _noising(e: Evidence) -> str:
     )
 
 
-def _factorial(e: Evidence, case: str):  # type: ignore[no-untyped-def]
+def _factorial(e: Known, case: str):  # type: ignore[no-untyped-def]
     return e.claim("t15_divergences_mip", case, "MIP (paper) succeeds more often than regression")
 
 
-def _executed(e: Evidence, setting: str) -> str:
+def _executed(e: Known, setting: str) -> str:
     """What chunks with a setting of their execution score, by the suite that has them."""
     rows = [g for g in e.rows("replication") if g.algorithm == "bc" and g.config.get(setting)]
     if not rows:
@@ -47,11 +47,11 @@ def _executed(e: Evidence, setting: str) -> str:
     return "; ".join(f"{g.task} {g.label}: {interval(*mean(g))}" for g in rows) + "."
 
 
-def _ensembling(e: Evidence) -> str:
+def _ensembling(e: Known) -> str:
     return _executed(e, "policy.decay")
 
 
-def _delayed(e: Evidence) -> str:
+def _delayed(e: Known) -> str:
     return _executed(e, "policy.delay")
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from ilbench.report.lecture.item import Item
-from ilbench.report.lecture.known import Evidence
+from ilbench.report.lecture.known import Known
 from ilbench.report.replication.verdicts import mean, paired
 
 PART = "Frontiers"
 
 
-def _curation(e: Evidence) -> str:
+def _curation(e: Known) -> str:
     task, name, suite = "halfcheetah", "noise_injection", "replication"
     every = [g for g in e.rows(suite) if g.algorithm == name and g.task.startswith(task)]
     shares = {share: [g for g in every if g.config["noise_injection.clean"] == share] for share in (0.0, 0.5)}

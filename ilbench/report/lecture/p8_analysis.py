@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from ilbench.report.lecture.item import Item
-from ilbench.report.lecture.known import Evidence
+from ilbench.report.lecture.known import Known
 
 PART = "The analysis"
 
 
-def _proof(e: Evidence) -> str:
+def _proof(e: Known) -> str:
     check = "lecture_proof"
     return (
         f"On random MDPs no step is exceeded (largest ratios {e.measured(check, '400', 'P(E_t^c) / sum')}, "
@@ -18,7 +18,7 @@ def _proof(e: Evidence) -> str:
     )
 
 
-def _attained(e: Evidence) -> str:
+def _attained(e: Known) -> str:
     check = "t03_bc_bound_attained"
     return (
         f"A deterministic learner pays {e.measured(check, 'eps = 0.01:', 'eps H(H+1)/2', digits=6)} of eps H(H+1)/2 at every H; "
@@ -27,7 +27,7 @@ def _attained(e: Evidence) -> str:
     )
 
 
-def _difference(e: Evidence) -> str:
+def _difference(e: Known) -> str:
     check = "t01_pdl_identity"
     return (
         f"The two sides differ by at most {e.measured(check, 'random MDPs', 'forward')} of the largest return on random MDPs; in "
@@ -36,7 +36,7 @@ def _difference(e: Evidence) -> str:
     )
 
 
-def _u(e: Evidence) -> str:
+def _u(e: Known) -> str:
     check = "t06_dagger_u"
     return (
         f"u is {e.measured(check, 'u = max', 'recoverable', digits=1)} where the next step recovers and "
@@ -48,7 +48,7 @@ def _u(e: Evidence) -> str:
     )
 
 
-def _regret(e: Evidence) -> str:
+def _regret(e: Known) -> str:
     check = "t07_no_regret"
     return (
         f"On a strongly convex loss N times the average regret settles at {e.measured(check, 'N gamma_N, FTL', digits=4)} "

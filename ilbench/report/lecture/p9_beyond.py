@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from ilbench.report.lecture.item import Item
-from ilbench.report.lecture.known import Evidence
+from ilbench.report.lecture.known import Known
 
 PART = "Beyond the lecture"
 
 
-def _ladder(e: Evidence) -> str:
+def _ladder(e: Known) -> str:
     check = "t04_bound_ladder"
     return (
         f"On random MDPs the cost reaches {e.measured(check, 'MDPs of 0-1 cost / B3')} of the sharpest bound; cartpole cloned: "
@@ -18,7 +18,7 @@ def _ladder(e: Evidence) -> str:
     )
 
 
-def _free(e: Evidence) -> str:
+def _free(e: Known) -> str:
     check = "t08_horizon_free"
     return (
         f"The gap is {e.measured(check, 'gap / (R D_H^2)', 'eps = 0.0001')} of R D_H^2 on the cliff with one reward at the end. "
@@ -26,7 +26,7 @@ def _free(e: Evidence) -> str:
     )
 
 
-def _rates(e: Evidence) -> str:
+def _rates(e: Known) -> str:
     check = "t09_sample_rates"
     return (
         f"The gap falls with N to the power {e.measured(check, 'slope in N = -.964')} where rare states are as rare as N, and "
@@ -34,7 +34,7 @@ def _rates(e: Evidence) -> str:
     )
 
 
-def _stability(e: Evidence) -> str:
+def _stability(e: Known) -> str:
     check = "t13_stability_regimes"
     return (
         f"Replaying the expert's actions a kick of the inverted pendulum grows at a rate of "
@@ -42,7 +42,7 @@ def _stability(e: Evidence) -> str:
     )
 
 
-def _aggrevate(e: Evidence) -> str:
+def _aggrevate(e: Known) -> str:
     check = "t16_aggrevate_vs_dagger"
     return (
         f"With {e.measured(check, 'mistakes on', 'DAgger')} mistakes a step DAgger's action costs {e.measured(check, 's cost = H')}; "

@@ -9,7 +9,7 @@ from ilbench.display.tables import Table, number
 from ilbench.records.store import StoreError
 from ilbench.report import checks
 from ilbench.report.lecture import contents
-from ilbench.report.lecture.known import Absent, Evidence
+from ilbench.report.lecture.known import Absent, Known
 from ilbench.report.replication.verdicts import Suites
 from ilbench.report.site.book import TEMPLATES, Book, suite_path
 from ilbench.report.site.material import Material
@@ -19,7 +19,7 @@ PAGE = "lecture.html"
 COLUMNS = ("step", "predicted", "measured [interval]", "verdict")
 
 
-def numbers(material: Material) -> Evidence:
+def numbers(material: Material) -> Known:
     """What the page's sentences are made from: what the build has read already, the newest version of a suite first."""
 
     def records(suite: str) -> list[Any]:
@@ -29,7 +29,7 @@ def numbers(material: Material) -> Evidence:
         return list(max(found, key=lambda s: int(s.name.rpartition("@")[2])).found.records)
 
     snapped = material.snapped
-    return Evidence(material.checks, Suites(records), lambda: None if snapped is None else snapped.compounding)
+    return Known(material.checks, Suites(records), lambda: None if snapped is None else snapped.compounding)
 
 
 def write(book: Book, material: Material) -> None:
@@ -55,7 +55,7 @@ def write(book: Book, material: Material) -> None:
     )
 
 
-def _item(book: Book, material: Material, known: Evidence, row: contents.Row, drawn: set[str]) -> dict[str, Any]:
+def _item(book: Book, material: Material, known: Known, row: contents.Row, drawn: set[str]) -> dict[str, Any]:
     """An item as the template shows it; a picture that several share stands with the first."""
     i = row.item
     picture, leads = _picture(material, i.picture), _leads(material, i.check, i.picture)
@@ -83,7 +83,7 @@ def _leads(material: Material, check: str, picture: str) -> tuple[str, str]:
     return "", ""
 
 
-def _proof(book: Book, known: Evidence, name: str) -> dict[str, Any]:
+def _proof(book: Book, known: Known, name: str) -> dict[str, Any]:
     """Statement, proof and the steps that were measured."""
     p = contents.proof(name)
     rows = []
