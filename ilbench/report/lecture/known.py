@@ -94,7 +94,7 @@ class Known:
 
 
 def read(results: str | None) -> Known:
-    """The evidence of a folder of records, or of those that reports read by default; raises StoreError, ValueError."""
+    """What is known from a folder of records, or of those that reports read by default; raises StoreError, ValueError."""
 
     def page() -> compounding_page.Page | None:
         try:
