@@ -68,7 +68,7 @@ def make(material: Material, say: Say = lambda text: None) -> Book:
     """All files of the site."""
     book = Book({"menu": _menu(material), "source": _source(material)})
     book.tasks = {(s.name, task) for s in material.suites for task in by_task(s)}
-    book.files["site.js"] = (TEMPLATES / "site.js").read_bytes()
+    book.files |= {name: (TEMPLATES / name).read_bytes() for name in ("site.js", "choice.js")}
     book.files["site.css"] = style()
     for suite in material.suites:
         say(f"pages of {suite.name}")
