@@ -18,6 +18,8 @@ from ilbench.display.tables import Table, fixed, interval, number
 from ilbench.report.overall import FEW, LEAST, sharing
 from ilbench.report.yardsticks import ONCE, REACH, SEEDS, Cell, Place, Yardstick
 
+SHARES = ("score", "noise", "survived")  # of yardsticks: between 0 and 1, as far as nothing else was seen
+
 
 class Line(NamedTuple):
     """A row of a board; `rank` is empty below the line."""
@@ -79,7 +81,7 @@ def _averaged(yard: Yardstick, rows: dict[str, dict[Place, Cell]], of: int) -> l
     sign = -1.0 if yard.less else 1.0
     many = len(x) > 1 and len(seeds) >= FEW
     ranks = stats.rank_intervals({label: sign * v for label, v in x.items()}) if many else {}
-    ends = stats.score_range(*x.values()) if yard.id in ("score", "noise") else (-np.inf, np.inf)
+    ends = stats.score_range(*x.values()) if yard.id in SHARES else (-np.inf, np.inf)
     out = []
     for label, v in x.items():
         low, high = stats.seed_mean(v, *ends)[1:] if len(seeds) >= FEW else (np.nan, np.nan)
@@ -114,7 +116,7 @@ def said(yard: Yardstick, line: Line) -> str:
             else f" [{number(line.lo)}, {'more' if np.isinf(line.hi) else number(line.hi)}]"
         )
         return number(line.value) + limits
-    return (fixed if yard.id in ("score", "noise") else interval)(line.value, line.lo, line.hi)
+    return (fixed if yard.id in SHARES else interval)(line.value, line.lo, line.hi)
 
 
 def column(yard: Yardstick) -> str:

@@ -39,6 +39,11 @@ class Place(NamedTuple):
         return f"{self.task} H={self.horizon}{of}" + (f" ({self.apart})" if self.apart else "")
 
 
+def sweep(place: Place) -> Place:
+    """All budgets of a setting's task, horizon and protocol."""
+    return place._replace(budget=None)
+
+
 class Cell(NamedTuple):
     """A row at a setting: values `[S]` of its seeds, or one value with limits, infinite where it was not reached."""
 
@@ -68,6 +73,7 @@ YARDSTICKS = (
         "noise", "score under noise", SEEDS, False,
         "With the suite's noise on sensors and actuators, on tasks where the expert can act under it.",
     ),
+    Yardstick("survived", "survival", SEEDS, False, "Share of episodes without a fall, on settings on which some row falls."),
     Yardstick(
         "labels", f"labels to {GOAL:g} of the expert", REACH, True,
         f"The least budget that was run from which on the mean score is {GOAL:g} or more; less was not tried. Limits: the least budget at "
@@ -110,6 +116,7 @@ def cells(found: Pairs) -> dict[str, list[Cell]]:
     made = {
         "score": _seeded(found, lambda g, r: g.scored()),
         "noise": _seeded(found, lambda g, r: g.scored("noisy_score") if r.get("noisy_score") is not None else None),
+        "survived": _survived(found),
         **_reached(found),
         "steps_per_label": _seeded(found, lambda g, r: _per_label(g, "env_steps", 1.0)),
         "takeovers": _seeded(
@@ -141,6 +148,13 @@ def _per_label(g: Group, name: str, scale: float) -> np.ndarray | None:
     """A count of the ledger for each label bought, `[S]`."""
     labels = np.array([r.cost.labels for r in g.records], float)
     return scale * np.array([getattr(r.cost, name) for r in g.records], float) / labels if (labels > 0).all() else None
+
+
+def _survived(found: Pairs) -> list[Cell]:
+    """Share of episodes without a fall; a seed that diverged has fallen."""
+    there = _seeded(found, lambda g, r: np.where(g.diverged, 0.0, g.values("survived")))
+    falls = {c.place for c in there if c.values.min() < 1.0}
+    return [c for c in there if c.place in falls]
 
 
 def _timed(g: Group) -> Cell | None:

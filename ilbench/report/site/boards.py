@@ -81,7 +81,7 @@ def write(book: Book, suite: Suite, material: Material) -> None:
             span = (min(0.0, *ends), max(1.0, *ends))
             pictures = (SCORE, [strip(r["score"], r["score_ci"] or (None, None), span) for r in rows])
         tables.append(book.table(path, table, suite.name, pictures))
-    measured = yardsticks.cells(yardsticks.pairs(suite.groups, board.rows))
+    measured = suite.measured.cells
     found = [beside.table(y, measured[y.id]) for y in yardsticks.YARDSTICKS if y.id in measured and y.id != "score"]
     tables += [book.table(path, t, suite.name) for t in found if t is not None]
     covered = coverage(suite)

@@ -19,7 +19,7 @@ from ilbench.display.tables import shown
 from ilbench.report import beside, yardsticks
 from ilbench.report.overall import FEW, LEAST
 from ilbench.report.site.book import Book
-from ilbench.report.yardsticks import Cell, Place
+from ilbench.report.yardsticks import Cell, Place, sweep
 
 LONG = 500  # steps: a long horizon
 BY_TAG = (  # a preset, tags of which a task of it has one, and what it says
@@ -37,7 +37,7 @@ def data(book: Book, suite: str, cells: Mapping[str, Sequence[Cell]]) -> str:
     places = sorted({c.place for found in cells.values() for c in found}, key=lambda p: (*p[:3], p.budget or 0))
     if len(rows) < LEAST or not places:
         return ""
-    tasks = sorted({_task(p) for p in places})
+    tasks = sorted({sweep(p) for p in places})
     seeds = sorted({c.seeds for found in cells.values() for c in found})
     yards = [y for y in yardsticks.YARDSTICKS if y.id in cells]
     most = max(map(len, seeds))
@@ -54,11 +54,6 @@ def data(book: Book, suite: str, cells: Mapping[str, Sequence[Cell]]) -> str:
     return json.dumps(known, separators=(",", ":"), allow_nan=False)
 
 
-def _task(place: Place) -> Place:
-    """What is chosen at once: all budgets of a task, horizon and protocol."""
-    return place._replace(budget=None)
-
-
 def _href(book: Book, label: str, suite: str) -> str:
     """The page of a row's algorithm, from a page of a suite."""
     to = book.leads("algorithm", label, suite)
@@ -69,12 +64,12 @@ def _places(places: Sequence[Place], tasks: Sequence[Place]) -> list[dict[str, A
     """Of each setting its task, and whether it has the fewest or the most labels that were tried there."""
     budgets: dict[Place, list[int]] = defaultdict(list)
     for p in places:
-        budgets[_task(p)] += [] if p.budget is None else [p.budget]
+        budgets[sweep(p)] += [] if p.budget is None else [p.budget]
 
     def one(p: Place, end: Callable[[list[int]], int]) -> bool:
-        return p.budget is None or p.budget == end(budgets[_task(p)])
+        return p.budget is None or p.budget == end(budgets[sweep(p)])
 
-    return [{"task": tasks.index(_task(p)), "fewest": one(p, min), "most": one(p, max)} for p in places]
+    return [{"task": tasks.index(sweep(p)), "fewest": one(p, min), "most": one(p, max)} for p in places]
 
 
 def _cell(c: Cell, rows: Sequence[str], places: Sequence[Place], seeds: Sequence[tuple[int, ...]]) -> list[Any]:

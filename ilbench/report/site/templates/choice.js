@@ -122,7 +122,7 @@
   // ------------------------------------------------------------------------------------------ what is seen
   const number = (v) => v === Infinity ? "more" : v === 0 ? "0" : Math.abs(v) >= 999.5 ? v.toFixed(0) : String(v.toPrecision(3));
   const spelled = (yard, value, ends) => {
-    const said = ["score", "noise"].includes(yard.id) ? (v) => v.toFixed(3).replace(/^-(0\.0+)$/, "$1") : number;
+    const said = ["score", "noise", "survived"].includes(yard.id) ? (v) => v.toFixed(3).replace(/^-(0\.0+)$/, "$1") : number;
     return value === null ? (yard.kind === "reach" ? "never reached" : "-") : said(value) + (ends ? " [" + ends.map(said).join(", ") + "]" : "");
   };
   const named = (tag, line) => {
