@@ -48,10 +48,11 @@ NOTES = (
 
 
 class Measured(NamedTuple):
-    """Cells of a suite by yardstick, and the row of the baseline that each is compared with."""
+    """Cells of a suite by yardstick and by ability, and the row of the baseline that each is compared with."""
 
     suite: str
     cells: Mapping[str, Sequence[Cell]]
+    able: Mapping[str, Mapping[str, Mapping[Place, Cell]]]  # by ability, label and setting
     names: Mapping[str, str]  # algorithm by label
     rival: Mapping[tuple[str, Place], str]
 
@@ -63,7 +64,11 @@ def measured(suite: str, pairs: Pairs, cells: Mapping[str, Sequence[Cell]]) -> M
         if r["minus_baseline"] is not None:
             for budget in (g.budget, None):
                 rival[g.label, Place(g.task, g.horizon, g.apart, budget)] = r["minus_baseline"]["baseline"]
-    return Measured(suite, cells, {g.label: g.algorithm for g, _ in pairs}, rival)
+    able: dict[str, dict[str, dict[Place, Cell]]] = {ability.name: defaultdict(dict) for ability in ABILITIES}
+    for ability in ABILITIES:
+        for c in _there(ability, cells.get(ability.yard, ())):
+            able[ability.name][c.label][c.place] = c
+    return Measured(suite, cells, able, {g.label: g.algorithm for g, _ in pairs}, rival)
 
 
 def _there(ability: Ability, cells: Sequence[Cell]) -> list[Cell]:
@@ -98,9 +103,7 @@ def against(yard: Yardstick, mine: Sequence[Cell], theirs: Sequence[Cell]) -> tu
 def _row(ability: Ability, of: Measured, name: str) -> tuple[str, ...] | None:
     """An ability in a suite."""
     yard = next(y for y in YARDSTICKS if y.id == ability.yard)
-    by: dict[str, dict[Place, Cell]] = defaultdict(dict)
-    for c in _there(ability, of.cells.get(yard.id, ())):
-        by[c.label][c.place] = c
+    by = of.able[ability.name]
     labels = [label for label in by if of.names.get(label) == name]
     if not labels:
         return None

@@ -76,7 +76,7 @@ def _cell(c: Cell, rows: Sequence[str], places: Sequence[Place], seeds: Sequence
     """Row and setting; then the seeds and their values, or a value with its limits and how many seeds it is of."""
     where = [rows.index(c.label), places.index(c.place)]
     if len(c.values):
-        return [*where, seeds.index(c.seeds), [float(f"{x:.5g}") for x in c.values]]
+        return [*where, seeds.index(c.seeds), [float(f"{x:.5g}") for x in c.values.tolist()]]
     ends = [None if x is None else float(f"{x:.5g}") if np.isfinite(x) else MORE for x in (c.value, c.lo, c.hi)]
     return [*where, *ends, len(c.seeds)]
 
