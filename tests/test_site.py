@@ -152,6 +152,7 @@ def test_the_front_page_answers_with_numbers_and_is_small_and_quick(site):
     assert "On 7 of 11 robots" in text
     assert "hopper: A 3.13 [1.32, 6.39] for bc's 7.44 [4.67, 12.7], 30 seeds, 2,000 labels each" in text
     assert "1.99 [1.96, 2.03] measured, 1.98 predicted" in text
+    assert "hg_dagger 963 [963, 963] on 4 of 4 settings, 76.5 [71.2, 82.2] env steps a label; bc 1817 [1817, more] on 3 of 4" in text
     newest = [s for s in built.suites if not source.superseded(s)]
     best = max(newest, key=lambda s: len(leaderboard.build(source.load(s, RESULTS).records).rows))
     ranking = leaderboard.build(source.load(best, RESULTS).records).overall[0]

@@ -116,14 +116,14 @@ def _row(ability: Ability, of: Measured, name: str) -> tuple[str, ...] | None:
     line, every = found[0], len({p for places in by.values() for p in places})
     reached = f"{line.reached} of " if yard.kind != SEEDS and line.reached < line.ran else ""
     settings = f"{reached}{line.ran}/{every}" + (f", {shared} shared" if both and shared != line.ran else "")
-    return ability.name, of.suite, label, beside.said(yard, line), said, settings, str(line.seeds), ability.how
+    return ability.name, of.suite, label, beside.said(yard, line), said, settings, str(line.seeds)
 
 
 def table(name: str, suites: Sequence[Measured]) -> Table:
     """Six abilities, in every suite that has records of them."""
-    columns = ("ability", "suite", "row", "value [95 %]", f"against {BASELINE} [95 %]", "settings", "seeds", "how")
+    columns = ("ability", "suite", "row", "value [95 %]", f"against {BASELINE} [95 %]", "settings", "seeds")
     rows: list[tuple[str, ...]] = []
     for ability in ABILITIES:
         found = [row for row in (_row(ability, of, name) for of in suites) if row is not None]
-        rows += found or [(ability.name, "-", "-", "no record", "-", "-", "-", ability.how)]
-    return Table("Profile", columns, rows, (" ".join(NOTES),))
+        rows += found or [(ability.name, "-", "-", "no record", "-", "-", "-")]
+    return Table("Profile", columns, rows, (*(f"{a.name}: {a.how}." for a in ABILITIES), " ".join(NOTES)))
