@@ -74,9 +74,8 @@ def test_settings_weigh_alike_and_what_did_not_run_everywhere_is_below_the_line(
     both = (x["a"][0] + x["a"][1]) / 2
     found = stats.seed_mean(both, *stats.score_range(both, (x["b"][0] + x["b"][1]) / 2))
     np.testing.assert_allclose(first[2:5], found, atol=1e-12)
-    assert [v.label for v in lines(YARD["takeovers"], _cells({k: x[k] for k in "ab"}))] == ["b", "a"], (
-        "fewer are better"
-    )
+    fewer = lines(YARD["takeovers"], _cells({k: x[k] for k in "ab"}))
+    assert [(v.rank, v.label) for v in fewer] == [("1", "b"), ("2", "a")], "fewer are better"
 
 
 def test_rows_that_share_too_little_are_ranked_on_what_most_share():

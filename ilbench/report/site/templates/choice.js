@@ -159,7 +159,7 @@
     notes.push(found.tested
       ? "Computed in this page: settings are averaged within a seed; a row is ahead of another where Student's t interval of their difference, "
         + `paired by seed, excludes 0, Bonferroni over the ${Math.max(1, found.lines.length - 1)} rivals. `
-        + (found.untested ? `${found.untested} pairs are not tested, because more than a quarter of their differences are the least or the largest: they share places. ` : "")
+        + (found.untested ? `Not tested: ${found.untested} of the pairs, because more than a quarter of their differences are the least or the largest; they share places. ` : "")
         + "The boards below allow for skew and ties too: where the two differ, those count."
       : yard.kind === "seeds" ? `In the order of the means, not tested: it takes two rows and ${data.few} seeds that they share.`
         : "In this order, not tested between rows: by settings with a value, then the geometric mean over those.");
