@@ -36,7 +36,6 @@ SIX = [
     [0, 0, 0, 0.25, 0.5, 0.125],
     [1, 1, 1, 0.75, 0.5, 0.5],
 ]  # scores of three rows with few labels, and of the first two with many: half of these differ by 1, which no t interval may judge
-TIED = ()
 WHY = "what JavaScript adds is not seen"
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason=f"no chromium or google-chrome: {WHY}")]
 
@@ -168,12 +167,7 @@ def test_a_preset_ranks_as_the_boards_do_and_its_link_shows_the_same(visit, know
     assert [row[1] for row in rows] == [line.label for line in want]
     assert [float(row[2].split()[0]) for row in rows] == pytest.approx([line.value for line in want], rel=6e-3)
     assert [row[-2:] for row in rows] == [[f"{line.ran}/{line.of}", str(line.seeds)] for line in want]
-    tied = (
-        "not tested:" in page.locator("[data-notes]").inner_text().lower()
-    )  # ties are for the boards, which have bets for them
-    assert tied == (preset in TIED)
-    if not tied:
-        assert [row[0] for row in rows] == [line.rank for line in want]
+    assert [row[0] for row in rows] == [line.rank for line in want]
     assert page.locator("[aria-pressed=true]").inner_text() == preset
     again = _rows(page)
     page.reload()
