@@ -47,6 +47,7 @@ from ilbench.commands.smoke_test import Smoke
 from ilbench.commands.submit_check import SubmitCheck
 from ilbench.commands.theory import Theory
 from ilbench.commands.tune import Tune
+from ilbench.commands.verify import Verify
 from ilbench.compute import caches
 from ilbench.names import hint
 from ilbench.running import interrupt
@@ -76,6 +77,7 @@ COMMANDS: dict[str, Any] = {
     "bench": Bench,
     "pack": Pack,
     "submit-check": SubmitCheck,
+    "verify": Verify,
     "doctor": Doctor,
 }
 Command: Any = Union[tuple(Annotated[command, subcommand(name)] for name, command in COMMANDS.items())]  # noqa: UP007

@@ -55,7 +55,7 @@ class Leaderboard:
         several = self.suite is None and selecting
         found = _current(self.results) if several else [opened(self.suite or "quick", self.results)]
         kept = self._chosen(found, several)
-        boards = [(f.suite, groups, leaderboard.of(groups)) for f, _, groups in kept]
+        boards = [(f.suite, groups, leaderboard.of(groups, f.tiers)) for f, _, groups in kept]
         said = answers.build(boards)
         width = None if self.full else tables.terminal() or WIDTH
         if self.json:

@@ -28,7 +28,7 @@ SNAPPED = "; learners in 0-1 deployment have bounds that are theorems, and a pag
 
 def render(found: source.Found) -> dict[str, str]:
     """File name -> content, for the folder of the records."""
-    board, rows = leaderboard.build(found.records), theory.build(found.records, found.arrays)
+    board, rows = leaderboard.build(found.records, found.tiers), theory.build(found.records, found.arrays)
     swept, twice = figures.budgets(found.records), doubled(found)
     snapped = compounding_page.build(found.records, found.arrays)
     return {
@@ -70,7 +70,7 @@ def readme(text: str, found: source.Found) -> str:
     first = source.first_line(found, f"results/{found.suite}")
     blocks = {
         "theory": lambda: theory.text(theory.build(found.records, found.arrays), first),
-        "leaderboard": lambda: leaderboard.text(leaderboard.build(found.records), first),
+        "leaderboard": lambda: leaderboard.text(leaderboard.build(found.records, found.tiers), first),
         "convergence": lambda: convergence.text(doubled(found), found.suite),
         "checks": lambda: checks.overview(checks.load(folder)),
         "speed": lambda: speed.text(speed.load(folder)),

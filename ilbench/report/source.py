@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import pathlib
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from ilbench import registry
 from ilbench.display.tables import shown
 from ilbench.evaluation.evidence import log_spaced
-from ilbench.records import places, store
+from ilbench.records import places, store, verified
 from ilbench.records.consistency import fits_arrays
 from ilbench.records.files import write_atomic
 from ilbench.records.schema import Record
@@ -34,6 +34,12 @@ class Found(NamedTuple):
     problems: int = 0  # files set aside
     place: places.Place | None = None  # where it was read from, and where else there would have been some
     aside: tuple[store.Problem, ...] = ()  # those files and why
+    verified: Mapping[str, verified.Line] = {}  # by id: who has gone over it since, where somebody has
+
+    @property
+    def tiers(self) -> dict[str, str]:
+        """The tier of every record that is more than self-reported, or contradicted, by id."""
+        return {id: line.tier for id, line in self.verified.items()}
 
 
 def suites(folder: pathlib.Path) -> list[str]:
@@ -65,8 +71,11 @@ def load(suite: str = "quick", results: str | pathlib.Path | None = None) -> Fou
         sound.append(record)
         if read:
             arrays[record.id] = read
+    lines, wrong = verified.read(place.path)
+    problems += wrong
     _tell(problems)
-    return Found(place.suite, place.path, sound, arrays, len(problems), place, tuple(problems))
+    standing = verified.standing(lines, sound)
+    return Found(place.suite, place.path, sound, arrays, len(problems), place, tuple(problems), standing)
 
 
 def _tell(problems: Sequence[store.Problem]) -> None:

@@ -61,9 +61,9 @@ def find(
     if named:
         return trained_now.training(named[1], named[2], int(named[3]), task, seed, horizon, changes or {}, suite)
     if path.suffix in (".json", ".safetensors"):
-        found = _by_file(path)
+        found = by_file(path)
     elif re.fullmatch(r"[0-9a-f]{6,32}", text):
-        found = _by_id(text, results)
+        found = by_id(text, results)
     else:
         near = meant(text.split(":")[0].split("/")[0], registry.entries("algorithms"), after=":20")
         raise ValueError(
@@ -80,10 +80,10 @@ def find(
     return found
 
 
-def _by_file(path: pathlib.Path) -> tuple[Record, pathlib.Path]:
+def by_file(path: pathlib.Path) -> tuple[Record, pathlib.Path]:
     """A record by its file `RESULTS/SUITE/records/<id[:2]>/<id>.json`, or its sidecar's, if it holds what its name and place say."""
     if path.suffix == ".safetensors":
-        found = _by_file(path.with_name(f"{path.name.split('.')[0]}.json"))
+        found = by_file(path.with_name(f"{path.name.split('.')[0]}.json"))
         if store.sidecar_name(found[0]) != path.name:
             raise ValueError(f"{str(path)!r} is not the sidecar of record {found[0].id[:8]}; give its JSON file, or its id")
         return found
@@ -100,7 +100,8 @@ def _by_file(path: pathlib.Path) -> tuple[Record, pathlib.Path]:
         raise ValueError(f"{str(path)!r} is not the record that its name says: {error}") from error
 
 
-def _by_id(prefix: str, results: str | None) -> tuple[Record, pathlib.Path]:
+def by_id(prefix: str, results: str | None) -> tuple[Record, pathlib.Path]:
+    """The one record whose id starts so, and its folder of results; ValueError for none and for several."""
     folders = [pathlib.Path(f) for f in ([results] if results is not None else FOLDERS) if pathlib.Path(f).is_dir()]
     found = [(folder, suite, id) for folder in folders for suite, id in store.find(folder, prefix)]
     if not found:

@@ -39,7 +39,7 @@ class Subject(NamedTuple):
     watched: outside.Watched | None = None  # the function of a policy from outside
 
 
-def _bare(protocol: Protocol) -> Protocol:
+def bare(protocol: Protocol) -> Protocol:
     """What of a protocol any policy can be judged by: no 0-1 deployment, and nothing read off along the way."""
     return dataclasses.replace(protocol, prefixes=(), snap=(), push=0.0)
 
@@ -53,7 +53,7 @@ def declared(task: str, horizon: int | None, suite: str | None) -> tuple[Protoco
     own = registry.task(task).horizon
     for name in [suite] if suite is not None else order:
         found = load_suite(name)
-        ways = {(b.horizon or own, _bare(b.protocol)) for b in found.blocks if b.task == task}
+        ways = {(b.horizon or own, bare(b.protocol)) for b in found.blocks if b.task == task}
         ways = {way for way in ways if way[0] == horizon} or ways
         if len(ways) == 1:
             ((steps, protocol),) = ways
@@ -67,14 +67,15 @@ def declared(task: str, horizon: int | None, suite: str | None) -> tuple[Protoco
     return Protocol(), horizon, "the library's own protocol: no suite judges the task in one way"
 
 
-def _of_record(record: Record) -> Protocol:
+def of_record(record: Record) -> Protocol:
+    """The protocol that a record was judged by; ValueError for one that this ilbench has not."""
     fields = {f.name for f in dataclasses.fields(Protocol)}
     given = {k: v for k, v in record.cell.evaluation.items() if k in fields}
     name = given.pop("name", Protocol().name)
     if name != Protocol().name:
         raise ValueError(f"record {record.id[:8]} was judged by {name!r}; this ilbench judges by {Protocol().name!r}")
     found: Protocol = build_config("evaluation", Protocol, given)
-    return _bare(found)
+    return found
 
 
 def subject(
@@ -113,9 +114,9 @@ def subject(
             raise type(error)(f"{error}; a policy of your own is ./NAME.py:FUNCTION or MODULE:FUNCTION") from error
         raise
     if isinstance(known, trained_now.Training):
-        protocol, own, told = _bare(known.plan.block.protocol), first, f"protocol of {known.suite or 'the library'}"
+        protocol, own, told = bare(known.plan.block.protocol), first, f"protocol of {known.suite or 'the library'}"
     else:
-        protocol, own, told = _of_record(known[0]), known[0].cell.seed, f"protocol of the record, {known[0].suite}"
+        protocol, own, told = bare(of_record(known[0])), known[0].cell.seed, f"protocol of the record, {known[0].suite}"
     judged, learnt = (policies.task_of(known), ()) if demos is None else _learnt(known.plan, demos)
     loaded = policies.build(known)
     chosen = (own,) if seeds is None else seeds

@@ -109,7 +109,7 @@ def _all(results: str | pathlib.Path | None) -> list[str]:
 
 def _suite(name: str, results: str | pathlib.Path | None) -> Suite:
     found = source.load(name, results)
-    groups, board = [g for g in group(found.records) if not instrument(g)], leaderboard.build(found.records)
+    groups, board = [g for g in group(found.records) if not instrument(g)], leaderboard.build(found.records, found.tiers)
     pairs = yardsticks.pairs(groups, board.rows)
     return Suite(
         found,
