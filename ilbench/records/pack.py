@@ -29,6 +29,7 @@ from ilbench.records.schema import MAX_BYTES
 RECORDS, ARRAYS = "records.jsonl.gz", "arrays.zip"
 MAX_TEXT = 1 << 30  # bytes of all records of one pack: 130,000 of the largest
 MAX_MEMBERS = 1 << 20
+RATIO, FREE = 200, 1 << 24  # of what comes out to what went in, once so many bytes are out; records have 3 ... 30
 CHUNK = 1 << 16
 OPENED = 8  # packs remembered
 SIDECAR = re.compile(r"[0-9a-f]{32}\.[0-9a-f]{12}\.safetensors")
@@ -114,8 +115,8 @@ def read_lines(stream: BinaryIO) -> tuple[dict[str, bytes], list[str]]:
         with gzip.GzipFile(fileobj=stream, mode="rb") as unzipped:
             while chunk := unzipped.read(CHUNK):
                 text += chunk
-                if len(text) > MAX_TEXT:
-                    problems.append(f"more than {MAX_TEXT} bytes inside: not a pack of records")
+                if len(text) > MAX_TEXT or len(text) > FREE + RATIO * stream.tell():
+                    problems.append(f"more than {len(text) - 1} bytes inside {stream.tell()}: not a pack of records")
                     return {}, problems
     except (OSError, EOFError, zlib.error, ValueError) as error:
         problems.append(f"damaged after {len(text)} bytes of its content ({error}): restore the file")
