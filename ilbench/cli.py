@@ -38,6 +38,7 @@ from ilbench.commands.new import New
 from ilbench.commands.output import say
 from ilbench.commands.pack import Pack
 from ilbench.commands.plot import Plot
+from ilbench.commands.query import Query
 from ilbench.commands.render import Render
 from ilbench.commands.replicate import Replicate
 from ilbench.commands.report import Report
@@ -66,6 +67,7 @@ COMMANDS: dict[str, Any] = {
     "replicate": Replicate,
     "lecture": Lecture,
     "export": Export,
+    "query": Query,
     "plot": Plot,
     "cite": Cite,
     "new": New,

@@ -38,7 +38,7 @@ class Export:
             target(self.out)
         elif self.format == "parquet":
             raise ValueError("--format parquet is no text for a terminal; give a file, e.g. -o board.parquet")
-        found, first = opened(self.suite, self.results)
+        found, first = opened(self.suite, self.results, arrays=False)
         board = leaderboard.build(found.records, found.tiers)
         if not board.rows:
             raise ValueError(

@@ -47,16 +47,16 @@ def suites(folder: pathlib.Path) -> list[str]:
     return places.suites(folder)
 
 
-def load(suite: str = "quick", results: str | pathlib.Path | None = None) -> Found:
+def load(suite: str = "quick", results: str | pathlib.Path | None = None, *, arrays: bool = True) -> Found:
     """The records of `quick` (its newest version) or `quick@1`, from where records/places.py says; what is no sound record is
-    set aside, counted and named on stderr.
+    set aside, counted and named on stderr. Without `arrays` they are checked as ever, and not kept.
 
     Raises StoreError when no folder has the suite yet, UnknownName when there is none of that name, and ValueError
     when `results` is no folder.
     """
     place = places.find(suite, results)
     records, problems = store.read_all(place.folder, place.suite)
-    arrays: dict[str, dict[str, Any]] = {}
+    kept: dict[str, dict[str, Any]] = {}
     sound = []
     for record in records:
         try:
@@ -69,13 +69,13 @@ def load(suite: str = "quick", results: str | pathlib.Path | None = None) -> Fou
             problems.append(store.Problem(f"{record.id}.json", reason))
             continue
         sound.append(record)
-        if read:
-            arrays[record.id] = read
+        if read and arrays:
+            kept[record.id] = read
     lines, wrong = verified.read(place.path)
     problems += wrong
     _tell(problems)
     standing = verified.standing(lines, sound)
-    return Found(place.suite, place.path, sound, arrays, len(problems), place, tuple(problems), standing)
+    return Found(place.suite, place.path, sound, kept, len(problems), place, tuple(problems), standing)
 
 
 def _tell(problems: Sequence[store.Problem]) -> None:
