@@ -11,11 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ilbench import registry
+from ilbench.compute import caches
 from ilbench.display.tables import shown
 from ilbench.evaluation.evidence import log_spaced
 from ilbench.records import places, store, verified
 from ilbench.records.consistency import fits_arrays
 from ilbench.records.files import write_atomic
+from ilbench.records.index import Index
 from ilbench.records.schema import Record
 from ilbench.report import convergence
 
@@ -55,22 +57,30 @@ def load(suite: str = "quick", results: str | pathlib.Path | None = None, *, arr
     when `results` is no folder.
     """
     place = places.find(suite, results)
-    records, problems = store.read_all(place.folder, place.suite)
+    index = Index(place.path, caches.readings(), (pathlib.Path(__file__),))
+    records, problems = store.read_all(place.folder, place.suite, index=index)
     kept: dict[str, dict[str, Any]] = {}
     sound = []
     for record in records:
+        if not arrays and index.usable(record):
+            sound.append(record)
+            continue
+        whole = True
         try:
             read = store.read_sidecar(place.folder, record)
         except (OSError, ValueError, TypeError, KeyError, AttributeError, store.StoreError) as error:
-            read = {}
+            read, whole = {}, False
             problems.append(store.Problem(f"{record.id}.safetensors", f"{error}; its curves are in no table"))
         reason = unusable(record, read) or (fits_arrays(record, read) if read else None)
         if reason:
             problems.append(store.Problem(f"{record.id}.json", reason))
             continue
         sound.append(record)
+        if whole:
+            index.fits(record)
         if read and arrays:
             kept[record.id] = read
+    index.save()
     lines, wrong = verified.read(place.path)
     problems += wrong
     _tell(problems)
