@@ -98,6 +98,11 @@ def opened(folder: pathlib.Path) -> Pack:
     return found[1]
 
 
+def forget(folder: pathlib.Path) -> None:
+    """Lets go of a pack's lines, which take as much memory as they are long."""
+    _opened.pop(folder, None)
+
+
 def _stamp(file: pathlib.Path) -> tuple[int, ...] | None:
     try:
         return marks(os.stat(file))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import collections
+import contextlib
+import gc
 import pathlib
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +16,7 @@ from ilbench import registry
 from ilbench.compute import caches
 from ilbench.display.tables import shown
 from ilbench.evaluation.evidence import log_spaced
-from ilbench.records import places, store, verified
+from ilbench.records import pack, places, store, verified
 from ilbench.records.consistency import fits_arrays
 from ilbench.records.files import write_atomic
 from ilbench.records.index import Index
@@ -58,7 +60,8 @@ def load(suite: str = "quick", results: str | pathlib.Path | None = None, *, arr
     """
     place = places.find(suite, results)
     index = Index(place.path, caches.readings(), (pathlib.Path(__file__),))
-    records, problems = store.read_all(place.folder, place.suite, index=index)
+    with _without_collecting():
+        records, problems = store.read_all(place.folder, place.suite, index=index)
     kept: dict[str, dict[str, Any]] = {}
     sound = []
     for record in records:
@@ -81,11 +84,25 @@ def load(suite: str = "quick", results: str | pathlib.Path | None = None, *, arr
         if read and arrays:
             kept[record.id] = read
     index.save()
+    if not arrays:
+        pack.forget(place.path)
     lines, wrong = verified.read(place.path)
     problems += wrong
     _tell(problems)
     standing = verified.standing(lines, sound)
     return Found(place.suite, place.path, sound, kept, len(problems), place, tuple(problems), standing)
+
+
+@contextlib.contextmanager
+def _without_collecting() -> Iterator[None]:
+    """No search for cycles, of which parsing makes none: with a hundred thousand records it takes as long as the parsing."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _tell(problems: Sequence[store.Problem]) -> None:
