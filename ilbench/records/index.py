@@ -21,7 +21,7 @@ import pydantic
 from ilbench.records import files, pack
 from ilbench.records.schema import Record
 
-MAGIC = b"ilbench.index/1\n"
+MAGIC = b"ilbench-index/1\n"
 SIZE = 32  # bytes of a digest
 MAX_BYTES = 1 << 28  # of an index: four million records
 JUDGES = ("schema.py", "codec.py", "consistency.py", "reading.py", "pack.py", "index.py")  # the code that finds a record sound
