@@ -16,7 +16,7 @@ class Query:
     """SQL over all records, read-only: ilbench query "SELECT task, algorithm, avg(score) FROM rows GROUP BY ALL ORDER BY 1, 3 DESC".
 
     Two tables: rows, a flat row per record with a column for every score, and records, whose parts are JSON (cell->>'config'). DuckDB
-    answers from memory: no file, network or setting can be reached from a query. It is an extra: pip install 'ilbench[query]'.
+    holds them in memory: no file, network or setting can be reached from a query. It is an extra: pip install 'ilbench[query]'.
     """
 
     sql: Positional[str] = ""
