@@ -2,10 +2,11 @@
 
 Every head clones the same demonstrations of the same seeds with as many gradient steps of the same optimiser, whatever it costs.
 
-    modes      two_modes, fork, ways_3, ways_8 and their deterministic twins: averaging two ways is fatal on the one and harmless on the other
+    modes  two_modes, fork, ways_3, ways_8 and their deterministic twins: averaging two ways is fatal on the one and harmless on the other
     factorial  peg and peg_easy, either with an expert of two ways and its twin of one: heads of Pan et al. 2025 side by side, and
                z = 0, a draw, or a mean of draws where a flow starts
-    robot      hopper, 0-1 deployment at 3e-3 of the expert's steps: does a richer class lower eps, A(H), or both?
+    amplification  fork_one and hopper, 0-1 deployment at .01 and 3e-3 of the expert's steps: does a richer class lower eps, A(H)
+               or both?
 
 Ten seeds. The heads that draw deploy draws; `gaussian` and `mixture` deploy their likeliest action unless it says sample=true.
 """
@@ -28,7 +29,7 @@ CLASSES: Heads = {
     "bins": ("bins", {}),
     "autoregressive": ("autoregressive", {}),
     "cvae": ("cvae", {}),
-    "energy": ("energy", {}),
+    "energy": ("energy", {"energy.negatives": 16}),
     "diffusion": ("diffusion", {}),
     "flow": ("flow", {"flow.start": "normal"}),
     "shortcut": ("shortcut", {"shortcut.start": "normal"}),
@@ -59,9 +60,13 @@ ROBOT: Heads = {
 }
 
 
-def _blocks(task: str, labels: int, horizon: int, heads: Heads, config: dict[str, Any], protocol: Protocol) -> tuple[Block, ...]:
+def _blocks(
+    task: str, labels: int, horizon: int, heads: Heads, config: dict[str, Any], protocol: Protocol
+) -> tuple[Block, ...]:
     return tuple(
-        Block(task, "bc", head, labels, horizon=horizon, seeds=SEEDS, config={**FIT, **own, **config}, protocol=protocol)
+        Block(
+            task, "bc", head, labels, horizon=horizon, seeds=SEEDS, config={**FIT, **own, **config}, protocol=protocol
+        )
         for head, own in heads.values()
     )
 
@@ -73,18 +78,20 @@ def suite() -> Suite:
         for name, (head, own) in CLASSES.items()
     }
     many, some = Protocol(episodes=256, held_out=256), Protocol(episodes=128, held_out=64)
+    snapped_fork = Protocol(episodes=256, held_out=256, snap=(0.01,), calibration=256)
     short = {"fit.updates": 5_000}
+    twins = {name: own for name, own in drawn.items() if name != "energy"}  # whose fit costs ten times the others'
     modes = [
         block
-        for task, labels, horizon in (
-            ("two_modes", 500, 1),
-            ("two_modes_one", 500, 1),
-            ("fork", 1_600, 16),
-            ("fork_one", 1_600, 16),
-            ("ways_3", 1_000, 10),
-            ("ways_8", 1_000, 10),
+        for task, labels, horizon, heads, protocol in (
+            ("two_modes", 500, 1, drawn, many),
+            ("two_modes_one", 500, 1, twins, many),
+            ("fork", 1_600, 16, drawn, many),
+            ("fork_one", 1_600, 16, twins, snapped_fork),
+            ("ways_3", 1_000, 10, drawn, many),
+            ("ways_8", 1_000, 10, drawn, many),
         )
-        for block in _blocks(task, labels, horizon, drawn, short, many)
+        for block in _blocks(task, labels, horizon, heads, short, protocol)
     ]
     pegs = [
         block

@@ -17,7 +17,12 @@ from ilbench.training.nets import features, identity_norm, mlp, width_of
 from ilbench.types import Array, Data, PyTree, Space, Trained
 
 NEEDS = ("demonstrations", "sample", "log_prob", "gradients", "one step")
-SPACE = {"airl.rounds": (30, 100), "airl.judge_rate": (3e-4, 1e-3, 3e-3), "airl.penalty": (0.1, 1.0, 10.0), "airl.gamma": (0.95, 0.99)}  # what `ilbench tune` tries
+SPACE = {  # what `ilbench tune` tries
+    "airl.rounds": (30, 100),
+    "airl.judge_rate": (0.0003, 0.001, 0.003),
+    "airl.penalty": (0.1, 1.0, 10.0),
+    "airl.gamma": (0.95, 0.99),
+}
 TRY = ("scalar_stable", "gaussian", 200)  # what the contract test runs: task, head, labels
 TRY_AT = {
     "airl.rounds": 2,

@@ -29,7 +29,11 @@ NEWTON_STEPS, NEWTON_TOLERANCE = (
 PIECE = 256  # rows whose Jacobians are in memory together
 RATE = "<= 2"  # upper rate of the cost in H at fixed eps: O(eps H^2); the learner is never asked about its own states
 NEEDS = ("demonstrations", "continuous observations", "one step")
-SPACE = {"ccil.label": ("backtrack", "disturbed"), "ccil.max_distance": (0.1, 0.3, 1.0), "ccil.lipschitz_constant": (2.0, 4.0)}  # what `ilbench tune` tries
+SPACE = {  # what `ilbench tune` tries
+    "ccil.label": ("backtrack", "disturbed"),
+    "ccil.max_distance": (0.1, 0.3, 1.0),
+    "ccil.lipschitz_constant": (2.0, 4.0),
+}
 TRY = ("scalar_stable", "linear", 300)  # what the contract test runs: task, head, labels
 CHOICES = {
     "dynamics": ("learned", "true"),

@@ -19,7 +19,12 @@ from ilbench.training.nets import features, identity_norm, mlp, width_of
 from ilbench.types import Array, Data, PyTree, Space, Trained
 
 NEEDS = ("demonstrations", "sample", "log_prob", "gradients", "one step")
-SPACE = {"gail.rounds": (30, 100), "gail.judge_rate": (3e-4, 1e-3, 3e-3), "gail.penalty": (0.1, 1.0, 10.0), "gail.gamma": (0.95, 0.99)}  # what `ilbench tune` tries
+SPACE = {  # what `ilbench tune` tries
+    "gail.rounds": (30, 100),
+    "gail.judge_rate": (0.0003, 0.001, 0.003),
+    "gail.penalty": (0.1, 1.0, 10.0),
+    "gail.gamma": (0.95, 0.99),
+}
 TRY = ("scalar_stable", "gaussian", 200)  # what the contract test runs: task, head, labels
 TRY_AT = {
     "gail.rounds": 2,
