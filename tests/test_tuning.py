@@ -61,7 +61,8 @@ def _record(id, score, status="ok"):
 def test_the_best_mean_over_blocks_and_seeds_is_chosen_and_failures_never_are(tmp_path):
     trials = [({}, {"t 1": ["a0", "a1"], "u 1": ["b0", "b1"]}), ({"x.y": 2}, {"t 1": ["c0", "c1"], "u 1": ["d0", "d1"]}),
               ({"x.y": 3}, {"t 1": ["e0", "e1"], "u 1": ["f0", "f1"]}), ({"x.y": 4}, {"t 1": ["g0", "g1"]})]  # fmt: skip
-    values = {"a0": 0.5, "a1": 0.7, "b0": 0.1, "b1": 0.1, "c0": 0.6, "c1": 0.8, "d0": 0.2, "d1": 0.3, "e0": 1.0, "e1": 1.0, "f0": 1.0, "g0": 0.3, "g1": 0.3}
+    values = {"a0": 0.5, "a1": 0.7, "b0": 0.1, "b1": 0.1, "c0": 0.6, "c1": 0.8, "d0": 0.2, "d1": 0.3, "e0": 1.0, "e1": 1.0,
+              "f0": 1.0, "g0": 0.3, "g1": 0.3}  # fmt: skip
     found = report.judged(
         "m", {"x.y": (2, 3, 4)}, trials, [_record(k, v) for k, v in values.items()] + [_record("f1", 1.0, "diverged")]
     )
