@@ -143,7 +143,7 @@ def table(records: Iterable[Record]) -> str:
         mine = [e for e in entries if kind(e) == name]
         if not mine:
             continue
-        out += [f"### {title}", "", "| method | asks for | cost | rate | when to take it |", "|---|---|---|---|---|"]
+        out += [f"## {title}", "", "| method | asks for | cost | rate | when to take it |", "|---|---|---|---|---|"]
         for e in mine:
             literals = dict(e.literals)
             asks = ", ".join(ASKS.get(word, word) for word in literals.get("NEEDS", ())) or "nothing"
