@@ -13,8 +13,9 @@ ways is 0, and one step straight on is one too many: speed and turn are such tha
 `fork_one` has the same env and an expert that always draws the upper side: the twin in which there is nothing to average.
 
 What scores here is reward, 0 for who hits and the same for all who pass: return over the expert's is the share of episodes that pass.
-The expert of `fork` tells no law of its side, and to be held against the one it happened to draw would be a mismatch of two samples:
-no imitation cost is given; that of `fork_one` has one.
+To hold a learner against the side that the expert of `fork` happened to draw would be a mismatch of two samples: no imitation cost is
+given; that of `fork_one` has one. What is seen tells the law of its action, on the strip two points with the weights of the sides and
+else one: points have no density, and methods that need the expert's likelihood smooth them.
 Source: the obstacle between two ways of Ke et al. 2019, Imitation learning as f-divergence minimization,
 https://arxiv.org/abs/1905.12888; the numbers are our own
 """
@@ -27,6 +28,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ilbench.distributions import Mixture
 from ilbench.envs._common import known, within
 from ilbench.envs._control import tolerances
 from ilbench.types import Array, Box, Env, Policy, Step, Task
@@ -85,11 +87,20 @@ def upper_side(params: Expert, key: Array) -> Array:
     return jnp.ones((), jnp.float32)
 
 
+def _turn(params: Expert, side: Array, y: Array) -> Array:
+    towards = jnp.where(jnp.abs(y) <= params.start, side, jnp.sign(y))
+    return jnp.clip((towards * params.lane - y) / params.turn, -1.0, 1.0)[None]
+
+
 def act(params: Expert, key: Array, t: Array, side: Array, obs: Array) -> tuple[Array, Array]:
     """As fast to the lane as can be, and along it: of the side drawn while none is taken, else of the side that y is on."""
-    y = obs[1]
-    towards = jnp.where(jnp.abs(y) <= params.start, side, jnp.sign(y))
-    return side, jnp.clip((towards * params.lane - y) / params.turn, -1.0, 1.0)[None]
+    return side, _turn(params, side, obs[1])
+
+
+def mixture_either(params: Expert, t: Array, obs: Array) -> Mixture:
+    """What it does there over both draws of its side: two points, which off the strip are one."""
+    upper, means = jnp.asarray(params.balance, jnp.float32), [_turn(params, jnp.float32(s), obs[1]) for s in (-1, 1)]
+    return Mixture(jnp.log(jnp.stack([1 - upper, upper])), jnp.stack(means), jnp.zeros((2, 1), jnp.float32))
 
 
 def make(
@@ -124,5 +135,6 @@ def make(
         Params(*(np.float32(v) for v in (speed, turn, centre, radius, start))), reset, step, Box(2), Box(1, -1.0, 1.0)
     )
     numbers = Expert(*(np.float32(v) for v in (lane, turn, start, balance)))
-    expert = Policy(numbers, upper_side if task_id == "fork_one" else draw_side, act)
+    one = task_id == "fork_one"
+    expert = Policy(numbers, upper_side if one else draw_side, act, mixture=None if one else mixture_either)
     return Task(task_id, VERSION, env, expert, H, deltas=tolerances(1.0), reward_range=(0.0, 1.0), tags=TAGS)

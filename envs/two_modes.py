@@ -9,8 +9,9 @@ Gaussian that has its moments, .9973 for draws from its law, 1 for either mode. 
 
 `two_modes_one` has the same env and an expert that always takes +half: the twin in which there is nothing to average.
 
-What scores here is reward: return / H is the success rate, and a uniform action has 4 tol / 4 = .3. A mixture is no Dist, so the expert
-of `two_modes` tells no law, two draws of it differ without a mistake, and no imitation cost is given; that of `two_modes_one` has one.
+What scores here is reward: return / H is the success rate, and a uniform action has 4 tol / 4 = .3. A mixture is no Dist: the
+expert of `two_modes` tells its likelihood to methods that need one, but two draws of it differ without a mistake, and no imitation cost
+is given; that of `two_modes_one` has one.
 Source: Ke et al. 2019, Imitation learning as f-divergence minimization, https://arxiv.org/abs/1905.12888 (averaging or choosing modes)
 """
 
@@ -22,6 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ilbench.distributions import Mixture
 from ilbench.envs._common import known, within
 from ilbench.envs._control import tolerances
 from ilbench.types import Array, Box, Env, Policy, PyTree, Step, Task, no_memory
@@ -70,6 +72,13 @@ def act_either(params: Expert, key: Array, t: Array, memory: PyTree, obs: Array)
     return memory, side * params.half + params.sd * jax.random.normal(k_noise, (1,), jnp.float32)
 
 
+def mixture_either(params: Expert, t: Array, obs: Array) -> Mixture:
+    """The law of that draw: two components of one number."""
+    side, mean = jnp.asarray(params.balance, jnp.float32), jnp.asarray(params.half, jnp.float32)
+    std = jnp.broadcast_to(jnp.asarray(params.sd, jnp.float32), (2, 1))
+    return Mixture(jnp.log(jnp.stack([1 - side, side])), jnp.stack([-mean, mean])[:, None], std)
+
+
 def act_one(params: Any, key: Array, t: Array, memory: PyTree, obs: Array) -> tuple[PyTree, Array]:
     """Always `params []`, as `[1]`."""
     return memory, jnp.asarray(params, jnp.float32)[None]
@@ -94,5 +103,6 @@ def make(
     if task_id == "two_modes_one":
         expert = Policy(np.float32(half), no_memory, act_one)
     else:
-        expert = Policy(Expert(np.float32(half), np.float32(sd), np.float32(balance)), no_memory, act_either)
+        numbers = Expert(np.float32(half), np.float32(sd), np.float32(balance))
+        expert = Policy(numbers, no_memory, act_either, mixture=mixture_either)
     return Task(task_id, VERSION, env, expert, H, deltas=tolerances(LIMIT), reward_range=(0.0, 1.0), tags=TAGS)

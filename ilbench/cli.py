@@ -26,16 +26,19 @@ from ilbench.commands.cite import Cite
 from ilbench.commands.compare import Compare
 from ilbench.commands.compounding import Compounding
 from ilbench.commands.convergence import Convergence
+from ilbench.commands.data import Data
 from ilbench.commands.doctor import Doctor
 from ilbench.commands.evaluate import Evaluate
 from ilbench.commands.expert import Expert
 from ilbench.commands.export import Export
 from ilbench.commands.leaderboard import Leaderboard
+from ilbench.commands.lecture import Lecture
 from ilbench.commands.list import List
 from ilbench.commands.new import New
 from ilbench.commands.output import say
 from ilbench.commands.pack import Pack
 from ilbench.commands.plot import Plot
+from ilbench.commands.query import Query
 from ilbench.commands.render import Render
 from ilbench.commands.replicate import Replicate
 from ilbench.commands.report import Report
@@ -45,6 +48,7 @@ from ilbench.commands.smoke_test import Smoke
 from ilbench.commands.submit_check import SubmitCheck
 from ilbench.commands.theory import Theory
 from ilbench.commands.tune import Tune
+from ilbench.commands.verify import Verify
 from ilbench.compute import caches
 from ilbench.names import hint
 from ilbench.running import interrupt
@@ -55,12 +59,15 @@ COMMANDS: dict[str, Any] = {
     "leaderboard": Leaderboard,
     "compare": Compare,
     "evaluate": Evaluate,
+    "data": Data,
     "convergence": Convergence,
     "tune": Tune,
     "theory": Theory,
     "compounding": Compounding,
     "replicate": Replicate,
+    "lecture": Lecture,
     "export": Export,
+    "query": Query,
     "plot": Plot,
     "cite": Cite,
     "new": New,
@@ -72,11 +79,12 @@ COMMANDS: dict[str, Any] = {
     "bench": Bench,
     "pack": Pack,
     "submit-check": SubmitCheck,
+    "verify": Verify,
     "doctor": Doctor,
 }
 Command: Any = Union[tuple(Annotated[command, subcommand(name)] for name, command in COMMANDS.items())]  # noqa: UP007
 # The least that an option may be, in every command that has it; those of --set are checked where they belong.
-LEAST = {"episodes": 1, "horizon": 1, "trajectories": 1, "sigma": 0, "seconds": 1, "workers": 1}
+LEAST = {"episodes": 1, "demos": 1, "horizon": 1, "trajectories": 1, "sigma": 0, "seconds": 1, "workers": 1}
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 

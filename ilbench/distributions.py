@@ -1,7 +1,7 @@
 """The laws of an action that have closed forms: what stochastic experts and densities expose as `dist`.
 
-Each is a NamedTuple of arrays, so that a rollout can record it; leading axes are batches. Mixtures and others have no closed
-divergences and are no Dist: sample them.
+Each is a NamedTuple of arrays, so that a rollout can record it; leading axes are batches. A mixture has no closed divergences and is
+no Dist: its density is known and it is drawn from, no more.
 """
 
 from __future__ import annotations
@@ -31,21 +31,36 @@ class Normal(NamedTuple):
 Dist = Categorical | Normal
 
 
+class Mixture(NamedTuple):
+    """Independent Gaussians `mean [..., C, A]`, `std [..., C, A]` of log-weights `[..., C]` that sum to 1."""
+
+    log_weight: Array
+    mean: Array
+    std: Array
+
+
 def _alike(p: Dist, q: Dist) -> None:
     if type(p) is not type(q):
         raise TypeError(f"no divergence between a {type(p).__name__} and a {type(q).__name__}: give both the same kind")
 
 
-def log_prob(dist: Dist, action: Array) -> Array:
+def log_prob(dist: Dist | Mixture, action: Array) -> Array:
     """Log-probability (density) of `action [..., *action]`, `[...]`."""
+    if isinstance(dist, Mixture):
+        return jax.nn.logsumexp(dist.log_weight + log_prob(Normal(dist.mean, dist.std), action[..., None, :]), axis=-1)
     if isinstance(dist, Categorical):
         return jnp.take_along_axis(jax.nn.log_softmax(dist.logits), action[..., None], axis=-1)[..., 0]
     z = (action - dist.mean) / dist.std
     return jnp.sum(-0.5 * jnp.square(z) - jnp.log(dist.std) - 0.5 * jnp.log(2 * jnp.pi), axis=-1)
 
 
-def sample(dist: Dist, key: Array) -> Array:
+def sample(dist: Dist | Mixture, key: Array) -> Array:
     """One draw per batch element, `[..., *action]`."""
+    if isinstance(dist, Mixture):
+        k_which, k_noise = jax.random.split(key)
+        which = jax.random.categorical(k_which, dist.log_weight)[..., None, None]
+        mean, std = (jnp.take_along_axis(leaf, which, axis=-2)[..., 0, :] for leaf in (dist.mean, dist.std))
+        return mean + std * jax.random.normal(k_noise, mean.shape, mean.dtype)
     if isinstance(dist, Categorical):
         return jax.random.categorical(key, dist.logits).astype(jnp.int32)
     return dist.mean + dist.std * jax.random.normal(key, dist.mean.shape, dist.mean.dtype)

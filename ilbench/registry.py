@@ -131,11 +131,13 @@ def _of_identity(literals: dict[str, Any], bound: set[str]) -> None:
 
 
 def _of_lists(kind: str, literals: dict[str, Any], bound: set[str]) -> None:
-    """Raises ValueError for NEEDS and SHOWS that cannot be read without importing the module."""
-    needs, shows = literals.get("NEEDS", ()), literals.get("SHOWS", {})
-    words = isinstance(needs, (tuple, list)) and all(isinstance(word, str) for word in needs)
-    if ("NEEDS" in bound and "NEEDS" not in literals) or not words:
-        raise ValueError(f"NEEDS must be a literal tuple of words, got {literals.get('NEEDS', 'an expression')!r}")
+    """Raises ValueError for NEEDS, WORDS and SHOWS that cannot be read without importing the module."""
+    for name in ("NEEDS", *(("WORDS",) if kind == "checks" else ())):
+        given = literals.get(name, ())
+        words = isinstance(given, (tuple, list)) and all(isinstance(word, str) for word in given)
+        if (name in bound and name not in literals) or not words:
+            raise ValueError(f"{name} must be a literal tuple of words, got {literals.get(name, 'an expression')!r}")
+    shows = literals.get("SHOWS", {})
     said = isinstance(shows, dict) and all(isinstance(x, str) and x for pair in shows.items() for x in pair)
     if kind == "measures" and (("SHOWS" in bound and "SHOWS" not in literals) or not said):
         given = literals.get("SHOWS", "an expression")

@@ -173,13 +173,15 @@ class Policy:
     """Who acts: numeric `params`, and pure `init(params, key) -> memory`, `act(params, key, t, memory, obs) -> (memory, action)`.
 
     Experts, learners, chunked, noisy and random policies alike. `dist(params, t, memory, obs) -> Dist`, the law that `act` draws from,
-    exists for stochastic experts and for policies that sample a head (ilbench/distributions.py).
+    exists for stochastic experts and for policies that sample a head (ilbench/distributions.py). Where an expert's law is no Dist,
+    `mixture(params, t, obs) -> Mixture` may tell it: of what is seen alone, whatever the episode remembers.
     """
 
     params: PyTree
     init: Init
     act: Act
     dist: Callable[[PyTree, Array, PyTree, Array], Any] | None = None
+    mixture: Callable[[PyTree, Array, Array], Any] | None = None
 
 
 _record(Policy, data=("params",))

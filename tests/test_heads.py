@@ -34,7 +34,7 @@ def diagonal(n, seed):
 
 def head_of(name, spec=LINE, **config):
     module = registry.load("heads", name)
-    return module.make(spec, module.Config(**{"width": 32, **config}))
+    return module.make(spec, module.Config(**({"width": 32} if hasattr(module.Config, "width") else {}) | config))
 
 
 def rows_of(actions):
@@ -184,7 +184,7 @@ REFUSED = [
     ("mixture", {"deploy": "mode"}, "one of density, component, sample"),
     ("mixture", {"width": 0}, "mixture.width must be at least 1"),
     ("tanh_gaussian", {"min_std": 0.0}, "min_std must be positive"),
-    ("bins", {"bins": 1}, "bins must be at least 2"),
+    ("bins", {"bins": 1}, "bins must be 2 ... 4096, got 1"),
     ("bins", {"over": "rows"}, "one of space, data"),
     ("autoregressive", {"network": "gru"}, "one of lstm, transformer"),
 ]
@@ -204,7 +204,7 @@ def loose(y, time):
 @pytest.mark.parametrize(("m", "s"), [(0.0, 1.0), (1.5, 0.4)])
 def test_euler_steps_on_the_exact_velocity_of_a_gaussian_reach_it(m, s):
     """y_t ~ N(t m, (1 - t)^2 + t^2 s^2); E[a - z | y_t] by conditioning; the exact flow is z -> m + s z."""
-    from ilbench.heads.flow import euler
+    from ilbench.heads._lines import euler
 
     def velocity(y, t):
         return m + (t * s**2 - (1 - t)) / ((1 - t) ** 2 + (t * s) ** 2) * (y - t * m)
@@ -320,7 +320,7 @@ def test_samplers_with_the_exact_noise_of_a_gaussian_reach_it(sampler, steps):
     ("name", "config", "text"),
     [
         ("diffusion", {"steps": 101}, "steps must be 1 ... levels = 100, got 101"),
-        ("flow", {"steps": 0}, "flow.steps must be at least 1"),
+        ("flow", {"steps": 0}, "flow.steps must be 1 ... 1024, got 0"),
         ("flow", {"start": "noise"}, "one of zero, normal, mean"),
         ("mip", {"at": 1.0}, "must lie in"),
         ("tsd", {"form": "code"}, "one of paper, released"),

@@ -86,7 +86,7 @@ def test_every_reader_takes_packs_and_files_alike(results, capsys):
         assert store.sound(results, SUITE, some.id)
         assert not store.sound(results, SUITE, some.id, policy=True)
         assert not store.sound(results, SUITE, "f" * 32)
-        assert policies._by_id(some.id[:12], str(results)) == (some, results)
+        assert policies.by_id(some.id[:12], str(results)) == (some, results)
         assert source.suites(results) == store.suites(results) == [SUITE]
     for frame, found in zip(frames[1:], founds[1:], strict=True):
         pd.testing.assert_frame_equal(frame, frames[0])

@@ -29,6 +29,8 @@ class Evaluate:
     """Task, e.g. cartpole or brax:ant/mjx."""
     policy: str
     """MODULE:FUNCTION or ./NAME.py:FUNCTION, whose code is run; a record's id, JSON file or .safetensors (of --save-policies); or bc:20."""
+    demos: str | None = None
+    """bc:20 learns from the demonstrations of this file (ilbench data) instead of the expert's, by which it is still judged."""
     episodes: int | None = None
     """Rollouts of the policy, and of the expert, per seed; default: the protocol's."""
     seeds: str | None = None
@@ -64,6 +66,7 @@ class Evaluate:
                 horizon=self.horizon,
                 suite=self.suite,
                 results=self.results,
+                demos=self.demos,
             )
         emit(self.json, made, lambda: print(judgement.text(made, tables.terminal())))
         return 0

@@ -38,8 +38,8 @@ class Export:
             target(self.out)
         elif self.format == "parquet":
             raise ValueError("--format parquet is no text for a terminal; give a file, e.g. -o board.parquet")
-        found, first = opened(self.suite, self.results)
-        board = leaderboard.build(found.records)
+        found, first = opened(self.suite, self.results, arrays=False)
+        board = leaderboard.build(found.records, found.tiers)
         if not board.rows:
             raise ValueError(
                 f"{found.suite} has no row that belongs on a board (instruments never do): there is nothing to export"

@@ -23,10 +23,13 @@ class List:
         """Reads docstrings and manifests only: no JAX."""
         from ilbench import registry
         from ilbench.experts import manifests
+        from ilbench.running import checks
 
         def more(e: registry.Entry) -> dict[str, str]:
             if self.kind == "tasks":
                 return {"tags": ",".join(e.tags), "expert": manifests.line(f"{e.id}@{e.version}", e.tags)}
+            if self.kind == "checks":
+                return {"words": ", ".join(checks.words(e))}
             if self.kind in ("algorithms", "heads", "measures"):  # without it they are refused, before anything is computed
                 return {"needs": ", ".join(dict(e.literals).get("NEEDS", ()))}
             return {}

@@ -27,6 +27,8 @@ class Run:
     """Seeds instead of the suite's, e.g. 0-9."""
     set: UseAppendAction[tuple[str, ...]] = ()
     """Change any config field, e.g. --set fit.updates=500 --set evaluation.episodes=256, or the head: --set block.head=linear."""
+    demos: str | None = None
+    """Learn from this file's demonstrations (ilbench data), every seed from the same; what is in it is part of every cell."""
     out: str = "runs"
     """Folder that records go to."""
     save_policies: bool = False
@@ -54,13 +56,16 @@ class Run:
         from ilbench.running import runner, select
 
         setup(self.devices, self.compile_cache)
+        changes = select.parse_set(self.set)
+        if self.demos is not None:
+            changes["task.demonstrations"] = self.demos
         prepared = runner.prepare(
             self.suite,
             tasks=self.tasks,
             algorithms=self.algorithms,
             horizons=select.parse_numbers(self.horizons, "horizons") if self.horizons is not None else None,
             seeds=select.parse_numbers(self.seeds, "seeds") if self.seeds is not None else None,
-            changes=select.parse_set(self.set),
+            changes=changes,
             doubled=self.doubled,
         )
         how: dict[str, Any] = {"save_policies": self.save_policies, "rerun": self.rerun}

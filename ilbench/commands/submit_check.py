@@ -14,18 +14,18 @@ SHOWN = 20  # lines of each kind; --json has them all
 
 @dataclass(frozen=True)
 class SubmitCheck:
-    """Check a folder of records before it is handed in, or after: schema, ids, seals, scores from their episodes, arrays, coverage.
+    """Check a folder or bundle of records before it is handed in, or after: schema, ids, seals, scores from episodes, arrays, coverage.
 
-    ilbench submit-check runs; exit code 0: sound and whole, 1: sound but something is missing, 2: something is not sound.
+    ilbench submit-check runs, or results.zip; exit code 0: sound and whole, 1: sound but something is missing, 2: something is not sound.
     """
 
     folder: Positional[pathlib.Path]
-    """Folder of results, or one suite's folder in it, packed or not."""
+    """Folder of results, or one suite's folder in it, packed or not; or a zip, tar or tar.gz of one."""
     json: bool = False
     """Print JSON: verdict, suites, wrong, open."""
 
     def execute(self) -> int:
-        """Reads; executes nothing, follows no link out of the folder, changes nothing."""
+        """Reads; executes nothing, follows no link out of the folder, leaves a bundle packed, changes nothing."""
         from ilbench.report import submission
 
         done = submission.check(self.folder)

@@ -26,7 +26,7 @@ class Theory:
     """
 
     names: Positional[tuple[str, ...]] = ()
-    """Checks (T05, exponent_budget), or one suite, or `certify TASK POLICY`; nothing: every check."""
+    """Checks (T05, exponent_budget, or a word for them: chunk, mode), or one suite, or `certify TASK POLICY`; nothing: every check."""
     exact: bool = False
     """Only the exact parts: dynamic programming and closed forms in float64, under a minute."""
     monte_carlo: bool = False
@@ -196,6 +196,6 @@ def _unknown(name: str, suites: set[str]) -> ValueError:
     from ilbench.running import checks
 
     # Without numbers a check's name reads like a suite's; `select` takes it, but the hint names what `list` shows.
-    shown = sorted({n for e in registry.entries("checks").values() for n in (e.id, checks.short(e.id))})
+    shown = sorted({n for e in registry.entries("checks").values() for n in (e.id, checks.short(e.id), *checks.words(e))})
     near = hint(_stem(name), [*shown, *sorted(suites), "certify"], n=3)
     return registry.UnknownName(f"unknown check or suite {name!r}. {near} (ilbench list checks, ilbench list suites)")

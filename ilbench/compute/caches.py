@@ -2,6 +2,7 @@
 
     $ILBENCH_CACHE, else the user's cache folder, else one of our own in the system's temporary folder
       xla/jaxlib-VERSION-CPU/    programs: JAX's <key>-cache, and beside each <key>-sha256 of its key and content
+      records/                   digests of records that were found sound (ilbench/records/index.py)
       arithmetic/                one empty file per JAX, processor and flags that passed ilbench/compute/arithmetic.py
 
 JAX writes an entry in place and loads whatever it finds: a run killed at the wrong moment leaves half a program, which costs a
@@ -106,6 +107,18 @@ def _whole(value: bytes) -> bool:
     except Exception:  # zlib's or zstandard's, whichever JAX uses
         return False
     return True
+
+
+def readings() -> pathlib.Path | None:
+    """The folder where records are remembered that were found sound; None where only this user cannot be made to write there."""
+    top = root()
+    try:
+        if top is not None:
+            top.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    folder = None if top is None else top / "records"
+    return folder if folder is not None and _own(folder) else None
 
 
 class Sound:

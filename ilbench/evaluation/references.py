@@ -163,7 +163,9 @@ def _of_recorded(task: Task, episodes: int) -> dict[str, dict[str, Any]]:
     found = {"random": _measured(task, random_policy(task.env.action), episodes)}
     demos = None if task.recorded is None else task.recorded()
     if demos is not None and demos.reward is not None and demos.alive.shape[1] > 1:
-        found["expert"] = mean_of(np.where(demos.alive, demos.reward, 0.0).sum(-1, dtype=np.float64)[0])
+        # Where ends are known, what follows them counts as it does of a rollout.
+        counted = demos.alive if demos.final_alive is None else np.ones_like(demos.alive)
+        found["expert"] = mean_of(np.where(counted, demos.reward, 0.0).sum(-1, dtype=np.float64)[0])
     return found
 
 

@@ -106,3 +106,40 @@ def gaussian_reverse(expert: TwoModes) -> tuple[float, float, float]:
     ]
     best = min(fits, key=lambda f: f.fun)
     return float(abs(best.x[0])), float(np.exp(best.x[1])), float(best.fun)
+
+
+# ----------------------------------------------------- any f-divergence of a Gaussian from the two modes
+# q f(p / q) of log-densities; Jensen-Shannon at most log 2, alpha = 1/2: twice the integral of (sqrt p - sqrt q)^2.
+INTEGRANDS: dict[str, Any] = {
+    "forward_kl": lambda p, q: np.exp(p) * (p - q),
+    "reverse_kl": lambda p, q: np.exp(q) * (q - p),
+    "jensen_shannon": lambda p, q: (
+        (np.exp(p) * (p - np.logaddexp(p, q) + np.log(2)) + np.exp(q) * (q - np.logaddexp(p, q) + np.log(2))) / 2
+    ),
+    "total_variation": lambda p, q: np.abs(np.exp(p) - np.exp(q)) / 2,
+    "chi_squared": lambda p, q: np.exp(np.minimum(2 * p - q, 700)) - np.exp(q),
+    "alpha": lambda p, q: 2 * (np.exp(p / 2) - np.exp(q / 2)) ** 2,
+}
+
+
+def from_two_modes(expert: TwoModes, divergence: str, mean: float, sd: float, points: int = 20_001) -> float:
+    """D(expert || N(mean, sd^2)) of INTEGRANDS, a sum over a grid that reaches 10 standard deviations of either."""
+    reach = max(expert.half + 10 * expert.sd, abs(mean) + 10 * sd)
+    x = np.linspace(-reach, reach, points)
+    gaussians = (-expert.half, expert.sd), (expert.half, expert.sd), (mean, sd)
+    parts = [-0.5 * ((x - m) / s) ** 2 - np.log(s * np.sqrt(2 * np.pi)) for m, s in gaussians]
+    log_p = np.logaddexp(*parts[:2]) - np.log(2)
+    return float(INTEGRANDS[divergence](log_p, parts[2]).sum() * (x[1] - x[0]))
+
+
+def gaussian_minimum(expert: TwoModes, divergence: str, start: tuple[float, float]) -> tuple[float, float, float]:
+    """`(mean, sd, D)` of the minimum that Nelder and Mead reach from `start` (mean, sd): there may be one on a mode and one between."""
+    at = np.array([start[0], np.log(start[1])])
+    simplex = at + np.array([[0, 0], [0.05 * expert.half, 0], [0, 0.1]])
+
+    def objective(v: Any) -> float:
+        return from_two_modes(expert, divergence, float(v[0]), float(np.exp(v[1])))
+
+    options: Any = {"xatol": 1e-7, "fatol": 1e-11, "initial_simplex": simplex, "maxiter": 1000}
+    found: Any = optimize.minimize(objective, at, method="Nelder-Mead", options=options)
+    return float(found.x[0]), float(np.exp(found.x[1])), float(found.fun)

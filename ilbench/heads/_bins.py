@@ -9,14 +9,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ilbench.heads._conditional import check_at_least, check_one_of, norms, prepare
+from ilbench.heads._conditional import check_between, check_one_of, norms, prepare
 from ilbench.heads._networks import UNBOUNDED
 from ilbench.types import Array, Box, Data, Space
 
+MOST = 4096  # bins of a number
+
 
 def check_bins(head: str, config: Any) -> None:
-    """Raises ValueError for fewer than two bins, and rules of range and deployment that are not known."""
-    check_at_least(f"{head}.bins", config.bins, 2)
+    """Raises ValueError for fewer than two bins or more than memory takes, and rules of range and deployment that are not known."""
+    check_between(f"{head}.bins", config.bins, 2, MOST)
     check_one_of(f"{head}.over", config.over, ("space", "data"))
     check_one_of(f"{head}.deploy", config.deploy, ("mode", "sample"))
 

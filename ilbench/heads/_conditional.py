@@ -34,6 +34,12 @@ def check_at_least(where: str, given: float, least: float) -> None:
         raise ValueError(f"{where} must be at least {least}, got {given}")
 
 
+def check_between(where: str, given: float, least: float, most: float) -> None:
+    """Raises ValueError for a number that is not within `least` ... `most`: what is absurd is refused before it fills the memory."""
+    if not least <= given <= most:
+        raise ValueError(f"{where} must be {least} ... {most}, got {given}")
+
+
 def check_positive(where: str, given: float) -> None:
     """Raises ValueError for a number that is not above 0."""
     if not given > 0:

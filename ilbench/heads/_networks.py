@@ -15,6 +15,8 @@ from ilbench.names import meant
 from ilbench.training.nets import ACTIVATIONS, features, fit_norm, identity_norm, mlp, width_of
 from ilbench.types import Array, Box, Data, Discrete, Head, Space
 
+WIDEST, DEEPEST = 65_536, 256  # units of a hidden layer, and hidden layers
+
 
 @dataclass(frozen=True)
 class NetConfig:
@@ -26,10 +28,12 @@ class NetConfig:
 
 
 def check_net(head: str, config: Any) -> None:
-    """Raises ValueError for a width below 1, a negative depth and an unknown activation, as settings of `head`."""
-    for name, least in (("width", 1), ("depth", 0)):
-        if getattr(config, name) < least:
-            raise ValueError(f"{head}.{name} must be at least {least}, got {getattr(config, name)}")
+    """Raises ValueError for a width below 1, a negative depth, more of either than compiles, and an unknown activation of `head`."""
+    for name, least, most in (("width", 1, WIDEST), ("depth", 0, DEEPEST)):
+        if (given := getattr(config, name)) < least:
+            raise ValueError(f"{head}.{name} must be at least {least}, got {given}")
+        if given > most:
+            raise ValueError(f"{head}.{name} must be at most {most}, got {given}")
     if config.activation not in ACTIVATIONS:
         near, given = meant(config.activation, ACTIVATIONS), f"got {config.activation!r}"
         raise ValueError(f"{head}.activation must be one of {', '.join(ACTIVATIONS)}, {given}. {near}".rstrip())

@@ -18,12 +18,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ilbench.heads._conditional import check_at_least, check_one_of, conditional, norms, prepare, scaled, seen, unscaled
+from ilbench.heads._conditional import check_between, check_one_of, conditional, norms, prepare, scaled, seen, unscaled
 from ilbench.heads._networks import check_net
 from ilbench.types import Array, Box, Data, Head, Space, Spec
 
 NEEDS = ("continuous actions",)
 TRY = ("scalar_stable",)  # what the contract test fits
+MOST = 4096  # levels; Nichol & Dhariwal train with 4000
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Config:
     start: str = "normal"  # what is deployed begins at a draw; or (zero) at z = 0, without noise at all under ddim
 
     def __post_init__(self) -> None:
-        check_at_least("diffusion.levels", self.levels, 2)
+        check_between("diffusion.levels", self.levels, 2, MOST)
         if not 1 <= self.steps <= self.levels:
             raise ValueError(f"diffusion.steps must be 1 ... levels = {self.levels}, got {self.steps}")
         check_one_of("diffusion.sampler", self.sampler, ("ddim", "ddpm"))

@@ -8,7 +8,6 @@ Noising, https://arxiv.org/abs/2512.01809
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -18,7 +17,7 @@ import jax.numpy as jnp
 
 from ilbench.heads._conditional import (
     STARTS,
-    check_at_least,
+    check_between,
     check_one_of,
     conditional,
     deployed,
@@ -28,11 +27,13 @@ from ilbench.heads._conditional import (
     seen,
     unscaled,
 )
+from ilbench.heads._lines import Held, completed, euler, free
 from ilbench.heads._networks import check_net
 from ilbench.types import Array, Box, Data, Head, Space, Spec
 
 NEEDS = ("continuous actions",)
 TRY = ("scalar_stable",)  # what the contract test fits
+MOST = 1024  # steps, and draws of a mean
 
 
 @dataclass(frozen=True)
@@ -49,26 +50,9 @@ class Config:
     draws: int = 16  # of that mean
 
     def __post_init__(self) -> None:
-        check_at_least("flow.steps", self.steps, 1)
-        check_at_least("flow.draws", self.draws, 1)
+        check_between("flow.steps", self.steps, 1, MOST)
+        check_between("flow.draws", self.draws, 1, MOST)
         check_one_of("flow.start", self.start, STARTS)
-
-
-def euler(
-    velocity: Callable[[Array, Array], Array], z: Array, steps: int, held: Callable[[Array, Array], Array]
-) -> Array:
-    """Where `velocity(y [A], time []) -> [A]` carries `z [A]` from time 0 to 1; `held(y, time)` comes before every step."""
-
-    def step(i: Any, y: Array) -> Array:
-        time = jnp.float32(i) / steps
-        y = held(y, time)
-        return y + velocity(y, time) / steps
-
-    return jax.lax.fori_loop(0, steps, step, z)
-
-
-def _free(y: Array, time: Array) -> Array:
-    return y
 
 
 @lru_cache
@@ -90,7 +74,7 @@ def _head(obs: Space, action: Space, config: Config) -> Head:
         found = net.out(params["net"], seen(obs, params, row.obs), (1 - time) * z + time * a, time)
         return jnp.mean(jnp.square(found - (a - z)))
 
-    def made(params: Any, x: Array, z: Array, held: Callable[[Array, Array], Array] = _free) -> Array:
+    def made(params: Any, x: Array, z: Array, held: Held = free) -> Array:
         told = seen(obs, params, x)
         return euler(lambda y, time: net.out(params["net"], told, y, time), z, config.steps, held)
 
@@ -101,11 +85,8 @@ def _head(obs: Space, action: Space, config: Config) -> Head:
         return memory, unscaled(params, deployed(config, dim, lambda z: made(params, x, z))(key), shape)
 
     def complete(params: Any, key: Array, t: Array, x: Array, prefix: Array, known: Array) -> Array:
-        """What is known is held on its line from noise to it, and the rest flows beside it."""
-        fixed, mask = scaled(params, prefix), jnp.repeat(known, dim // known.shape[0])
         z = jnp.zeros((dim,), jnp.float32) if config.start == "zero" else jax.random.normal(key, (dim,), jnp.float32)
-        y = made(params, x, z, lambda y, time: mask * ((1 - time) * z + time * fixed) + (1 - mask) * y)
-        return unscaled(params, mask * fixed + (1 - mask) * y, shape)
+        return completed(params, z, prefix, known, lambda z, held: made(params, x, z, held), shape)
 
     return Head(init, loss, act, sample=sample, prepare=prepare(obs), complete=complete)
 

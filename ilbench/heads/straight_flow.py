@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from ilbench.heads._conditional import (
     STARTS,
-    check_at_least,
+    check_between,
     check_one_of,
     conditional,
     deployed,
@@ -31,6 +31,7 @@ from ilbench.types import Array, Box, Data, Head, Space, Spec
 
 NEEDS = ("continuous actions",)
 TRY = ("scalar_stable",)  # what the contract test fits
+MOST = 1024  # draws of a mean
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Config:
     draws: int = 16  # of that mean
 
     def __post_init__(self) -> None:
-        check_at_least("straight_flow.draws", self.draws, 1)
+        check_between("straight_flow.draws", self.draws, 1, MOST)
         check_one_of("straight_flow.start", self.start, STARTS)
 
 

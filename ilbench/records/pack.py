@@ -29,8 +29,10 @@ from ilbench.records.schema import MAX_BYTES
 RECORDS, ARRAYS = "records.jsonl.gz", "arrays.zip"
 MAX_TEXT = 1 << 30  # bytes of all records of one pack: 130,000 of the largest
 MAX_MEMBERS = 1 << 20
+RATIO, FREE = 200, 1 << 24  # of what comes out to what went in, once so many bytes are out; records have 3 ... 30
 CHUNK = 1 << 16
 OPENED = 8  # packs remembered
+_ID = re.compile(rb'[{,]"id":"([0-9a-f]{32})"')  # as canonical JSON spells it; inside a text its quotes would be escaped
 SIDECAR = re.compile(r"[0-9a-f]{32}\.[0-9a-f]{12}\.safetensors")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first that a zip can state
 _LOCAL = struct.Struct("<4s5H3L2H")  # header before a member's bytes
@@ -96,45 +98,65 @@ def opened(folder: pathlib.Path) -> Pack:
     return found[1]
 
 
+def forget(folder: pathlib.Path) -> None:
+    """Lets go of a pack's lines, which take as much memory as they are long."""
+    _opened.pop(folder, None)
+
+
 def _stamp(file: pathlib.Path) -> tuple[int, ...] | None:
     try:
-        return _marks(os.stat(file))
+        return marks(os.stat(file))
     except OSError:
         return None
 
 
-def _marks(found: os.stat_result) -> tuple[int, ...]:
+def marks(found: os.stat_result) -> tuple[int, ...]:
+    """What tells a file from one that takes its place."""
     return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def read_lines(stream: BinaryIO) -> tuple[dict[str, bytes], list[str]]:
     """Lines of a records.jsonl.gz by their id, and what is wrong; what comes before a damage is kept."""
-    text, problems = bytearray(), []
+    lines: dict[str, bytes] = {}
+    problems: list[str] = []
+    rest, size, number = b"", 0, 0
     try:
         with gzip.GzipFile(fileobj=stream, mode="rb") as unzipped:
             while chunk := unzipped.read(CHUNK):
-                text += chunk
-                if len(text) > MAX_TEXT:
-                    problems.append(f"more than {MAX_TEXT} bytes inside: not a pack of records")
-                    return {}, problems
+                size += len(chunk)
+                if size > MAX_TEXT or size > FREE + RATIO * stream.tell():
+                    return {}, [*problems, f"more than {size - 1} bytes inside {stream.tell()}: not a pack of records"]
+                *rows, rest = (rest + chunk).split(b"\n")
+                for row in rows:
+                    number += 1
+                    _take(row, number, lines, problems)
+                if len(rest) > MAX_BYTES:
+                    rest = rest[: MAX_BYTES + 1]  # too long for a record, however it goes on
     except (OSError, EOFError, zlib.error, ValueError) as error:
-        problems.append(f"damaged after {len(text)} bytes of its content ({error}): restore the file")
-    lines: dict[str, bytes] = {}
-    rows = bytes(text).split(b"\n")
-    if rows.pop():  # canonical text ends with a line's end
-        problems.append(f"line {len(rows) + 1}: cut short")
-    for number, line in enumerate(rows, 1):
-        try:
-            name = json.loads(line)["id"] if len(line) <= MAX_BYTES else "too long"
-        except (ValueError, RecursionError, TypeError, KeyError):
-            name = None
-        if not isinstance(name, str) or not re.fullmatch("[0-9a-f]{32}", name):
-            problems.append(f"line {number}: no record")
-        elif name in lines:
-            problems.append(f"line {number}: a second record {name}; the first counts")
-        else:
-            lines[name] = line
+        problems.append(f"damaged after {size} bytes of its content ({error}): restore the file")
+    if rest:  # canonical text ends with a line's end
+        problems.append(f"line {number + 1}: cut short")
     return lines, problems
+
+
+def _take(line: bytes, number: int, lines: dict[str, bytes], problems: list[str]) -> None:
+    """Puts a line where its id says, or says what is wrong with it; whether it is a record is for its reader to judge."""
+    named = _ID.findall(line) if len(line) <= MAX_BYTES else []
+    name = named[0].decode() if len(named) == 1 else _id(line)  # parsing it all for its id takes thirty times as long
+    if name is None:
+        problems.append(f"line {number}: no record")
+    elif name in lines:
+        problems.append(f"line {number}: a second record {name}; the first counts")
+    else:
+        lines[name] = line
+
+
+def _id(line: bytes) -> str | None:
+    try:
+        name = json.loads(line)["id"] if len(line) <= MAX_BYTES else None
+    except (ValueError, RecursionError, TypeError, KeyError):
+        return None
+    return name if isinstance(name, str) and re.fullmatch("[0-9a-f]{32}", name) else None
 
 
 def read_members(stream: BinaryIO) -> tuple[dict[str, Member], list[str]]:
@@ -199,7 +221,7 @@ def arrays(pack: Pack, name: str) -> bytes | None:
     if member is None:
         return None
     with open(pack.folder / ARRAYS, "rb") as stream:  # which was a regular file inside when it was read
-        if _marks(os.fstat(stream.fileno())) != pack.stamp:
+        if marks(os.fstat(stream.fileno())) != pack.stamp:
             raise ValueError("another file has taken its place since it was read")
         return inflate(stream, name, member)
 

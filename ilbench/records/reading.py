@@ -17,7 +17,8 @@ import numpy as np
 from ilbench.records import files, pack
 from ilbench.records.codec import MAX_SIDECAR, POLICY, decode, decode_arrays
 from ilbench.records.consistency import consistent
-from ilbench.records.schema import MAX_BYTES, Record
+from ilbench.records.index import Index
+from ilbench.records.schema import KNOWN, MAX_BYTES, Record
 
 _SUITE = re.compile(r"[a-z0-9][a-z0-9._+-]{0,63}@[0-9]{1,9}")
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -110,26 +111,36 @@ def believed(record: Record) -> Record:
     return record
 
 
-def read_file(file: pathlib.Path) -> Record:
+def _judged(data: bytes, index: Index | None) -> Record:
+    """The record in some bytes; raises ValueError for what is not sound. Bytes that were found sound before are only parsed."""
+    if index is None:
+        return believed(decode(data))
+    known = index.sound(data)
+    record = Record.model_validate_json(data, context=KNOWN) if known else believed(decode(data))
+    index.found(record, data)
+    return record
+
+
+def read_file(file: pathlib.Path, index: Index | None = None) -> Record:
     """The record in a file of its own; raises ValueError unless it is sound and the one that the file's place says."""
     folder = file.parents[2]
-    record = decode(files.read_regular(file, folder, MAX_BYTES))
+    record = _judged(files.read_regular(file, folder, MAX_BYTES), index)
     if file.name != f"{record.id}.json" or file.parent.name != record.id[:2]:
         raise ValueError(f"holds the record {record.id}, which belongs under {record.id[:2]}/{record.id}.json")
     if folder.name != record.suite:
         raise ValueError(f"holds a record of suite {record.suite!r}, but lies in {folder.name!r}")
-    return believed(record)
+    return record
 
 
-def packed(folder: pathlib.Path, id: str) -> Record | None:
+def packed(folder: pathlib.Path, id: str, index: Index | None = None) -> Record | None:
     """The record in the pack of a suite's folder, None when that holds none; raises ValueError for a damaged one."""
     line = pack.opened(folder).lines.get(id)
     if line is None:
         return None
-    record = decode(line)
+    record = _judged(line, index)
     if record.id != id or record.suite != folder.name:
         raise ValueError(f"holds {record.id} of suite {record.suite!r} as {id} of {folder.name!r}")
-    return believed(record)
+    return record
 
 
 def get(path: str | pathlib.Path, suite: str, id: str) -> Record:
@@ -185,11 +196,12 @@ def find(path: str | pathlib.Path, prefix: str) -> list[tuple[str, str]]:
 
 
 def read_all(
-    path: str | pathlib.Path = "results", suite: str | None = None, *, sidecars: bool = False
+    path: str | pathlib.Path = "results", suite: str | None = None, *, sidecars: bool = False, index: Index | None = None
 ) -> tuple[list[Record], list[Problem]]:
     """Every valid record under `path` (sorted by suite and id) and every file that is none. Nothing is moved.
 
-    With `sidecars` lost and damaged arrays are problems too. Raises StoreError when there is no such folder or suite.
+    With `sidecars` lost and damaged arrays are problems too; an `index`, of one suite, says what need not be judged again.
+    Raises StoreError when there is no such folder or suite.
     """
     records, problems = [], []
     for name in _suites(path, suite):
@@ -199,7 +211,7 @@ def read_all(
         found: dict[str, Record] = {}
         for file in listed:
             try:
-                found[file.stem] = read_file(file)
+                found[file.stem] = read_file(file, index)
             except FileNotFoundError:
                 if os.path.lexists(file):  # else it was packed or deleted since
                     problems.append(Problem(str(file), "a link to nothing"))
@@ -212,7 +224,7 @@ def read_all(
         for id in there.lines:
             if id not in found:
                 try:
-                    record = packed(folder, id)
+                    record = packed(folder, id, index)
                 except ValueError as error:
                     problems.append(Problem(f"{folder / pack.RECORDS}: {id}", str(error)))
                 else:

@@ -10,8 +10,9 @@ seed), has fallen, errs at every step and loses what a random policy loses.
 
 from __future__ import annotations
 
+import collections
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ import numpy as np
 from ilbench.display.tables import READABLE, Table, fixed, inert, interval, markdown, number, plain, shown, wrapped
 from ilbench.display.tables import text as render
 from ilbench.records.schema import Record
+from ilbench.records.verified import said
 from ilbench.report import overall, settings
 from ilbench.report.groups import BASELINE, Group, also, baseline, group, instrument
 from ilbench.report.overall import FEW
@@ -101,6 +103,7 @@ def _task_table(gs: list[Group], rows: list[dict[str, Any]]) -> Table:
                 "takeovers": f"{r['takeovers']:,.0f} ({r['takeover_steps']:,.0f} steps)",
                 "s/seed": number(r["seconds"])
                 + (f" (+ {number(r['shared_seconds'])} shared)" if r["shared_seconds"] else ""),
+                **({"verified": said(r.get("verified", {}), r["seeds"])} if any("verified" in one for one in rows) else {}),
                 "score by policy": ", ".join(f"{name} {fixed(x)}" for name, x in r["variants"].items()) or "-",
             }
         )
@@ -151,6 +154,8 @@ def _notes(gs: list[Group], rows: list[dict[str, Any]]) -> tuple[str, ...]:
     alone = [g.label for g, r in zip(gs, rows, strict=True) if g.algorithm != BASELINE and baseline(g, gs) is None]
     if alone and any(g.algorithm == BASELINE for g in gs):
         out.append(f"No {BASELINE} shares head and settings of: {', '.join(alone)}.")
+    if any("contradicted" in r.get("verified", {}) for r in rows):
+        out.append("CONTRADICTED: run again, the numbers did not come (ilbench verify); they count here as they are stated.")
     out += also(gs)
     return tuple(out)
 
@@ -163,9 +168,9 @@ def by_place(groups: Sequence[Group]) -> list[list[Group]]:
     return [gs for _, gs in sorted(found.items())]
 
 
-def build(records: Iterable[Record]) -> Board:
-    """The board of a suite's records; instruments are left out."""
-    return of(shown_groups(records))
+def build(records: Iterable[Record], tiers: Mapping[str, str] | None = None) -> Board:
+    """The board of a suite's records; instruments are left out. `tiers` says of some ids that somebody went over them since."""
+    return of(shown_groups(records), tiers)
 
 
 def shown_groups(records: Iterable[Record]) -> list[Group]:
@@ -173,12 +178,16 @@ def shown_groups(records: Iterable[Record]) -> list[Group]:
     return [g for g in group(records) if not instrument(g)]
 
 
-def of(groups: Sequence[Group]) -> Board:
+def of(groups: Sequence[Group], tiers: Mapping[str, str] | None = None) -> Board:
     """The board of rows; one whose baseline is not among them has nothing that it is compared with."""
     places = by_place(groups)
     by_row = [[row_of(g, baseline(g, gs)) for g in gs] for gs in places]
     rows = [row for these in by_row for row in these]
     settle(rows)
+    known = tiers or {}
+    for g, row in zip((g for gs in places for g in gs), rows, strict=True):
+        if found := collections.Counter(known[r.id] for r in g.records if r.id in known):
+            row["verified"] = dict(found)
     tables = [_task_table(gs, these) for gs, these in zip(places, by_row, strict=True)]
     wide = [*overall.tables(groups), settings.against(rows), settings.relative(groups)]
     first = [t for t in wide if t]
@@ -229,10 +238,17 @@ MORE = (
 )
 
 
+VERIFIED = (
+    "verified: what others found of a row's records (ilbench verify): checked = ids, seals and scores computed again; re-evaluated = "
+    "its stored policy rolled out again; reproduced = trained again; -: self-reported."
+)
+
+
 def legend(board: Board) -> list[str]:
-    """What the columns say that measures asked for."""
+    """What the columns say that measures asked for, and what verified means where there is something."""
     there = {column for table in board.tables for column in table.columns}
-    return [f"{shown(name)}: {shown(what)}." for name, what in shows().items() if name in there]
+    tiers = [VERIFIED] if "verified" in there else []
+    return [f"{shown(name)}: {shown(what)}." for name, what in shows().items() if name in there] + tiers
 
 
 def text(board: Board, first: str = "", width: int | None = None, full: bool = False) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from ilbench import stats
 from ilbench.display.tables import Table, fixed
 from ilbench.report.groups import Group
 
+K = TypeVar("K")
+V = TypeVar("V")
 LEAST = 2  # settings to rank over, and rows to rank
 FEW = 5  # seeds below which there are points and no intervals
 
@@ -55,7 +57,7 @@ def compared(groups: Sequence[Group], least: int = LEAST) -> list[Compared]:
             ran[g.label][g.place] = g
     every = {place for places in ran.values() for place in places}
     complete = {label: places for label, places in ran.items() if set(places) == every}
-    shared = _sharing(ran, least)
+    shared = sharing(ran, least)
     found = [_common(complete, len(every), left_out, least)]
     if set(shared) != set(complete):
         found.append(_common(shared, len(every), left_out, least))
@@ -67,10 +69,10 @@ def is_undefined(g: Group) -> bool:
     return any(r.status == "ok" and "score" in r.scores and r.scores["score"] is None for r in g.records)
 
 
-def _sharing(ran: dict[str, dict[str, Group]], least: int) -> dict[str, dict[str, Group]]:
+def sharing(ran: dict[str, dict[K, V]], least: int = LEAST) -> dict[str, dict[K, V]]:
     """The rows by settings run, the most first, each taken while at least `least` settings remain common to all."""
-    taken: dict[str, dict[str, Group]] = {}
-    common: set[str] | None = None
+    taken: dict[str, dict[K, V]] = {}
+    common: set[K] | None = None
     for label, places in sorted(ran.items(), key=lambda item: (-len(item[1]), item[0])):
         left = set(places) if common is None else common & set(places)
         if len(left) >= least:

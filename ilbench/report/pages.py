@@ -35,7 +35,7 @@ SNAPPED = "; learners in 0-1 deployment have bounds that are theorems, and a pag
 
 def render(found: source.Found) -> dict[str, str]:
     """File name -> content, for the folder of the records."""
-    board, rows = leaderboard.build(found.records), theory.build(found.records, found.arrays)
+    board, rows = leaderboard.build(found.records, found.tiers), theory.build(found.records, found.arrays)
     swept, twice = figures.budgets(found.records), doubled(found)
     snapped = compounding_page.build(found.records, found.arrays)
     return {
@@ -83,7 +83,7 @@ def blocks(found: source.Found) -> dict[str, Callable[[], str]]:
 
     made = {
         "theory": lambda: fenced(theory.text(swept(), first)),
-        "leaderboard": lambda: fenced(leaderboard.text(leaderboard.build(found.records), first)),
+        "leaderboard": lambda: fenced(leaderboard.text(leaderboard.build(found.records, found.tiers), first)),
         "convergence": lambda: fenced(convergence.text(doubled(found), found.suite)),
         "checks": lambda: fenced(checks.overview(checked())),
         "speed": lambda: fenced(speed.text(speed.load(folder))),

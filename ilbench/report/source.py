@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import collections
+import contextlib
+import gc
 import pathlib
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ilbench import registry
+from ilbench.compute import caches
 from ilbench.display.tables import shown
 from ilbench.evaluation.evidence import log_spaced
-from ilbench.records import places, store
+from ilbench.records import pack, places, store, verified
 from ilbench.records.consistency import fits_arrays
 from ilbench.records.files import write_atomic
+from ilbench.records.index import Index
 from ilbench.records.schema import Record
 from ilbench.report import convergence
 
@@ -34,6 +38,12 @@ class Found(NamedTuple):
     problems: int = 0  # files set aside
     place: places.Place | None = None  # where it was read from, and where else there would have been some
     aside: tuple[store.Problem, ...] = ()  # those files and why
+    verified: Mapping[str, verified.Line] = {}  # by id: who has gone over it since, where somebody has
+
+    @property
+    def tiers(self) -> dict[str, str]:
+        """The tier of every record that is more than self-reported, or contradicted, by id."""
+        return {id: line.tier for id, line in self.verified.items()}
 
 
 def suites(folder: pathlib.Path) -> list[str]:
@@ -41,32 +51,58 @@ def suites(folder: pathlib.Path) -> list[str]:
     return places.suites(folder)
 
 
-def load(suite: str = "quick", results: str | pathlib.Path | None = None) -> Found:
+def load(suite: str = "quick", results: str | pathlib.Path | None = None, *, arrays: bool = True) -> Found:
     """The records of `quick` (its newest version) or `quick@1`, from where records/places.py says; what is no sound record is
-    set aside, counted and named on stderr.
+    set aside, counted and named on stderr. Without `arrays` they are checked as ever, and not kept.
 
     Raises StoreError when no folder has the suite yet, UnknownName when there is none of that name, and ValueError
     when `results` is no folder.
     """
     place = places.find(suite, results)
-    records, problems = store.read_all(place.folder, place.suite)
-    arrays: dict[str, dict[str, Any]] = {}
+    index = Index(place.path, caches.readings(), (pathlib.Path(__file__),))
+    with _without_collecting():
+        records, problems = store.read_all(place.folder, place.suite, index=index)
+    kept: dict[str, dict[str, Any]] = {}
     sound = []
     for record in records:
+        if not arrays and index.usable(record):
+            sound.append(record)
+            continue
+        whole = True
         try:
             read = store.read_sidecar(place.folder, record)
         except (OSError, ValueError, TypeError, KeyError, AttributeError, store.StoreError) as error:
-            read = {}
+            read, whole = {}, False
             problems.append(store.Problem(f"{record.id}.safetensors", f"{error}; its curves are in no table"))
         reason = unusable(record, read) or (fits_arrays(record, read) if read else None)
         if reason:
             problems.append(store.Problem(f"{record.id}.json", reason))
             continue
         sound.append(record)
-        if read:
-            arrays[record.id] = read
+        if whole:
+            index.fits(record)
+        if read and arrays:
+            kept[record.id] = read
+    index.save()
+    if not arrays:
+        pack.forget(place.path)
+    lines, wrong = verified.read(place.path)
+    problems += wrong
     _tell(problems)
-    return Found(place.suite, place.path, sound, arrays, len(problems), place, tuple(problems))
+    standing = verified.standing(lines, sound)
+    return Found(place.suite, place.path, sound, kept, len(problems), place, tuple(problems), standing)
+
+
+@contextlib.contextmanager
+def _without_collecting() -> Iterator[None]:
+    """No search for cycles, of which parsing makes none: with a hundred thousand records it takes as long as the parsing."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _tell(problems: Sequence[store.Problem]) -> None:

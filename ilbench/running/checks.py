@@ -55,8 +55,13 @@ def short(name: str) -> str:
     return head.upper() if head[:1] == "t" and head[1:].isdigit() else name
 
 
+def words(entry: Entry) -> tuple[str, ...]:
+    """What else a check is found by: the literal WORDS of its file; several checks may have the same word."""
+    return tuple(dict(entry.literals).get("WORDS", ()))
+
+
 def _names(entry: Entry) -> set[str]:
-    return {entry.id, short(entry.id), short(entry.id).lower(), entry.id.split("_", 1)[-1]}
+    return {entry.id, short(entry.id), short(entry.id).lower(), entry.id.split("_", 1)[-1], *words(entry)}
 
 
 def known() -> set[str]:
@@ -65,7 +70,7 @@ def known() -> set[str]:
 
 
 def select(names: Sequence[str]) -> list[Entry]:
-    """Checks by id, number (`T05`) or name without number (`exponent_budget`); all of them for no names.
+    """Checks by id, number (`T05`), name without number (`exponent_budget`) or one of their words (`chunk`); all of them for no names.
 
     Raises UnknownName with the close matches.
     """
@@ -76,7 +81,7 @@ def select(names: Sequence[str]) -> list[Entry]:
     for name in names:
         found = [entry for entry in every.values() if name in _names(entry)]
         if not found:
-            raise registry.unknown("checks", name, sorted({n for e in every.values() for n in (e.id, short(e.id))}))
+            raise registry.unknown("checks", name, sorted({n for e in every.values() for n in (e.id, short(e.id), *words(e))}))
         out += [entry for entry in found if entry not in out]
     return out
 

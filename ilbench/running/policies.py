@@ -27,6 +27,7 @@ from ilbench.types import Policy, Task
 
 PREFIX = "policy/"
 FOLDERS = ("runs", "results")
+TRAINED = re.compile(r"([a-z][a-z0-9_]*)(?:/([a-z][a-z0-9_]*))?:([0-9]+)")  # ALGORITHM[/HEAD]:EPISODES
 MAX_MIXED = 10_000  # iterates of a mixture
 
 
@@ -56,13 +57,13 @@ def find(
     Raises ValueError (UnknownName for names, with the closest match) or StoreError.
     """
     path = pathlib.Path(text)
-    named = re.fullmatch(r"([a-z][a-z0-9_]*)(?:/([a-z][a-z0-9_]*))?:([0-9]+)", text)
+    named = TRAINED.fullmatch(text)
     if named:
         return trained_now.training(named[1], named[2], int(named[3]), task, seed, horizon, changes or {}, suite)
     if path.suffix in (".json", ".safetensors"):
-        found = _by_file(path)
+        found = by_file(path)
     elif re.fullmatch(r"[0-9a-f]{6,32}", text):
-        found = _by_id(text, results)
+        found = by_id(text, results)
     else:
         near = meant(text.split(":")[0].split("/")[0], registry.entries("algorithms"), after=":20")
         raise ValueError(
@@ -79,10 +80,10 @@ def find(
     return found
 
 
-def _by_file(path: pathlib.Path) -> tuple[Record, pathlib.Path]:
+def by_file(path: pathlib.Path) -> tuple[Record, pathlib.Path]:
     """A record by its file `RESULTS/SUITE/records/<id[:2]>/<id>.json`, or its sidecar's, if it holds what its name and place say."""
     if path.suffix == ".safetensors":
-        found = _by_file(path.with_name(f"{path.name.split('.')[0]}.json"))
+        found = by_file(path.with_name(f"{path.name.split('.')[0]}.json"))
         if store.sidecar_name(found[0]) != path.name:
             raise ValueError(f"{str(path)!r} is not the sidecar of record {found[0].id[:8]}; give its JSON file, or its id")
         return found
@@ -99,7 +100,8 @@ def _by_file(path: pathlib.Path) -> tuple[Record, pathlib.Path]:
         raise ValueError(f"{str(path)!r} is not the record that its name says: {error}") from error
 
 
-def _by_id(prefix: str, results: str | None) -> tuple[Record, pathlib.Path]:
+def by_id(prefix: str, results: str | None) -> tuple[Record, pathlib.Path]:
+    """The one record whose id starts so, and its folder of results; ValueError for none and for several."""
     folders = [pathlib.Path(f) for f in ([results] if results is not None else FOLDERS) if pathlib.Path(f).is_dir()]
     found = [(folder, suite, id) for folder in folders for suite, id in store.find(folder, prefix)]
     if not found:
@@ -122,14 +124,14 @@ def _fits(record: Record, task: str, horizon: int | None) -> None:
         raise ValueError(f"record {record.id[:8]} is {record.status} ({record.reason}): there is nothing to certify")
     if record.sidecar is None:
         raise ValueError(_unsaved(record))
-    now = registry.task(_spelled(of), record.cell.horizon).version
+    now = registry.task(spelled(of), record.cell.horizon).version
     if now != int(version):
         raise ValueError(
             f"record {record.id[:8]} is of {record.cell.task}; this ilbench has version {now}: run it again"
         )
 
 
-def _spelled(task: str) -> str:
+def spelled(task: str) -> str:
     """`brax-ant-mjx`, as records name it, is `brax:ant/mjx`, as tasks are asked for."""
     name = re.fullmatch(r"brax-([a-z0-9_]+)-([a-z]+)", task)
     return f"brax:{name[1]}/{name[2]}" if name else task
@@ -147,7 +149,7 @@ def task_of(found: Any) -> Task:
     if isinstance(found, trained_now.Training):
         return found.plan.task
     cell = found[0].cell
-    task: Task = registry.task(_spelled(cell.task.rsplit("@", 1)[0]), cell.horizon, **_task_config(cell.config))
+    task: Task = registry.task(spelled(cell.task.rsplit("@", 1)[0]), cell.horizon, **_task_config(cell.config))
     return task
 
 
@@ -173,7 +175,7 @@ def read(record: Record, arrays: Mapping[str, np.ndarray]) -> Loaded:
     from ilbench.experts import weights
 
     cell = record.cell
-    name = _spelled(cell.task.rsplit("@", 1)[0])
+    name = spelled(cell.task.rsplit("@", 1)[0])
     block = Block(
         name, cell.algorithm, cell.head, cell.budget, horizon=cell.horizon, seeds=(cell.seed,), config=cell.config
     )
@@ -183,7 +185,9 @@ def read(record: Record, arrays: Mapping[str, np.ndarray]) -> Loaded:
             f"record {record.id[:8]}: {cell.algorithm} is an instrument, its policy is no head's; give {cell.algorithm}:1"
         )
     if weights.digest(resolved.task.ask().params) != cell.expert:
-        raise ValueError(f"record {record.id[:8]}: the expert of {cell.task} has changed since; run the cell again")
+        raise ValueError(
+            f"record {record.id[:8]}: the expert of {cell.task} has changed since, or it learnt from a file; run the cell again"
+        )
     saved = {key[len(PREFIX) :]: np.asarray(v) for key, v in arrays.items() if key.startswith(PREFIX)}
     if not saved:
         raise ValueError(_unsaved(record))

@@ -7,6 +7,7 @@ which judges the task in one way.
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 import re
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from ilbench.configs import build_config
 from ilbench.evaluation.evidence import Protocol
 from ilbench.records.schema import Record
 from ilbench.running import outside, policies, trained_now
-from ilbench.running.plan import load_suite
+from ilbench.running.plan import Plan, load_suite, resolve
 from ilbench.types import Policy, Task
 
 SEEDS = (0, 1, 2, 3, 4)  # of a policy from outside, unless told otherwise
@@ -38,7 +39,7 @@ class Subject(NamedTuple):
     watched: outside.Watched | None = None  # the function of a policy from outside
 
 
-def _bare(protocol: Protocol) -> Protocol:
+def bare(protocol: Protocol) -> Protocol:
     """What of a protocol any policy can be judged by: no 0-1 deployment, and nothing read off along the way."""
     return dataclasses.replace(protocol, prefixes=(), snap=(), push=0.0)
 
@@ -52,7 +53,7 @@ def declared(task: str, horizon: int | None, suite: str | None) -> tuple[Protoco
     own = registry.task(task).horizon
     for name in [suite] if suite is not None else order:
         found = load_suite(name)
-        ways = {(b.horizon or own, _bare(b.protocol)) for b in found.blocks if b.task == task}
+        ways = {(b.horizon or own, bare(b.protocol)) for b in found.blocks if b.task == task}
         ways = {way for way in ways if way[0] == horizon} or ways
         if len(ways) == 1:
             ((steps, protocol),) = ways
@@ -66,14 +67,15 @@ def declared(task: str, horizon: int | None, suite: str | None) -> tuple[Protoco
     return Protocol(), horizon, "the library's own protocol: no suite judges the task in one way"
 
 
-def _of_record(record: Record) -> Protocol:
+def of_record(record: Record) -> Protocol:
+    """The protocol that a record was judged by; ValueError for one that this ilbench has not."""
     fields = {f.name for f in dataclasses.fields(Protocol)}
     given = {k: v for k, v in record.cell.evaluation.items() if k in fields}
     name = given.pop("name", Protocol().name)
     if name != Protocol().name:
         raise ValueError(f"record {record.id[:8]} was judged by {name!r}; this ilbench judges by {Protocol().name!r}")
     found: Protocol = build_config("evaluation", Protocol, given)
-    return _bare(found)
+    return found
 
 
 def subject(
@@ -85,12 +87,16 @@ def subject(
     horizon: int | None = None,
     suite: str | None = None,
     results: str | None = None,
+    demos: str | None = None,
 ) -> Subject:
     """Reads `text` as `module:function`, `folder/NAME.py:function`, or what `policies.find` takes; ValueError says what else to give.
 
     A stored policy's seed, and the first of a policy's that is trained now, are the only seeds by default.
+    What is trained now learns from the file `demos`, where one is given; judged it is on the task as it is, by its expert.
     """
     registry.task(task, horizon)
+    if demos is not None and not policies.TRAINED.fullmatch(text):
+        raise ValueError(f"--demos is what a policy trained now learns from, and {text!r} is none; give ALGORITHM:EPISODES, e.g. bc:20")
     if outside.named(text):
         protocol, steps, told = declared(task, horizon, suite)
         made, chosen = registry.task(task, steps), SEEDS if seeds is None else seeds
@@ -101,21 +107,36 @@ def subject(
         raise ValueError(f"{text!r} names a file and no function in it; give {text}:FUNCTION")
     first = 0 if seeds is None else seeds[0]
     try:
-        known: Any = policies.find(text, task, results=results, seed=first, horizon=horizon, suite=suite)
+        changes = {} if demos is None else {"task.demonstrations": demos}
+        known: Any = policies.find(text, task, results=results, seed=first, horizon=horizon, suite=suite, changes=changes)
     except ValueError as error:
         if re.fullmatch(r"[\w-]+", text) and not re.fullmatch(r"[0-9a-f]{6,32}", text):
             raise type(error)(f"{error}; a policy of your own is ./NAME.py:FUNCTION or MODULE:FUNCTION") from error
         raise
     if isinstance(known, trained_now.Training):
-        protocol, own, told = _bare(known.plan.block.protocol), first, f"protocol of {known.suite or 'the library'}"
+        protocol, own, told = bare(known.plan.block.protocol), first, f"protocol of {known.suite or 'the library'}"
     else:
-        protocol, own, told = _of_record(known[0]), known[0].cell.seed, f"protocol of the record, {known[0].suite}"
+        protocol, own, told = bare(of_record(known[0])), known[0].cell.seed, f"protocol of the record, {known[0].suite}"
+    judged, learnt = (policies.task_of(known), ()) if demos is None else _learnt(known.plan, demos)
     loaded = policies.build(known)
     chosen = (own,) if seeds is None else seeds
     iterates = max((np.shape(leaf)[1] for leaf in jax.tree.leaves(loaded.policy.params)), default=1)
     repeated = jax.tree.map(lambda x: np.broadcast_to(x, (len(chosen), *np.shape(x)[1:])).copy(), loaded.policy)
-    told_all = (told, *loaded.told)
-    return Subject(loaded.task, repeated, _longer(protocol, episodes), chosen, loaded.source, False, iterates, told_all)
+    told_all = (told, *learnt, *loaded.told)
+    return Subject(judged, repeated, _longer(protocol, episodes), chosen, loaded.source, False, iterates, told_all)
+
+
+def _learnt(plan: Plan, demos: str) -> tuple[Task, tuple[str, ...]]:
+    """The task that is judged on, its expert in place, and what was learnt from; ValueError for more episodes than the file holds."""
+    file, task = pathlib.Path(demos).name, plan.task
+    assert task.recorded is not None
+    there = np.asarray(task.recorded().alive)[0]
+    if (asked := plan.block.budget // task.horizon) > len(there):
+        raise ValueError(f"{file} holds {len(there)} demonstrations, and {asked} are asked for; give {plan.block.algorithm}:{len(there)}")
+    block = plan.block
+    own = {key: value for key, value in block.config.items() if key != "task.demonstrations"}
+    known = f"learnt from {file}, {len(there)} episodes of {int(there.sum())} steps, digest {str(task.demonstrator)[:8]}"
+    return resolve(dataclasses.replace(block, config=own)).task, (known,)
 
 
 def _longer(protocol: Protocol, episodes: int | None) -> Protocol:

@@ -50,7 +50,7 @@ def training(
     if declared is None:
         name, block, settings = (
             None,
-            Block(task_name, algorithm, head or _head(task_name), 0, horizon=horizon),
+            Block(task_name, algorithm, head or plainest_head(task_name), 0, horizon=horizon),
             "default settings",
         )
         settings += "" if dialled else f" of the library: no suite runs {algorithm} on {task_name}"
@@ -60,15 +60,15 @@ def training(
     config = {**block.config, **changes}
     block = dataclasses.replace(block, budget=episodes * steps, seeds=(seed,), config=config)
     resolved = plan.resolve(block)
-    if changes:
-        settings += ", changed: " + ", ".join(f"{key}={value}" for key, value in changes.items())
+    if said := [f"{key}={value}" for key, value in changes.items() if key != "task.demonstrations"]:
+        settings += f", changed: {', '.join(said)}"
     if not dialled and resolved.head.solve is None:
         fit = resolved.fit
         settings += f"; {fit.updates:,} updates of {fit.batch} at {fit.learning_rate:g}"
     return Training(resolved, name, settings)
 
 
-def _head(task_name: str) -> str:
+def plainest_head(task_name: str) -> str:
     """The plainest head that a task takes."""
     env = registry.task(task_name).env
     discrete = isinstance(env.action, Discrete)

@@ -36,6 +36,7 @@ from ilbench.stats.curves import along
 from ilbench.theory.instances.proof import HORIZON, Steps, random_instances, steps, timed
 
 MODES = ("exact", "monte-carlo")
+WORDS = ("proof", "slide", "lecture")
 COUNT, EPS = 400, 0.001  # random MDPs; error rate of the learners on tabular tasks
 TASK, H, DEMOS, SEEDS, EPISODES, MARGIN = "gridworld", 20, 8, 10, 3000, 0.02  # Monte Carlo
 PAIRS = (  # left side, right side, what it says

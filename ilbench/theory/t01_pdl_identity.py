@@ -31,6 +31,7 @@ from ilbench.stats.claims import Claim, Result, equal, equivalent
 from ilbench.types import Policy, Task
 
 MODES = ("exact", "monte-carlo")
+WORDS = ("pdl", "performance_difference", "telescope")
 TOLERANCE = 1e-12  # of H max|R|, the largest return there is
 TASKS, H, EPISODES, ERROR = (
     ("random_mdp", "reset_cliff_recoverable"),

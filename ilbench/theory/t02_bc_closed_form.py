@@ -33,6 +33,7 @@ from ilbench.stats.claims import Claim, Kind, Result, equal
 from ilbench.stats.curves import along
 
 MODES = ("exact", "monte-carlo")
+WORDS = ("tightrope", "closed_form", "cliff")
 FORMS = {"cliff": cf.cliff, "copy_chain": cf.copy_chain}
 EPS = {"cliff": (1e-12, 1e-6, 1e-4, 0.01, 0.3, 1.0), "copy_chain": (1e-12, 1e-6, 1e-4, 0.01, 0.3, 0.5)}
 HORIZONS = (1, 2, 10, 20, 50, 100, 200, 500, 1000)

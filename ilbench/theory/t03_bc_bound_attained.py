@@ -28,6 +28,7 @@ from ilbench.exact import bounds, dp
 from ilbench.stats.claims import Claim, Result, at_most, equal
 
 MODES = ("exact",)
+WORDS = ("attained", "tight", "lower_bound")
 CELLS = ((0.1, 30), (0.01, 300), (1 / 400, 400))  # (eps, longest horizon); K = 1/eps start states
 FIRST_EPS, FIRST_H = 1e-3, (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 

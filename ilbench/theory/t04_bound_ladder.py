@@ -32,6 +32,7 @@ from ilbench.theory.instances import ladder
 from ilbench.theory.instances.ladder import Instance, Measured, Rungs
 
 MODES = ("exact", "monte-carlo")
+WORDS = ("ladder", "bound", "bounds", "vacuous")
 
 EPS = 0.001  # of the erring learners on tabular tasks
 SEEDS = tuple(range(10))

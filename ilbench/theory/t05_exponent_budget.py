@@ -33,6 +33,7 @@ from ilbench.stats import claims, exponents, slope_claims
 from ilbench.theory.instances import chains, reset
 
 MODES = ("exact", "monte-carlo")
+WORDS = ("exponent", "exponents", "slope")
 RESET_H, RESET_N = (4, 8, 16, 32, 64), 10_000
 TRAINED = range(150)  # seeds of trained tables
 SHARING = {False: "per-step table", True: "shared table"}

@@ -34,6 +34,7 @@ from ilbench.stats.intervals import t_test
 from ilbench.theory.instances import branches, chains
 
 MODES = ("exact", "monte-carlo")
+WORDS = ("dagger", "u", "recoverability", "recoverable")
 ZERO_ONE = (
     "cliff",
     "recoverable",

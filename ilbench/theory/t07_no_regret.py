@@ -37,6 +37,7 @@ from ilbench.exact.mdp import MDP
 from ilbench.stats import claims
 
 MODES = ("exact",)
+WORDS = ("regret", "mixture", "forward", "smile")
 RUNS, ROUNDS, T = 60, 40, 12
 ODDS, TRAP_T = 0.61, 11
 

@@ -37,6 +37,7 @@ from ilbench.theory.instances import chains, reset
 from ilbench.theory.instances.tables import rolled
 
 MODES = ("exact", "monte-carlo")
+WORDS = ("horizon_free", "hellinger", "log_loss")
 H, N = (4, 8, 16, 32, 64), 10_000
 CASES = ((True, "sparse"), (True, "dense"), (False, "sparse"), (False, "dense"))  # (shared table, reward)
 LIMITS = {(True, "sparse"): 0, (True, "dense"): 1, (False, "sparse"): 1, (False, "dense"): 2}

@@ -32,6 +32,7 @@ from ilbench.stats.claims import Result, at_most, at_most_estimated, equal
 from ilbench.stats.curves import along
 
 MODES = ("exact", "monte-carlo")
+WORDS = ("rate", "rates", "sample_complexity")
 S, UNIFORM = 12, 0.75  # states; the uniform rule with 4 actions errs with probability 3/4
 GRID_N, GRID_H = (30, 100, 300, 1000, 3000, 10000), (4, 8, 16, 32, 64)
 TRAINED_N, PREFIXES, H = (50, 100, 400), (5, 10, 20, 40), 40  # Monte Carlo

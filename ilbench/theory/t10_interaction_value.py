@@ -31,6 +31,7 @@ from ilbench.stats.curves import along
 from ilbench.theory.instances import renewal, rounds
 
 MODES = ("exact", "monte-carlo")
+WORDS = ("interaction", "dagger", "stagger")
 S, A, N, H = 12, 3, 100, 40
 HORIZONS = (5, 10, 20, 40)
 AT = np.array(HORIZONS) - 1

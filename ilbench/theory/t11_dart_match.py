@@ -26,6 +26,7 @@ from ilbench.exact.mdp import Floats
 from ilbench.stats.claims import Result, at_most, equal
 
 MODES = ("exact",)
+WORDS = ("dart", "noise", "noise_injection")
 H, ERRORS = 40, (0.05, 0.5)
 PERFECT = (0.0, 0.0)
 PRINTED = ((0.0, 1.56), (0.05, 0.68), (0.09, 0.018), (0.2, 1.95))  # eta, |shift| of the catalogue

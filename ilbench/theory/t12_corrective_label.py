@@ -29,6 +29,7 @@ from ilbench.theory.instances import corrective
 from ilbench.theory.instances.numpy_pendulum import Plant, before, lipschitz, plant, residual
 
 MODES = ("exact", "monte-carlo")
+WORDS = ("ccil", "corrective", "lipschitz")
 N, SHOWN = 2000, 400
 BOX = np.array([np.pi, 8.0])  # rad, rad/s
 SEEDS, EPISODES, SIZES = 10, 4, (64, 64)

@@ -31,6 +31,7 @@ from ilbench.stats import claims
 from ilbench.stats.claims import Claim, Mode, Result
 
 MODES = ("exact", "monte-carlo")
+WORDS = ("stability", "regimes", "unstable")
 LAMS = (0.9, 1.0, 1.1)
 TASKS = ("scalar_stable", "scalar_marginal", "scalar_unstable")
 GRID = (16, 32, 64, 128, 256, 512)

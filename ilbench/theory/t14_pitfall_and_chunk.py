@@ -39,6 +39,7 @@ from ilbench.stats import claims
 from ilbench.stats.claims import Claim, Mode, Result
 
 MODES = ("exact", "monte-carlo")
+WORDS = ("chunk", "chunks", "chunking", "pitfall")
 SEEDS, EPISODES = 10, 4
 KICK, SMALL_KICK = 1e-3, 1e-4  # of planned chunks; of networks, whose response saturates
 NETS = (1, 8, 80)  # chunk lengths of the trained networks

@@ -35,6 +35,7 @@ from ilbench.stats import claims
 from ilbench.stats.claims import Claim, Mode, Result
 
 MODES = ("exact", "monte-carlo")
+WORDS = ("mode", "modes", "divergence", "divergences", "kl", "mip", "noising")
 WIDE, CLOSE = div.TwoModes(1.0, 0.1, 0.3), div.TwoModes(0.15, 0.1, 0.15)
 MDPS, STATES, ACTIONS, GAMMA = 300, 10, 4, 0.95
 SEEDS, DRAWS = 10, 2000
@@ -168,10 +169,13 @@ def _head_claims() -> tuple[list[Claim], dict[str, Any]]:
 
 # ------------------------------------------------------------------------------------- Monte Carlo
 def _monte_carlo(say: Callable[[str], None]) -> Result:
-    from ilbench.theory.instances import factorial, peg
+    from ilbench.theory.instances import factorial, mode_table, peg
 
     say("the Gaussian head on two modes")
     heads, data = _head_claims()
+    for expert in (WIDE, CLOSE):
+        say(f"heads x divergences on modes at {expert.half:g}")
+        heads += mode_table.rows_of(expert, SEEDS)
     say(f"factorial: {len(peg.METHODS)} methods x 2 experts x {SEEDS} seeds")
     results = peg.factorial(SEEDS, 0x7154)
     kept = {str(k): {m: {n: x.tolist() for n, x in v.items()} for m, v in r.items()} for k, r in results.items()}

@@ -26,6 +26,7 @@ from ilbench.exact.mdp import MDP, Floats, check
 from ilbench.stats.claims import Result, at_most, equal
 
 MODES = ("exact",)
+WORDS = ("aggrevate", "cost_to_go")
 H, EDGE, ROUNDS = 100, 0.4, 200
 EDGES = np.arange(1, 20) / 40  # share of edge contexts shown in the picture: below a half
 

@@ -63,15 +63,22 @@ class Config:
                 raise ValueError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
 
 
+def logistic(logit: Array, expert: Array) -> Array:
+    """The loss `[]` of a classifier, of a row that is the expert's (1) or is not (0)."""
+    return jax.nn.softplus(jnp.where(expert > 0, -1.0, 1.0) * logit)
+
+
 class Judge(NamedTuple):
     """What tells steps apart: `logit(params, row) -> []`, > 0 for the expert's; `reward(logit) -> []` is what the learner gets for it.
 
-    `init(key) -> params`, `params["norm"]` holding the statistics of observations. Rows are those of `judged`.
+    `init(key) -> params`, `params["norm"]` holding the statistics of observations. Rows are those of `judged`. `told(logit, expert) -> []`
+    is what the judge minimises.
     """
 
     init: Callable[[Array], PyTree]
     logit: Callable[[PyTree, Data], Array]
     reward: Callable[[Array], Array]
+    told: Callable[[Array, Array], Array] = logistic
 
 
 def vector(space: Space, action: Array) -> Array:
@@ -84,7 +91,7 @@ def model(judge: Judge, obs: Space, actions: Space) -> Model:
     """The judge for the supervised loop: logistic loss of rows whose `extra` has expert (1 or 0), and the gradient's penalty."""
 
     def loss(params: PyTree, key: Array, row: Data) -> Array:
-        told = jax.nn.softplus(jnp.where(row.extra["expert"] > 0, -1.0, 1.0) * judge.logit(params, row))
+        told = judge.told(judge.logit(params, row), row.extra["expert"])
         if isinstance(obs, Discrete):
             return told  # nothing to differentiate by
         slope = jax.grad(lambda x: judge.logit(params, row._replace(obs=x)))(row.obs) * params["norm"]["std"].reshape(

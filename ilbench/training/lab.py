@@ -201,6 +201,8 @@ class Lab:
         """Episodes until every seed has been charged `wanted [S]`, or 64 for every one's worth of it."""
         worth = np.maximum(1, -(-wanted // self.task.horizon))
         most, parts, had, rolled = PATIENCE * worth, [], np.zeros(len(self.seeds), np.int64), 0
+        if policy is None and self.task.recorded is not None:  # there are no more than were recorded
+            most = np.minimum(most, self.task.recorded().alive.shape[1])
         while (short := (had < wanted) & (rolled < most)).any():
             # As many as the slowest seed seems to need: what the others then have beyond their share is cut off.
             pace = np.maximum(had / rolled, 1.0) if rolled else np.float64(self.task.horizon)
@@ -210,7 +212,8 @@ class Lab:
             had += charged(parts[-1]).sum((1, 2))
             rolled += count
         demos = cutting.concatenate(parts)
-        return cut(demos, np.broadcast_to((np.arange(rolled) < most[:, None])[..., None], np.shape(demos.alive)))
+        kept = np.arange(np.shape(demos.alive)[1]) < most[:, None]
+        return cut(demos, np.broadcast_to(kept[..., None], np.shape(demos.alive)))
 
     def _roll(
         self, stream: str, first: int, episodes: int, behaviour: Behaviour, policy: Policy | None, record: tuple[str, ...]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ilbench.report import checks, compounding_page, leaderboard, pairs, theory
+from ilbench.report import beside, checks, compounding_page, leaderboard, pairs, profile, theory, yardsticks
+from ilbench.report.site import choice
 from ilbench.report.site.book import Book
 from ilbench.report.site.material import Material
 from ilbench.report.site.sections import section
@@ -16,6 +17,17 @@ def write(book: Book, material: Material) -> None:
     """about.html."""
     sections = [
         section("Boards", [*_paragraphs(leaderboard.__doc__), *leaderboard.LEGEND, *leaderboard.MORE], anchor="boards"),
+        section(
+            "Boards beside the score",
+            [
+                *_paragraphs(yardsticks.__doc__),
+                *_paragraphs(beside.__doc__),
+                *(f"{y.name}: {y.said}" for y in yardsticks.YARDSTICKS),
+                *_paragraphs(choice.__doc__),
+            ],
+            anchor="beside",
+        ),
+        section("Profiles", [*_paragraphs(profile.__doc__), " ".join(profile.NOTES)], anchor="profiles"),
         section("Pairs", _paragraphs(pairs.__doc__), anchor="pairs"),
         section(
             "Compounding",

@@ -1,4 +1,4 @@
-"""A page per algorithm: its own words, paper and settings, where it is above and below bc, and the command behind each row."""
+"""A page per algorithm: its own words, paper, profile and settings, where it is above and below bc, and the command behind each row."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 from ilbench import registry
 from ilbench.display.tables import Table, fixed
 from ilbench.records import places
+from ilbench.report import profile
 from ilbench.report.groups import BASELINE
 from ilbench.report.site.book import Book
 from ilbench.report.site.material import Material, Suite
@@ -121,6 +122,7 @@ def _results(book: Book, path: str, found: list[tuple[Suite, dict[str, Any]]]) -
 def write(book: Book, material: Material) -> None:
     """algorithms/index.html and a page for each that is installed."""
     entries = registry.entries("algorithms")
+    suites = [s.measured for s in material.suites if not s.newer and "+" not in s.name]
     listed = []
     for name, entry in entries.items():
         path, found, literals = OWN.format(name), _rows(material, name), dict(entry.literals)
@@ -132,7 +134,8 @@ def write(book: Book, material: Material) -> None:
         facts += [("from", entry.distribution or "", "")]
         own = settings(entry)
         table = Table("Settings (--set NAME=VALUE)", ("setting", "type", "default", "what it is"), own)
-        sections = [section(tables=[book.table(path, table)])] if own else []
+        sections = [section("What it is good at", tables=[book.table(path, profile.table(name, suites))], anchor="profile")]
+        sections += [section(tables=[book.table(path, table)])] if own else []
         book.page(
             path, "page.html", name, heading=name, lines=words(entry), facts=[f for f in facts if f[1]],
             toc=[(s, s) for s in dict.fromkeys(s.name for s, _ in found)],

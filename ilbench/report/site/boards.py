@@ -1,4 +1,4 @@
-"""The board of a suite: rankings, coverage, and every table of LEADERBOARD.md, from the same rows."""
+"""The board of a suite: one's own choice, rankings by score and by what stands beside it, coverage, every table of LEADERBOARD.md."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from ilbench.display.tables import Table, plain
-from ilbench.report import convergence, leaderboard
+from ilbench.report import beside, convergence, leaderboard, yardsticks
 from ilbench.report.rows import FALLING
+from ilbench.report.site import choice
 from ilbench.report.site.book import Book, as_csv, slug, suite_path, task_path
 from ilbench.report.site.charts import strip
 from ilbench.report.site.material import Material, Suite
@@ -80,6 +81,9 @@ def write(book: Book, suite: Suite, material: Material) -> None:
             span = (min(0.0, *ends), max(1.0, *ends))
             pictures = (SCORE, [strip(r["score"], r["score_ci"] or (None, None), span) for r in rows])
         tables.append(book.table(path, table, suite.name, pictures))
+    measured = suite.measured.cells
+    found = [beside.table(y, measured[y.id]) for y in yardsticks.YARDSTICKS if y.id in measured and y.id != "score"]
+    tables += [book.table(path, t, suite.name) for t in found if t is not None]
     covered = coverage(suite)
     tables += [book.table(path, covered, suite.name)] if covered is not None else []
     tables += [book.table(path, convergence.table(suite.twice, suite.name), suite.name)] if suite.twice else []
@@ -96,7 +100,7 @@ def write(book: Book, suite: Suite, material: Material) -> None:
         path, "board.html", f"{suite.name}: board", heading=f"Leaderboard of {suite.name}", lines=(suite.line, *board.lines),
         suite=suite.name, inside=inside(suite), tables=tables, tasks=tasks, more=_rows(book, suite),
         legend=(*leaderboard.LEGEND, *leaderboard.legend(board), *leaderboard.MORE),
-        aside=[a for a in material.aside if a.place.startswith(f"{suite.name}/")],
+        aside=[a for a in material.aside if a.place.startswith(f"{suite.name}/")], choice=choice.data(book, suite.name, measured),
     )  # fmt: skip
 
 

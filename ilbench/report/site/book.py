@@ -145,7 +145,8 @@ class Book:
         file = f"{stem}-{n}.csv"
         self.files[file] = as_csv(*_split(table))
         kept = [i for i in range(len(table.columns)) if not table.rows or any(row[i] for row in table.rows)]
-        columns = [(table.columns[i], all(NUMERIC.fullmatch(row[i]) for row in table.rows)) for i in kept]
+        numbers = [table.columns[i].endswith("[95 %]") or all(NUMERIC.fullmatch(row[i]) for row in table.rows) for i in kept]
+        columns = [(table.columns[i], n) for i, n in zip(kept, numbers, strict=True)]
         names = [c for c, _ in columns]
         head = next((names.index(c) for c in ("algorithm", "learner") if c in names and "task" not in names), 0)
         rows = []

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ilbench.display.tables import shown
 from ilbench.records import store
 from ilbench.records.files import write_atomic
-from ilbench.report.site import about, algorithms, boards, compare, compounding, index, runs, tasks, theory
+from ilbench.report.site import about, algorithms, boards, compare, compounding, index, lecture, runs, tasks, theory
 from ilbench.report.site.boards import by_task
 from ilbench.report.site.book import TEMPLATES, Book, style, suite_path
 from ilbench.report.site.material import Aside, Material, Say, collect
@@ -68,7 +68,7 @@ def make(material: Material, say: Say = lambda text: None) -> Book:
     """All files of the site."""
     book = Book({"menu": _menu(material), "source": _source(material)})
     book.tasks = {(s.name, task) for s in material.suites for task in by_task(s)}
-    book.files["site.js"] = (TEMPLATES / "site.js").read_bytes()
+    book.files |= {name: (TEMPLATES / name).read_bytes() for name in ("site.js", "choice.js")}
     book.files["site.css"] = style()
     for suite in material.suites:
         say(f"pages of {suite.name}")
@@ -81,6 +81,7 @@ def make(material: Material, say: Say = lambda text: None) -> Book:
     say("front page, algorithms, theory")
     algorithms.write(book, material)
     theory.write(book, material)
+    lecture.write(book, material)
     about.write(book, material)
     index.write(book, material)
     return book
@@ -93,6 +94,7 @@ def _menu(material: Material) -> list[tuple[str, str]]:
         ("Boards", "index.html#suites" if material.suites else None),
         ("Compounding", snapped),
         ("Theory", "theory.html" if material.checks else None),
+        ("Lecture", "lecture.html" if material.checks else None),
     ]
     found += [("Algorithms", "algorithms/index.html"), ("About", "about.html")]
     return [(name, to) for name, to in found if to is not None]

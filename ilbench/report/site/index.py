@@ -8,7 +8,7 @@ from typing import Any
 from ilbench import registry
 from ilbench.display.style import looks
 from ilbench.display.tables import interval, number
-from ilbench.report import checks, compounding_page, theory
+from ilbench.report import beside, checks, compounding_page, theory
 from ilbench.report.compounding import Row
 from ilbench.report.compounding_figure import CAPTION, SHOWN, rates
 from ilbench.report.diagnosis import REPAIRS, primary
@@ -16,6 +16,7 @@ from ilbench.report.pairs import overall
 from ilbench.report.site import charts
 from ilbench.report.site.book import Book, suite_path, task_path
 from ilbench.report.site.material import Material, Suite, is_robot
+from ilbench.report.yardsticks import YARDSTICKS
 
 Answer = dict[str, Any]
 
@@ -129,9 +130,29 @@ def _mends(material: Material) -> Answer:
                 f"Score, dagger minus bc within the same label budgets, {p.settings} settings of {ranked.name}: {found}, {p.seeds} seeds."
             )
         href = href or suite_path(ranked.name)
+    lines += _price(material)
     if not lines:
         return _to_run(question, "ilbench run quick")
     return {"question": question, "headline": head or "By score", "lines": lines, "href": href, "more": "All repairs"}
+
+
+def _price(material: Material) -> list[str]:
+    """Labels to .9 of the expert, and env steps for each label, of the first and of bc, in the suite that compares most rows by it."""
+    yards = {y.id: y for y in YARDSTICKS}
+    made = {s.name: beside.lines(yards["labels"], s.measured.cells.get("labels", ())) for s in material.suites if not s.newer}
+    name = max(made, key=lambda n: sum(bool(x.rank) for x in made[n]), default="")
+    ranked = [x for x in made.get(name, ()) if x.rank and x.reached]
+    if len(ranked) < 2:
+        return []
+    cells = next(s for s in material.suites if s.name == name).measured.cells
+    steps = {x.label: x for x in beside.lines(yards["steps_per_label"], cells.get("steps_per_label", ()))}
+    shown = [x for i, x in enumerate(ranked) if i == 0 or x.label == "bc"]
+    said = [
+        f"{x.label} {beside.said(yards['labels'], x)} on {x.reached} of {x.ran} settings"
+        + (f", {beside.said(yards['steps_per_label'], steps[x.label])} env steps a label" if x.label in steps else "")
+        for x in shown
+    ]
+    return [f"Labels to .9 of the expert, fewest of {len(ranked)} rows of {name}, {shown[0].seeds} seeds: {'; '.join(said)}."]
 
 
 def _agrees(material: Material) -> Answer:
@@ -159,9 +180,7 @@ def _agrees(material: Material) -> Answer:
         lines.append(compounding_page.bounds(material.snapped.compounding))
     if not lines:
         return _to_run(question, "ilbench theory --out runs")
-    head = (
-        f"{len(theorems)} theorems and rates: {wrong or 'no'} check{'' if wrong == 1 else 's'} against what is expected"
-    )
+    head = f"{len(theorems)} claims from theorems and rates: {wrong or 'no'} check{' fails' if wrong in (0, 1) else 's fail'}"
     if material.checks:
         return {"question": question, "headline": head, "lines": lines, "href": "theory.html", "more": "Every claim"}
     with_theory = next((s for s in material.suites if s.theory), None)

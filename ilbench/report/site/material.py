@@ -14,7 +14,18 @@ from ilbench.experts import manifests
 from ilbench.records import places
 from ilbench.records.files import read_regular
 from ilbench.records.schema import scrub
-from ilbench.report import checks, compounding_page, convergence, exponents, leaderboard, pages, source, theory
+from ilbench.report import (
+    checks,
+    compounding_page,
+    convergence,
+    exponents,
+    leaderboard,
+    pages,
+    profile,
+    source,
+    theory,
+    yardsticks,
+)
 from ilbench.report.groups import Group, group, instrument
 from ilbench.running.checks import Ran
 
@@ -37,6 +48,7 @@ class Suite:
     theory: list[theory.Row | exponents.Row]
     twice: list[convergence.Row]  # what twice the updates moved, where that was tried
     line: str  # what it was made from
+    measured: profile.Measured  # the rows by every yardstick
 
     @property
     def name(self) -> str:
@@ -97,14 +109,17 @@ def _all(results: str | pathlib.Path | None) -> list[str]:
 
 def _suite(name: str, results: str | pathlib.Path | None) -> Suite:
     found = source.load(name, results)
+    groups, board = [g for g in group(found.records) if not instrument(g)], leaderboard.build(found.records, found.tiers)
+    pairs = yardsticks.pairs(groups, board.rows)
     return Suite(
         found,
-        [g for g in group(found.records) if not instrument(g)],
-        leaderboard.build(found.records),
+        groups,
+        board,
         compounding_page.build(found.records, found.arrays) if found.records else None,
         theory.build(found.records, found.arrays),
         pages.doubled(found),
         source.first_line(found),
+        profile.measured(name, pairs, yardsticks.cells(pairs)),
     )
 
 

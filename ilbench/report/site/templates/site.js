@@ -1,6 +1,25 @@
-// Sorting, filtering and hiding of columns; what was chosen stands in the address, so that a link shows the same.
+// Sorting, filtering, hiding of columns and copying; what was chosen stands in the address, so that a link shows the same.
 "use strict";
 (() => {
+  const copy = async (text) => {
+    try { await navigator.clipboard.writeText(text); return true; } catch {
+      const area = document.createElement("textarea");
+      area.value = text; area.className = "skip"; document.body.append(area); area.select();
+      const done = document.execCommand("copy");
+      area.remove();
+      return done;
+    }
+  };
+  const inert = (text) => (/^[=+\-@]/.test(text) && text !== "-" && !/^[-+]?[\d.,]+(e[-+]?\d+)?( \[.*\])?$/i.test(text) ? "'" : "") + text;
+  const tsv = (table) => [...table.rows].map((row) => [...row.cells]
+    .map((cell) => inert(cell.textContent.trim().replace(/\s+/g, " "))).join("\t")).join("\n") + "\n";
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    const said = button.textContent, done = await copy(button.dataset.copy === "link" ? location.href : tsv(button.closest("section").querySelector("table")));
+    button.textContent = done ? "Copied" : "Not copied: the browser forbids it";
+    setTimeout(() => { button.textContent = said; }, 1500);
+  });
   const tables = [...document.querySelectorAll("section.table table")];
   const tools = document.querySelector("[data-tools]");
   if (!tables.length || !tools) return;
@@ -18,7 +37,8 @@
     for (const [key, way] of given) if (key.startsWith("sort.")) state.sort[key.slice(5)] = way;
   };
   const write = () => {
-    const out = new URLSearchParams();
+    const out = new URLSearchParams(location.hash.startsWith("#?") ? location.hash.slice(2) : "");
+    for (const key of [...out.keys()]) if (key === "q" || key === "hide" || key.startsWith("sort.")) out.delete(key);
     if (state.q) out.set("q", state.q);
     if (state.hide.size) out.set("hide", [...state.hide].join("|"));
     for (const [key, way] of Object.entries(state.sort)) out.set("sort." + key, way);
@@ -63,6 +83,9 @@
     tools.querySelector("[data-count]").textContent = words.length ? shown + " of " + all + " rows" : "";
   };
   tables.forEach((table, t) => {
+    const button = document.createElement("button");
+    button.type = "button"; button.dataset.copy = "table"; button.textContent = "Copy table";
+    table.closest("section.table").querySelector("[data-files]").append(" ", button);
     const id = table.closest("section.table").id || String(t);
     [...table.tHead.rows[0].cells].forEach((th, i) => {
       const button = document.createElement("button");

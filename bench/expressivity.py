@@ -1,0 +1,96 @@
+"""Policy classes under one protocol: which hold an expert that takes one of several ways, and which are precise where that is hard.
+
+Every head clones the same demonstrations of the same seeds with as many gradient steps of the same optimiser, whatever it costs.
+
+    modes      two_modes, fork, ways_3, ways_8 and their deterministic twins: averaging two ways is fatal on the one and harmless on the other
+    factorial  peg and peg_easy, either with an expert of two ways and its twin of one: heads of Pan et al. 2025 side by side, and
+               z = 0, a draw, or a mean of draws where a flow starts
+    robot      hopper, 0-1 deployment at 3e-3 of the expert's steps: does a richer class lower eps, A(H), or both?
+
+Ten seeds. The heads that draw deploy draws; `gaussian` and `mixture` deploy their likeliest action unless it says sample=true.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ilbench.evaluation.evidence import Protocol
+from ilbench.running.plan import Block, Suite
+
+Heads = dict[str, tuple[str, dict[str, Any]]]  # how the row is called here -> head, settings beside its defaults
+SEEDS = tuple(range(10))
+FIT: dict[str, Any] = {"fit.updates": 10_000, "fit.batch": 128, "fit.learning_rate": 1e-3}
+DRAWS = {"policy.sample": True}
+CLASSES: Heads = {
+    "regression": ("mse", {}),
+    "gaussian": ("gaussian", {}),
+    "mixture": ("mixture", {}),
+    "bins": ("bins", {}),
+    "autoregressive": ("autoregressive", {}),
+    "cvae": ("cvae", {}),
+    "energy": ("energy", {}),
+    "diffusion": ("diffusion", {}),
+    "flow": ("flow", {"flow.start": "normal"}),
+    "shortcut": ("shortcut", {"shortcut.start": "normal"}),
+    "mip": ("mip", {}),
+}
+NOISING: Heads = {
+    "regression": ("mse", {}),
+    "straight flow": ("straight_flow", {}),
+    "residual": ("residual", {}),
+    "tsd": ("tsd", {}),
+    "mip, paper": ("mip", {}),
+    "mip, released": ("mip", {"mip.form": "released"}),
+    "flow, z = 0": ("flow", {}),
+    "flow, draw": ("flow", {"flow.start": "normal"}),
+    "flow, mean": ("flow", {"flow.start": "mean"}),
+    "gaussian": ("gaussian", {}),
+    "mixture": ("mixture", {}),
+    "diffusion": ("diffusion", {}),
+}
+ROBOT: Heads = {
+    "regression": ("mse", {}),
+    "gaussian": ("gaussian", {}),
+    "mixture": ("mixture", {}),
+    "bins": ("bins", {}),
+    "mip": ("mip", {}),
+    "flow": ("flow", {}),
+    "diffusion": ("diffusion", {"diffusion.start": "zero"}),  # 0-1 deployment compares one action with the expert's
+}
+
+
+def _blocks(task: str, labels: int, horizon: int, heads: Heads, config: dict[str, Any], protocol: Protocol) -> tuple[Block, ...]:
+    return tuple(
+        Block(task, "bc", head, labels, horizon=horizon, seeds=SEEDS, config={**FIT, **own, **config}, protocol=protocol)
+        for head, own in heads.values()
+    )
+
+
+def suite() -> Suite:
+    """By question."""
+    drawn: Heads = {
+        name: (head, {**own, **(DRAWS if head in ("gaussian", "mixture", "bins", "autoregressive") else {})})
+        for name, (head, own) in CLASSES.items()
+    }
+    many, some = Protocol(episodes=256, held_out=256), Protocol(episodes=128, held_out=64)
+    short = {"fit.updates": 5_000}
+    modes = [
+        block
+        for task, labels, horizon in (
+            ("two_modes", 500, 1),
+            ("two_modes_one", 500, 1),
+            ("fork", 1_600, 16),
+            ("fork_one", 1_600, 16),
+            ("ways_3", 1_000, 10),
+            ("ways_8", 1_000, 10),
+        )
+        for block in _blocks(task, labels, horizon, drawn, short, many)
+    ]
+    pegs = [
+        block
+        for task in ("peg", "peg_one", "peg_easy", "peg_easy_one")
+        for block in _blocks(task, 10_000, 100, NOISING, {}, some)
+    ]
+    snapped = Protocol(episodes=16, held_out=16, prefixes=(10, 30, 100, 300), snap=(0.003,), calibration=32)
+    robot = {"fit.updates": 20_000, "fit.batch": 64, "fit.learning_rate": 1e-2}
+    return Suite("expressivity", 1, (*modes, *pegs, *_blocks("hopper", 5_000, 1_000, ROBOT, robot, snapped)))

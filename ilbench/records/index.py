@@ -1,0 +1,134 @@
+"""What was found sound before, so that a hundred thousand records are not all judged again whenever they are read.
+
+An entry is the digest of exact bytes: of a record's own, or of these and of the arrays.zip that its arrays lie in. Bytes that differ in
+anything have no entry and are judged as ever, and so is everything where the code that judges has changed, or the file is damaged or gone.
+No entry says what a record holds: its numbers are read from its own bytes each time. Derived from records, and disposable: it lies in a
+folder of caches that only its user can write, and whoever judges for others (ilbench submit-check, verify, run, pack) reads without it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import pathlib
+import sys
+from collections.abc import Container, Sequence
+from typing import Any
+
+import pydantic
+
+from ilbench.records import files, pack
+from ilbench.records.schema import Record
+
+MAGIC = b"ilbench-index/1\n"
+SIZE = 32  # bytes of a digest
+MAX_BYTES = 1 << 28  # of an index: four million records
+JUDGES = ("schema.py", "codec.py", "consistency.py", "reading.py", "pack.py", "index.py")  # the code that finds a record sound
+CHUNK = 1 << 20
+
+
+class Index:
+    """Entries about one suite's folder; without a folder to keep them in it is empty, and stays in memory."""
+
+    def __init__(self, suite: pathlib.Path, folder: pathlib.Path | None, judges: Sequence[pathlib.Path] = ()) -> None:
+        code = _code(judges)
+        name = hashlib.sha256(os.path.realpath(suite).encode()).hexdigest()[:16]
+        self._suite, self._file = suite, None if folder is None else folder / f"{name}-{code.hex()[:16]}.idx"
+        self._head = MAGIC + code
+        self._known: set[bytes] = self._read()
+        self._used: set[bytes] = set()  # what was asked for, or found: only this is kept
+        self._of: dict[str, bytes] = {}  # digest of the bytes that each record was read from
+        self._arrays: bytes | None = None  # digest of arrays.zip, once it is asked for
+        self._members: Container[str] = ()  # what lies in it
+        self._singles = os.path.lexists(suite / "records")
+        self._alike: dict[str, Any] = {}
+
+    def sound(self, data: bytes) -> bool:
+        """Whether these very bytes were found to be a sound record before."""
+        return self._seen(hashlib.sha256(data).digest())
+
+    def found(self, record: Record, data: bytes) -> None:
+        """These bytes are a sound record; what it has alike with others, to the last digit, it shares with them: half of its memory."""
+        for model, name in ((record, "provenance"), (record, "references"), (record.cell, "config"), (record.cell, "evaluation")):
+            value = getattr(model, name)
+            spelled = repr(value.__dict__ if name == "provenance" else value)  # 1, 1.0 and true are equal, and are not spelled alike
+            model.__dict__[name] = self._alike.setdefault(f"{name}{spelled}", value)
+        digest = self._of[record.id] = hashlib.sha256(data).digest()
+        self._used.add(digest)
+
+    def usable(self, record: Record) -> bool:
+        """Whether the record's arrays were read before, whole and fitting it, out of the very arrays.zip that lies there now."""
+        digest = self._both(record)
+        return digest is not None and self._seen(digest)
+
+    def fits(self, record: Record) -> None:
+        """The record's arrays are whole and fit it."""
+        digest = self._both(record)
+        if digest is not None:
+            self._used.add(digest)
+
+    def save(self) -> None:
+        """Puts the entries on disk, if there are others than there were; a disk that refuses costs nothing but the time."""
+        if self._file is None or self._used == self._known:
+            return
+        body = self._head + b"".join(sorted(self._used))
+        with contextlib.suppress(OSError):
+            files.write_atomic(self._file, body + hashlib.sha256(body).digest())
+            for old in self._file.parent.glob(f"{self._file.name.partition('-')[0]}-*.idx"):  # of other code
+                if old != self._file:
+                    old.unlink(missing_ok=True)
+
+    def _seen(self, digest: bytes) -> bool:
+        if digest not in self._known:
+            return False
+        self._used.add(digest)
+        return True
+
+    def _both(self, record: Record) -> bytes | None:
+        """Digest of a record's bytes and of arrays.zip; None where its arrays are in no pack, and are read and judged each time."""
+        own = self._of.get(record.id)
+        if own is None or record.sidecar is None:
+            return own
+        name = f"{record.id}.{record.sidecar[:12]}.safetensors"
+        if self._arrays is None:
+            self._arrays, self._members = _of_file(self._suite), pack.opened(self._suite).members
+        if name not in self._members or (self._singles and os.path.lexists(self._suite / "records" / record.id[:2] / name)):
+            return None
+        return hashlib.sha256(own + self._arrays).digest()
+
+    def _read(self) -> set[bytes]:
+        if self._file is None:
+            return set()
+        try:
+            data = files.read_regular(self._file, self._file.parent, MAX_BYTES)
+        except (OSError, ValueError):
+            return set()
+        body, seal = data[:-SIZE], data[-SIZE:]
+        if not body.startswith(self._head) or hashlib.sha256(body).digest() != seal:
+            return set()
+        start = len(self._head)
+        return {body[i : i + SIZE] for i in range(start, len(body), SIZE)}
+
+
+def _of_file(suite: pathlib.Path) -> bytes:
+    """Digest of a suite's arrays.zip; of one that cannot be read there is none that any entry has."""
+    found = hashlib.sha256()
+    try:
+        with files.open_regular(suite / pack.ARRAYS, suite) as stream:
+            if pack.marks(os.fstat(stream.fileno())) != pack.opened(suite).stamp:
+                return os.urandom(SIZE)  # another file has taken its place since its members were listed
+            while chunk := stream.read(CHUNK):
+                found.update(chunk)
+    except (OSError, ValueError):
+        return os.urandom(SIZE)
+    return found.digest()
+
+
+def _code(judges: Sequence[pathlib.Path]) -> bytes:
+    """Digest of the code that judges: entries of other code are none."""
+    here = pathlib.Path(__file__).parent
+    found = hashlib.sha256(f"{sys.version} {pydantic.VERSION}".encode())
+    for file in (*(here / name for name in JUDGES), *judges):
+        found.update(hashlib.sha256(file.read_bytes()).digest())
+    return found.digest()
