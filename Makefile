@@ -5,7 +5,7 @@ VENV ?= .venv$(if $(filter-out python3,$(notdir $(PYTHON))),-$(notdir $(PYTHON))
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: quick test lint boards site clean
+.PHONY: quick test lint boards site docs clean
 
 quick: $(VENV)/.run
 	$(BIN)/ilbench run quick --out runs
@@ -23,7 +23,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-boards: $(VENV)/.run  # regenerate the pages beside the shipped records, and the README's tables
+boards: $(VENV)/.run  # regenerate the pages beside the shipped records, and what README and docs/ show
 	$(BIN)/python -m ilbench.report.pages brax@1 results
 	$(BIN)/python -m ilbench.report.pages brax@2 results
 	$(BIN)/python -m ilbench.report.pages repairs results
@@ -35,6 +35,9 @@ boards: $(VENV)/.run  # regenerate the pages beside the shipped records, and the
 
 site: $(VENV)/.run  # everything in results/ as a static site: open site/index.html
 	$(BIN)/ilbench report --results results --out site
+
+docs: $(VENV)/.docs  # docs/ as HTML: open docs/_build/html/index.html; a warning is an error
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ilbench needs Python 3.11 or newer; name one with: make PYTHON=python3.11 ...")'
@@ -50,5 +53,9 @@ $(VENV)/.dev: requirements-dev.txt pyproject.toml | $(VENV)/bin/python
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	touch $@ $(VENV)/.run
 
+$(VENV)/.docs: pyproject.toml | $(VENV)/.run
+	$(PIP) install --quiet "sphinx>=8" "myst-parser>=4"  # not in the lock: nothing that is run or tested needs them
+	touch $@
+
 clean:
-	rm -rf .venv .venv-* runs dist site
+	rm -rf .venv .venv-* runs dist site docs/_build

@@ -33,7 +33,7 @@ def test_only_the_readme_of_this_checkout_is_written(project, tmp_path, monkeypa
     assert "mine" in (tmp_path / "README.md").read_text()
     assert (here.folder / "LEADERBOARD.md").read_text() == "page"
     monkeypatch.chdir(ROOT)
-    assert pages.own_readme() == ROOT / "README.md"
+    assert pages.own_pages() == [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def test_a_page_is_written_whole_or_not_at_all(tmp_path, monkeypatch, found):

@@ -11,7 +11,7 @@ from modules import ROOT
 from ilbench import registry
 
 TESTS = sorted(pathlib.Path(__file__).parent.rglob("*.py"))
-PAGES = [*ROOT.glob("*.md"), *(ROOT / "results").glob("*.md"), *(ROOT / "results").glob("*/*.md")]
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "results").glob("*.md"), *(ROOT / "results").glob("*/*.md")]
 PLAIN = [ROOT / "Makefile", ROOT / "pyproject.toml", ROOT / "hatch_build.py", ROOT / "tests" / "mutants.txt"]
 TEXTS = [*modules.FILES.values(), *TESTS, *PAGES, *PLAIN]
 PATH = re.compile(r"(?<![\w/.{-])(?:ilbench|envs|bench|tests|results)/[\w@+./-]*\.(?:py|md|json|txt|js)\b")

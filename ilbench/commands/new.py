@@ -40,8 +40,8 @@ class Config:
 
 def train(lab: Lab, config: Config) -> Trained:
     """All seeds at once: the lab shows demonstrations and counts labels, fits the head, and makes policies of parameters."""
-    demos = lab.demonstrate()  # the expert acts; as many episodes as the budget pays
-    params, losses = lab.fit(lab.rows(demos, int(config.share * lab.budget)))  # rows of labels, one supervised fit
+    demos = lab.demonstrate(labels=int(config.share * lab.budget))  # the expert acts; as many episodes as these labels pay
+    params, losses = lab.fit(lab.rows(demos, lab.budget))  # rows of labels, one supervised fit
     return Trained({"last": lab.policy(params)}, "last", {"loss": losses})
 '''
 HEAD = '''"""NAME: say in one sentence what sets it apart; `ilbench list heads` shows this paragraph.

@@ -1,15 +1,19 @@
-"""The generated pages: LEADERBOARD.md, THEORY.md and pictures of a suite, SPEED.md, CHECKS.md of the theory, the README's tables.
+"""The generated pages: LEADERBOARD.md, THEORY.md and pictures of a suite, SPEED.md, CHECKS.md of the theory, and what README and docs/ show.
 
 `python -m ilbench.report.pages quick results` writes them; a test compares what is committed with what would be written.
 """
 
 from __future__ import annotations
 
+import functools
 import pathlib
 import re
 import sys
+from collections.abc import Callable, Sequence
 
 import ilbench
+from ilbench import registry
+from ilbench.names import hint
 from ilbench.records.files import write_atomic
 from ilbench.report import (
     checks,
@@ -17,11 +21,14 @@ from ilbench.report import (
     compounding_page,
     convergence,
     figures,
+    front,
     leaderboard,
+    methods,
     source,
     speed,
     theory,
 )
+from ilbench.running.checks import Ran, short
 
 SNAPPED = "; learners in 0-1 deployment have bounds that are theorems, and a page of their own: `ilbench compounding`"
 
@@ -56,43 +63,73 @@ def doubled(found: source.Found) -> list[convergence.Row]:
     return convergence.build(found.records, source.load(name, found.folder.parent).records)
 
 
-def _compounding(folder: pathlib.Path) -> str:
-    """What the records of the suite compounding say, a line for each robot."""
-    found = source.load("compounding", folder)
-    page = compounding_page.build(found.records, found.arrays)
-    assert page is not None
-    return f"{source.first_line(found, f'results/{found.suite}')}\n\n{compounding_page.summary(page)}"
-
-
-def readme(text: str, found: source.Found) -> str:
-    """The README with the blocks between its markers replaced by what the commands print."""
+def blocks(found: source.Found) -> dict[str, Callable[[], str]]:
+    """What stands between the markers of the README and of docs/, by name; nothing is read or computed before it is asked for."""
     folder = found.folder.parent
     first = source.first_line(found, f"results/{found.suite}")
-    blocks = {
-        "theory": lambda: theory.text(theory.build(found.records, found.arrays), first),
-        "leaderboard": lambda: leaderboard.text(leaderboard.build(found.records, found.tiers), first),
-        "convergence": lambda: convergence.text(doubled(found), found.suite),
-        "checks": lambda: checks.overview(checks.load(folder)),
-        "speed": lambda: speed.text(speed.load(folder)),
-        "compounding": lambda: _compounding(folder),
+    swept = functools.cache(lambda: theory.build(found.records, found.arrays))
+    checked = functools.cache(lambda: checks.load(folder))
+    repaired = functools.cache(lambda: source.load("repairs", folder))
+    snapped = functools.cache(lambda: source.load("compounding", folder))
+
+    @functools.cache
+    def page() -> compounding_page.Page:
+        made = compounding_page.build(snapped().records, snapped().arrays)
+        assert made is not None
+        return made
+
+    def lines() -> str:
+        return f"{source.first_line(snapped(), f'results/{snapped().suite}')}\n\n{compounding_page.summary(page())}"
+
+    made = {
+        "theory": lambda: fenced(theory.text(swept(), first)),
+        "leaderboard": lambda: fenced(leaderboard.text(leaderboard.build(found.records, found.tiers), first)),
+        "convergence": lambda: fenced(convergence.text(doubled(found), found.suite)),
+        "checks": lambda: fenced(checks.overview(checked())),
+        "speed": lambda: fenced(speed.text(speed.load(folder))),
+        "compounding": lambda: fenced(lines()),
+        "answers": lambda: front.answers(page(), (repaired().records, repaired().suite), swept(), checked()),
+        "board": lambda: fenced(front.board(found.records)),
+        "closed-forms": lambda: fenced(front.closed_forms(swept())),
+        "methods": lambda: methods.table(repaired().records),
     }
-    for name, content in blocks.items():
-        marked = re.compile(rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)", re.S)
-        if marked.search(text):
-            shown = f"```\n{content()}\n```\n"
-            text = marked.sub(lambda m, shown=shown: f"{m[1]}{shown}{m[2]}", text)  # type: ignore[misc]
-    return text
+    drawn = [path.name for path in (folder / checks.FOLDER).glob("*.svg")]
+    return made | {name: functools.partial(_verdict, checked, name, drawn) for name in map(short, registry.entries("checks"))}
 
 
-def own_readme() -> pathlib.Path | None:
-    """README.md of this project's checkout where that is the current folder; None anywhere else: it is somebody else's."""
+def _verdict(checked: Callable[[], list[Ran]], name: str, drawn: Sequence[str]) -> str:
+    return front.verdict(next(ran for ran in checked() if ran.short == name), drawn)
+
+
+def fenced(text: str) -> str:
+    """Text as it stands, in Markdown."""
+    return f"```\n{text}\n```"
+
+
+MARKED = re.compile(r"(<!-- ([\w-]+):begin -->\n).*?(<!-- \2:end -->)", re.S)
+
+
+def fill(text: str, found: source.Found) -> str:
+    """The text with what stands between its markers replaced by what the commands print; raises ValueError for a name that is none."""
+    made = blocks(found)
+
+    def filled(m: re.Match[str]) -> str:
+        if m[2] not in made:
+            raise ValueError(f"no block is called {m[2]!r}{hint(m[2], made)}")
+        return f"{m[1]}{made[m[2]]()}\n{m[3]}"
+
+    return MARKED.sub(filled, text)
+
+
+def own_pages() -> list[pathlib.Path]:
+    """README.md and docs/*.md of this project's checkout where that is the current folder; none anywhere else: they are somebody else's."""
     root = pathlib.Path(ilbench.__file__).resolve().parent.parent
     here = root == pathlib.Path.cwd().resolve() and (root / "pyproject.toml").is_file()
-    return root / "README.md" if here and (root / "README.md").is_file() else None
+    return [path for path in (root / "README.md", *sorted((root / "docs").glob("*.md"))) if here and path.is_file()]
 
 
 def main() -> None:
-    """Writes the pages of a suite, and the README of this project's checkout where it shows that suite."""
+    """Writes the pages of a suite, and README and docs/ of this project's checkout, which show quick."""
     suite, folder = sys.argv[1:3] if len(sys.argv) > 2 else ("quick", "results")
     found = source.load(suite, folder)
     for name, content in render(found).items():
@@ -101,9 +138,8 @@ def main() -> None:
         print(checks.save(checks.load(pathlib.Path(folder)), pathlib.Path(folder)))
     if (pathlib.Path(folder) / speed.FOLDER).is_dir():
         print(speed.save(speed.load(pathlib.Path(folder)), pathlib.Path(folder)))
-    page = own_readme()
-    if page is not None and suite == "quick":
-        write_atomic(page, readme(page.read_text(encoding="utf-8"), found).encode("utf-8"))
+    for page in own_pages() if suite == "quick" else ():
+        write_atomic(page, fill(page.read_text(encoding="utf-8"), found).encode("utf-8"))
         print(page.name)
 
 
