@@ -3,6 +3,8 @@
 Every head clones the same demonstrations of the same seeds with as many gradient steps of the same optimiser, whatever it costs.
 
     modes  two_modes, fork, ways_3, ways_8 and their deterministic twins: averaging two ways is fatal on the one and harmless on the other
+    objectives  two_modes, also with modes so near that their mean is best, and fork: other divergences than bc's forward KL, by
+               heads that have a likelihood
     factorial  peg and peg_easy, either with an expert of two ways and its twin of one: heads of Pan et al. 2025 side by side, and
                z = 0, a draw, or a mean of draws where a flow starts
     amplification  fork_one and hopper, 0-1 deployment at .01 and 3e-3 of the expert's steps: does a richer class lower eps, A(H)
@@ -18,6 +20,13 @@ from typing import Any
 from ilbench.evaluation.evidence import Protocol
 from ilbench.running.plan import Block, Suite
 
+NEAR = {"task.half": 0.15}  # modes so close that the mean of both is the best action
+MODES: tuple[tuple[str, int, int, dict[str, Any]], ...] = (
+    ("two_modes", 500, 1, {}),
+    ("two_modes", 500, 1, NEAR),
+    ("fork", 1_600, 16, {"f_divergence.smoothing": 0.1}),  # its expert is sure once it has chosen
+)
+DIVERGENCES = ("reverse_kl", "jensen_shannon", "total_variation", "chi_squared")
 Heads = dict[str, tuple[str, dict[str, Any]]]  # how the row is called here -> head, settings beside its defaults
 SEEDS = tuple(range(10))
 FIT: dict[str, Any] = {"fit.updates": 10_000, "fit.batch": 128, "fit.learning_rate": 1e-3}
@@ -80,16 +89,16 @@ def suite() -> Suite:
     many, some = Protocol(episodes=256, held_out=256), Protocol(episodes=128, held_out=64)
     snapped_fork = Protocol(episodes=256, held_out=256, snap=(0.01,), calibration=256)
     short = {"fit.updates": 5_000}
-    twins = {name: own for name, own in drawn.items() if name != "energy"}  # whose fit costs ten times the others'
+    cheap = {name: own for name, own in drawn.items() if name != "energy"}  # whose fit costs ten times the others'
     modes = [
         block
         for task, labels, horizon, heads, protocol in (
             ("two_modes", 500, 1, drawn, many),
-            ("two_modes_one", 500, 1, twins, many),
+            ("two_modes_one", 500, 1, cheap, many),
             ("fork", 1_600, 16, drawn, many),
-            ("fork_one", 1_600, 16, twins, snapped_fork),
-            ("ways_3", 1_000, 10, drawn, many),
-            ("ways_8", 1_000, 10, drawn, many),
+            ("fork_one", 1_600, 16, cheap, snapped_fork),
+            ("ways_3", 1_000, 10, cheap, many),
+            ("ways_8", 1_000, 10, cheap, many),
         )
         for block in _blocks(task, labels, horizon, heads, short, protocol)
     ]
@@ -98,6 +107,17 @@ def suite() -> Suite:
         for task in ("peg", "peg_one", "peg_easy", "peg_easy_one")
         for block in _blocks(task, 10_000, 100, NOISING, {}, some)
     ]
+    laws = {name: drawn[name] for name in ("gaussian", "mixture")}
+    objectives = [
+        Block(task, "f_divergence", head, labels, horizon=horizon, seeds=SEEDS, protocol=many,
+              config={**FIT, **own, **short, **options, "f_divergence.divergence": divergence})
+        for task, labels, horizon, options in MODES
+        for head, own in laws.values()
+        for divergence in DIVERGENCES
+    ]  # fmt: skip
+    near = _blocks("two_modes", 500, 1, {"regression": ("mse", {}), **laws}, {**short, **NEAR}, many)
     snapped = Protocol(episodes=16, held_out=16, prefixes=(10, 30, 100, 300), snap=(0.003,), calibration=32)
     robot = {"fit.updates": 20_000, "fit.batch": 64, "fit.learning_rate": 1e-2}
-    return Suite("expressivity", 1, (*modes, *pegs, *_blocks("hopper", 5_000, 1_000, ROBOT, robot, snapped)))
+    return Suite(
+        "expressivity", 1, (*modes, *near, *objectives, *pegs, *_blocks("hopper", 5_000, 1_000, ROBOT, robot, snapped))
+    )

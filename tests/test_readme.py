@@ -106,7 +106,7 @@ def test_what_is_shown_is_what_the_commands_print(page, found):
 
 
 def test_a_marker_of_no_block_is_told(found):
-    with pytest.raises(ValueError, match="no block is called 'metods'.*methods"):
+    with pytest.raises(ValueError, match=r"no block is called 'metods'.*methods"):
         pages.fill("<!-- metods:begin -->\n<!-- metods:end -->", found)
 
 
@@ -204,7 +204,7 @@ def test_the_tutorial_runs_as_it_stands(tmp_path):
         assert done.returncode == (3 if line.startswith("smoke") else 0), done.stderr
         if line.startswith("new"):
             mine = (tmp_path / "mine.py").read_text()
-            lines = [body for language, body in FENCE.findall(text) if language == "python"][0]
+            lines = next(body for language, body in FENCE.findall(text) if language == "python")
             assert lines in mine
             before, after = re.search(r"change `(.*?)` to `(.*?)`", text).groups()
             assert before in mine

@@ -101,7 +101,8 @@ def agrees(page: compounding_page.Page, rows: Sequence[Any], ran: Sequence[Ran])
     return (
         f"**Does it agree with the theory?** {holds} of {len(closed)} closed forms hold: where a slip can be undone the cost grows as H to "
         f"the {fixed(*first.slope[:3], places=2)} for training on the expert's states ({first.predicted:.2f} predicted) and to the "
-        f"{fixed(*asked.slope[:3], places=2)} for training on one's own ({asked.predicted:.2f}); {first.n} at the largest H. Of {len(snapped)} "
+        f"{fixed(*asked.slope[:3], places=2)} for training on one's own ({asked.predicted:.2f}); {first.n} at the largest H. "
+        f"Of {len(snapped)} "
         f"learners in 0-1 deployment {violated or 'none'} violate Ross and Bagnell's bounds. {len(ran)} checks with "
         f"{sum(verdicts.values())} claims: {f'{_listed(wrong)} came' if wrong else 'no theorem came'} out against what is proved; "
         f"{verdicts.get('NOT REPLICATED', 0)} empirical claims did not replicate."

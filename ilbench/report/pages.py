@@ -1,4 +1,4 @@
-"""The generated pages: LEADERBOARD.md, THEORY.md and pictures of a suite, SPEED.md, CHECKS.md of the theory, and what README and docs/ show.
+"""The generated pages: LEADERBOARD.md, THEORY.md, pictures, SPEED.md, CHECKS.md of the theory, and what README and docs/ show.
 
 `python -m ilbench.report.pages quick results` writes them; a test compares what is committed with what would be written.
 """
