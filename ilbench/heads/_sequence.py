@@ -30,9 +30,7 @@ def _matrix(key: Array, rows: int, columns: int) -> Array:
 
 def _tokens(weights: Any, context: Array, tokens: Array) -> Array:
     """What each place is given, `[count, width]`: the token before it (none at the first), its place, the context."""
-    before = weights["first"][None]
-    if tokens.shape[0] > 1:  # of no tokens a gather, and the scatter of its gradient, keep XLA of jaxlib 0.12 compiling for ever
-        before = jnp.concatenate([before, weights["token"][tokens[:-1]]])
+    before = jnp.concatenate([weights["first"][None], weights["token"][tokens[:-1]]])
     return before + weights["place"] + context[None]
 
 

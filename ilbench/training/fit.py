@@ -156,7 +156,8 @@ def _loss_one(given: Any, item: Any, *, model: Any) -> Array:
 
 
 def _init_one(shared: Any, key: Array, *, model: Any) -> PyTree:
-    return model.init(key)
+    # JAX's own generator here too: an initial net of many arrays, its rounds written out, keeps jaxlib 0.12 compiling for an hour.
+    return model.init(prng.builtin(key))
 
 
 def init(model: Head | Model, keys: Array) -> PyTree:
