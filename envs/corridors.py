@@ -33,7 +33,7 @@ from ilbench.types import Array, Policy, PyTree, Task, no_memory
 TASKS = {"corridors": {"one": False}, "corridors_one": {"one": True}}
 VERSION = 1
 HORIZON = 20
-TAGS = ("tabular", "multimodal")
+TAGS = ("multimodal",)  # no "tabular": what has that tag has an expert of one action a state
 SUMMARY = {
     "corridors": "Two safe corridors beside a ditch: the expert enters either, the action between them falls.",
     "corridors_one": "Two safe corridors beside a ditch: the expert always enters the same.",

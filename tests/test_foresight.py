@@ -65,7 +65,7 @@ SETTINGS = {  # what is asked for, many times over: more is foreseen, and the re
     "evaluation.episodes": (64, 10**7, "evaluation.episodes=N"),
     "evaluation.held_out": (64, 10**7, "evaluation.held_out=N"),
     "fit.batch": (64, 10**8, "fit.batch=N"),
-    "mse.width": (64, 10**5, "fit.batch=N"),
+    "mse.width": (64, 60_000, "fit.batch=N"),
 }
 
 

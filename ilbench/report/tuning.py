@@ -1,4 +1,4 @@
-"""What tuning found: every trial's mean score, the one that is chosen, and what choosing cost; TUNING.json and TUNING.md.
+"""What tuning found: every trial's mean score, the one that is chosen, and what choosing cost; TUNING.json and a page beside it.
 
 The score is the mean over blocks (task and labels) and tuning seeds; the difference to the declared settings is paired by seed. A
 trial that failed anywhere, or whose records lack, has no score. With several trials the best one's score is too good a word for
@@ -20,6 +20,7 @@ from ilbench.records.schema import Record
 from ilbench.stats.intervals import paired_difference
 
 FILE = "TUNING.json"
+PAGE = FILE.replace("json", "md")
 NOTES = (
     "score: mean over blocks and tuning seeds, which no board has. difference: to the declared settings, paired by seed [95 %].",
     "chosen: the highest score; it is used only where a suite declares it. Of several trials the best looks better than it is.",
@@ -117,12 +118,12 @@ def load(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
 
 
 def keep(found: dict[str, Any], folder: pathlib.Path) -> pathlib.Path:
-    """Puts one algorithm's trials beside the others in `folder`/TUNING.json, and writes TUNING.md anew; its path. Raises OSError."""
+    """Puts one algorithm's trials beside the others in `folder`/TUNING.json, and writes the page anew; its path. Raises OSError."""
     every = dict(sorted((load(folder) | {found["algorithm"]: found}).items()))
     write_atomic(folder / FILE, (json.dumps(every, indent=1, allow_nan=False) + "\n").encode())
     head = (
         f"# Tuning\n\nWhat `ilbench tune ALGORITHM` tried for {folder.name}; every algorithm has as many trials, "
         "or its whole space where that is smaller.\n\n"
     )
-    write_atomic(folder / "TUNING.md", (head + markdown([table(one) for one in every.values()]) + "\n").encode())
-    return folder / "TUNING.md"
+    write_atomic(folder / PAGE, (head + markdown([table(one) for one in every.values()]) + "\n").encode())
+    return folder / PAGE
