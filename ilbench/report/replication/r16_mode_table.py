@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ilbench import stats
 from ilbench.display.tables import fixed
-from ilbench.report.replication.verdicts import UNTESTABLE, Line, Suites, inside, mean
+from ilbench.report.replication.verdicts import UNTESTABLE, Line, Suites, inside
 
 CLAIM = (
     "Fitted to two modes at +-1 (sd .1), a Gaussian lands within .3 of a mode with "
@@ -35,7 +36,9 @@ def measure(records: Suites) -> list[Line]:
         if len(found) != 1:
             out.append(Line(said, "no records", UNTESTABLE))
             continue
-        average, lo, hi = mean(found[0], "return")
+        x = found[0].scored("return")
+        assert x is not None
+        average, lo, hi, _ = stats.paired_difference(x, 0 * x)  # Student's t over seeds, each a share of 256 draws
         out.append(
             Line(
                 f"{said}: {value:.4f}",
