@@ -123,7 +123,8 @@ def test_a_task_has_its_own_tables_and_coverage_counts_every_run(site):
         if "/tasks/" in name:
             task = pathlib.PurePath(name).name.removesuffix(".html")
             assert len(page.tables) > 1
-            assert all(title.startswith((f"{task}, ", f"{task} (expert ")) for title in page.tables if title != "References")
+            own = re.match(r"\w+@\d+", task)[0]  # a task that has two experts has a page for each
+            assert all(title.startswith((f"{own}, ", f"{own} (expert ")) for title in page.tables if title != "References")
     (covered,) = site[1]["suites/quick@2/index.html"].tables["Coverage"]
     records = [
         r
