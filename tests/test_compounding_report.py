@@ -19,7 +19,7 @@ STEPS = log_spaced(H)
 
 def records(
     task="hopper", algorithm="bc", budget=2000, score=0.8, eps=3.0, live=1.0, fallen=0.0, jitter=0.2, late=1.0, u=0.0, falls=0, lost=0,
-    floor=0.0,
+    floor=0.0, head="mse",
 ):  # fmt: skip
     """Records of a learner whose mistakes are `eps` in an episode at the expert's states, and so many times that on its own."""
     rng = np.random.default_rng(sum(map(ord, task + algorithm)))
@@ -31,7 +31,7 @@ def records(
         parts = eps * np.stack(each)
         total = parts[:, -1]
         cell = Cell(
-            task=f"{task}@1", expert="0" * 8, algorithm=algorithm, head="mse", config={"fit.updates": 20000}, horizon=H, budget=budget,
+            task=f"{task}@1", expert="0" * 8, algorithm=algorithm, head=head, config={"fit.updates": 20000}, horizon=H, budget=budget,
             evaluation=stated(Protocol(episodes=32, snap=(EPS,), push=1.0)) | {"deltas": [0.3]}, seed=seed,
         )  # fmt: skip
         diverged = seed < lost
@@ -139,6 +139,15 @@ def test_dagger_mends_lessens_or_does_nothing_clear():
         (said,) = page(bc, records(algorithm="dagger", live=live, jitter=jitter)).sentences
         assert set(said.words) - {"compounds", "covariate shift"} == words
         assert said.repairs["dagger"].startswith(text)
+
+
+def test_heads_side_by_side_have_a_sentence_each():
+    made = page(records(live=6.0), records(live=1.0, jitter=0.1, head="flow"))
+    said = {s.name: s for s in made.sentences}
+    assert set(said) == {"hopper, bc+mse", "hopper, bc+flow"}
+    assert "compounds" in said["hopper, bc+mse"].words
+    assert "below" in said["hopper, bc+flow"].words
+    assert [line.split("  ")[0] for line in compounding_page.summary(made).splitlines() if line.startswith("hopper, ")] == list(said)
 
 
 def test_words_are_corrected_for_the_number_of_tasks():

@@ -17,6 +17,7 @@ import tyro
 
 from ilbench import cli, registry
 from ilbench.report import methods, pages, source
+from ilbench.report.groups import group
 from ilbench.running import plan
 from ilbench.running.execute import Session, execute
 
@@ -93,6 +94,30 @@ def test_algorithm_of_the_readme_is_an_algorithm(monkeypatch):
     done = execute(plan.resolve(block), block.seeds, Session())
     assert [o.spent["labels"] for o in done.outcomes] == [200, 200]
     assert all(o.scores["eps_bar"] > 0 for o in done.outcomes)
+
+
+CLASSES = (  # task, head, what else the row has, how README calls it
+    *(("fork", head, {}, head) for head in ("energy", "autoregressive", "bins", "mixture", "flow", "diffusion", "cvae")),
+    ("fork", "mse", {}, "regression"), ("ways_3", "mixture", {}, "mixture"), ("ways_3", "bins", {}, "bins of each number alone"),
+    ("peg_one", "gaussian", {}, "a Gaussian\n  has"), ("peg_one", "mse", {}, "regression"),
+    ("peg_one", "flow", {"flow.start": "zero"}, "flow from z = 0 has"), ("peg_one", "flow", {"flow.start": "normal"}, "from a draw"),
+    ("peg_one", "flow", {"flow.start": "mean"}, "the mean of 16 draws"), ("peg", "tsd", {}, "TSD"),
+    ("peg", "mip", {"mip.form": "paper"}, "MIP"), ("peg", "mse", {}, "regression has"),
+)  # fmt: skip
+
+
+def test_classes_of_policies_have_the_scores_of_their_board():
+    said = TEXT.split("**Which class for which data**")[1].split("\n## ")[0]
+    rows = group(source.load("expressivity", ROOT / "results").records)
+    for task, head, own, word in CLASSES:
+        (row,) = (
+            g for g in rows
+            if (g.task.split("@")[0], g.algorithm, g.head) == (task, "bc", head) and own.items() <= g.config.items()
+        )  # fmt: skip
+        value = f"{row.scored().mean():.2f}".replace("0.00", "0").removeprefix("0") or "0"
+        assert f"{word} {value}" in said, (task, head, value)
+    (line,) = (x for x in (ROOT / "results/expressivity@1/LEADERBOARD.md").read_text().splitlines() if "had not converged when" in x)
+    assert " ".join(line.split()[:4]) + " had not converged" in " ".join(said.split())
 
 
 @pytest.fixture(scope="module")

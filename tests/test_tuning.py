@@ -34,7 +34,7 @@ def test_every_space_holds_values_that_its_algorithm_takes():
         for key, values in dict(dict(entry.literals).get("SPACE", {})).items():
             field = key.partition(".")[2]
             for value in values:
-                registry.load("algorithms", name).Config(**{field: value})
+                assert getattr(registry.load("algorithms", name).Config(**{field: value}), field) == value
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,13 @@ RC: Any = {"svg.hashsalt": "ilbench", "svg.fonttype": "none", "font.size": 9, "a
 
 
 def looks(names: Iterable[tuple[str, str]]) -> dict[str, tuple[str, str]]:
-    """Colour and mark by label, from (algorithm, label): the colour says which algorithm, the mark which of its rows."""
+    """Colour and mark by label, from (algorithm, label): the colour says which algorithm, the mark which of its rows.
+
+    An algorithm with more rows than there are marks, one with many heads, say, has a colour for each of them.
+    """
     pairs = sorted(set(names))
+    crowded = {name for name, _ in pairs if sum(other == name for other, _ in pairs) > len(MARKS)}
+    pairs = sorted((label if name in crowded else name, label) for name, label in pairs)
     taken = [OWN[a] for a in OWN if any(a == name for name, _ in pairs)]
     free = [i for i in range(len(COLOURS)) if i not in taken] or list(range(len(COLOURS)))
     strangers = sorted({name for name, _ in pairs} - set(OWN))

@@ -54,7 +54,7 @@ def _line(axis: Any, x: Any, y: Any, lo: Any, hi: Any, colour: str, style: str, 
     return list(y[there])
 
 
-def _panel(axis: Any, rows: Sequence[Row], colours: dict[str, str]) -> None:
+def _panel(axis: Any, title: str, rows: Sequence[Row], colours: dict[str, str]) -> None:
     values: list[float] = []
     titles = []
     for r in sorted(rows, key=lambda r: r.algorithm):
@@ -64,25 +64,32 @@ def _panel(axis: Any, rows: Sequence[Row], colours: dict[str, str]) -> None:
         for parts, style, where in ((c.excess, "-", "own states"), (c.parts[:, 0], "--", "expert's states")):
             values += _line(axis, *rates(c.steps, parts), colours[r.algorithm], style, f"{name}, {where}")
         titles.append(f"{name.split()[0]} {'-' if r.ratio is None else number(r.ratio.value, 2)}")
-    task = rows[0].task.split("@")[0].replace("inverted_", "inv. ").replace("_", " ")
-    axis.set_title(f"{task}\nA: {',  '.join(titles)}", fontsize=9)
+    axis.set_title(f"{title}\nA: {',  '.join(titles)}", fontsize=9)
     axis.set(yscale="log", xlim=(1, rows[0].horizon))
     log_ticks(axis, [10**k for k in range(1 + int(np.log10(rows[0].horizon)))])
     if values:
         axis.set_ylim(min(values) / 2.5, max(values) * 2.5)
 
 
+def _panels(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    """A task's panel, bc and what repairs it; where it has several rows of bc, heads side by side, one for each."""
+    task = rows[0].task.split("@")[0].replace("inverted_", "inv. ").replace("_", " ")
+    bcs = [r for r in rows if r.algorithm == "bc"]
+    return [(f"{task}, {r.label}", [r]) for r in bcs] if len(bcs) > 1 else [(task, list(rows))]
+
+
 def draw(rows: Sequence[Row], save: Callable[[Any], Any] = svg) -> Any:
     """One picture, saved as SVG or by `save`, a panel per task, of the rows at one target: bc and what repairs it; own states solid."""
     shown = [r for r in primary(list(rows)) if r.algorithm in SHOWN and r.target is not None]
     tasks = sorted(dict.fromkeys(r.task for r in shown), key=lambda task: task.startswith("pendulum"))
-    lines = -(-len(tasks) // COLUMNS)
+    panels = [panel for task in tasks for panel in _panels([r for r in shown if r.task == task])]
+    lines = -(-len(panels) // COLUMNS)
     canvas = figure(3.1 * COLUMNS, 2.4 * lines + 0.9)
     axes = canvas.subplots(lines, COLUMNS, squeeze=False).ravel()
     colours = {name: look[0] for name, look in looks((name, name) for name in SHOWN).items()}
-    for axis, task in zip(axes, tasks, strict=False):
-        _panel(axis, [r for r in shown if r.task == task], colours)
-    for axis in axes[len(tasks) :]:
+    for axis, (title, rows_of) in zip(axes, panels, strict=False):
+        _panel(axis, title, rows_of, colours)
+    for axis in axes[len(panels) :]:
         axis.axis("off")
     drawn = {k: h for axis in axes for h, k in zip(*axis.get_legend_handles_labels(), strict=True)}
     canvas.legend(list(drawn.values()), list(drawn), loc="outside lower center", ncols=len(drawn), frameon=False, fontsize=9)

@@ -78,7 +78,7 @@ def summary(page: Page) -> str:
     names = [name for name in ("bc", *diagnosis.REPAIRS) if any(r.algorithm == name for r in shown)]
     cells = []
     for said in page.sentences:
-        mine = {r.algorithm: r for r in shown if r.task == said.task}
+        mine = {r.algorithm: r for r in shown if r.task == said.task and said.row in ("", r.label)}
         ratios = [_whole(mine.get(n)) + (mine[n].marks if n in mine else "") for n in names]
         verdict = next((w for w in ("compounds", "below") if w in said.words), "undecided").replace("below", "does not")
         why = ", ".join(w for w in diagnosis.WHY if w in said.words)
@@ -87,7 +87,7 @@ def summary(page: Page) -> str:
             for n in names[1:]
         ]
         rest = [text for both in zip(ratios[1:], mends, strict=True) for text in both]
-        cells.append((_short(said.task), ratios[0], verdict, why, *rest))
+        cells.append((said.name, ratios[0], verdict, why, *rest))
     columns = ("robot", "A of bc [95 %]", "bc", "why", *[x for n in names[1:] for x in (f"A of {n}", n.split("_")[0])])
     notes = (
         f"A: mistakes on one's own / at the expert's states, 0-1 deployment at eps = {page.target:g}; 1 is the line eps H.",
@@ -107,7 +107,7 @@ def _short(task: str) -> str:
 
 def _sentences(page: Page) -> Table:
     repairs = [name for name in diagnosis.REPAIRS if any(name in s.repairs for s in page.sentences)]
-    cells = [(_short(s.task), s.bc, s.why, *(s.repairs.get(name, "-") for name in repairs)) for s in page.sentences]
+    cells = [(s.name, s.bc, s.why, *(s.repairs.get(name, "-") for name in repairs)) for s in page.sentences]
     return Table(f"Does bc compound, why, and what mends it? (eps = {page.target:g})", ("task", "bc", "why", *repairs), cells, SAID)
 
 

@@ -14,8 +14,9 @@ intervals (`stats.seed_p`). Holm over all robots of the page, word by word. What
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,12 @@ class Sentence:
     repairs: dict[str, str]  # by algorithm
     words: tuple[str, ...]  # of those at the top of this file, what holds; a repair's as `dagger: less`
     p: dict[str, float]
+    row: str = ""  # which of the task's rows of bc, where it has several
+
+    @property
+    def name(self) -> str:
+        """`hopper`, or `hopper, bc+flow` where the task has several rows of bc."""
+        return self.task.split("@")[0] + (f", {self.row}" if self.row else "")
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -155,10 +162,13 @@ def sentences(rows: Iterable[Row], costs: Sequence[Cost]) -> list[Sentence]:
     """A sentence for each task that was snapped, from the rows of one target; of anchors the answers are known."""
     shown = primary([r for r in rows if r.target is not None])
     tasks = list(dict.fromkeys(r.task for r in shown))
-    pairs = []
+    pairs: list[tuple[Row, dict[str, Row]]] = []
     for task in tasks:
         mine = {r.algorithm: r for r in reversed(shown) if r.task == task}
-        if "bc" in mine:
+        several = [r for r in shown if r.task == task and r.algorithm == "bc"]
+        if len(several) > 1:  # heads side by side: each says its own, and no repair is of them all
+            pairs += [(r, {}) for r in several]
+        elif "bc" in mine:
             pairs.append((mine["bc"], {name: mine[name] for name in REPAIRS if name in mine}))
     own = [next((c for c in costs if (c.task, c.who) == (bc.task, bc.label)), None) for bc, _ in pairs]
     tests = [_tests(bc, repairs, cost) for (bc, repairs), cost in zip(pairs, own, strict=True)]
@@ -166,4 +176,8 @@ def sentences(rows: Iterable[Row], costs: Sequence[Cost]) -> list[Sentence]:
         having = [t for t in tests if word in t]
         for t, adjusted in zip(having, stats.holm([t[word] for t in having]) if having else (), strict=True):
             t[word] = float(adjusted)
-    return [_sentence(bc, repairs, p, cost) for (bc, repairs), p, cost in zip(pairs, tests, own, strict=True)]
+    count = collections.Counter(bc.task for bc, _ in pairs)
+    return [
+        replace(_sentence(bc, repairs, p, cost), row=bc.label if count[bc.task] > 1 else "")
+        for (bc, repairs), p, cost in zip(pairs, tests, own, strict=True)
+    ]

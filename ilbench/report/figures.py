@@ -54,7 +54,13 @@ def _closed_forms(axis: Any, rows: list[theory.Row]) -> None:
     legend_below(axis, 1, 9)
 
 
+WIDE = 24  # characters of a name, of which two stand side by side under a panel
 FITTING = 6  # rows whose legend leaves a panel its height; each more makes the picture higher
+
+
+def _columns(names: Iterable[str]) -> int:
+    """Columns of a legend that a panel has room for."""
+    return 2 if max(map(len, names), default=0) <= WIDE else 1
 
 
 class Curve(NamedTuple):
@@ -118,7 +124,7 @@ def _budgets(axis: Any, rows: list[dict[str, Any]], look: Looks, legend: bool) -
     axis.xaxis.set_minor_formatter(NullFormatter())
     axis.set_title(f"{rows[0]['task']}\nclean: lines, under noise: dashed", fontsize=10)
     if legend:
-        legend_below(axis, 2, 9)
+        legend_below(axis, _columns(names), 9)
 
 
 def _telling(groups: list[Group]) -> list[Group]:
@@ -154,7 +160,7 @@ def _scores(axis: Any, board: leaderboard.Board, look: Looks) -> None:
     axis.set_yticks(range(len(tasks)), [t.split("@")[0].replace("inverted_", "inv. ").replace("_", " ") for t in tasks])
     axis.set(xlabel="score (0 random, 1 expert)")
     axis.set_title("Score at the largest budget\n(mean over seeds, 95 %)", fontsize=10)
-    legend_below(axis, 2, 9)
+    legend_below(axis, _columns(labels), 9)
 
 
 def budgets(records: Iterable[Record], save: Callable[[Any], Any] = svg) -> Any:
@@ -208,7 +214,9 @@ def overview(
     if shown:
         panels.append(partial(_prefix_costs, groups=shown, arrays=arrays, look=look))
     panels.append(partial(_scores, board=board, look=look))
-    canvas = figure(4.0 * max(2, len(panels)), 4.6 + 0.2 * max(0, len(shown) - FITTING))
+    labels = {r["algorithm"] for r in board.rows}
+    lines = max(len(shown), len(labels) * 4 // 3 if _columns(labels) == 1 else 0)
+    canvas = figure(4.0 * max(2, len(panels)), 4.6 + 0.2 * max(0, lines - FITTING))
     for axis, draw in zip(canvas.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         draw(axis)
     return save(canvas)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from ilbench.report import compounding_page, diagnosis
 from ilbench.report.site.boards import inside
 from ilbench.report.site.book import Book, suite_path, task_path
@@ -15,6 +17,10 @@ def _sentence(s: diagnosis.Sentence) -> list[str]:
     return said + [f"{name.replace('_', ' ')}: {what}." for name, what in s.repairs.items()]
 
 
+def _anchor(s: diagnosis.Sentence) -> str:
+    return s.task + (f"-{re.sub(r'[^a-z0-9.]+', '-', s.row)}" if s.row else "")
+
+
 def write(book: Book, suite: Suite) -> None:
     """compounding.html of a suite; nothing where it has no such records."""
     page = suite.compounding
@@ -24,9 +30,9 @@ def write(book: Book, suite: Suite) -> None:
     main, rest = compounding_page.parts(page)
     sections = [
         section(
-            s.task.split("@")[0],
+            s.name,
             _sentence(s),
-            anchor=s.task,
+            anchor=_anchor(s),
             href=task_path(suite.name, s.task) if (suite.name, s.task) in book.tasks else "",
         )
         for s in page.sentences
@@ -35,6 +41,6 @@ def write(book: Book, suite: Suite) -> None:
     sections += [section(tables=[book.table(path, table, suite.name)]) for table in (*main[1:], *rest)]
     book.page(
         path, "page.html", f"{suite.name}: compounding", heading="Does it compound, why, and what mends it?", suite=suite.name,
-        inside=inside(suite), sections=sections, toc=[(s.task, s.task.split("@")[0]) for s in page.sentences],
+        inside=inside(suite), sections=sections, toc=[(_anchor(s), s.name) for s in page.sentences],
         lines=(f"Learners in 0-1 deployment, at eps = {page.target:g}. {compounding_page.bounds(page)}",),
     )  # fmt: skip
