@@ -61,12 +61,14 @@ def saved(figure: Any, kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def legend_below(axis: Any, columns: int, size: float = 7) -> None:
-    """A legend under the axis, where it hides nothing."""
+def legend_below(axis: Any, columns: int, size: float = 7, apart: float | None = None) -> None:
+    """A legend under the axis, where it hides nothing; `apart` inches below it, or a share of its height, which a tall one outgrows."""
+    from matplotlib.transforms import ScaledTranslation
+
     pairs = list(zip(*axis.get_legend_handles_labels(), strict=True))
     pairs.sort(key=lambda pair: not hasattr(pair[0], "has_yerr"))  # measured points before lines that guide the eye
     axis.legend(
         [h for h, _ in pairs], [name for _, name in pairs], fontsize=size, loc="upper center",
-        bbox_to_anchor=(0.5, -0.2),
-        ncols=columns, frameon=False,
+        bbox_to_anchor=(0.5, -0.2 if apart is None else 0.0), ncols=columns, frameon=False,
+        **({} if apart is None else {"bbox_transform": axis.transAxes + ScaledTranslation(0, -apart, axis.figure.dpi_scale_trans)}),
     )  # fmt: skip

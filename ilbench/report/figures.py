@@ -160,7 +160,7 @@ def _scores(axis: Any, board: leaderboard.Board, look: Looks) -> None:
     axis.set_yticks(range(len(tasks)), [t.split("@")[0].replace("inverted_", "inv. ").replace("_", " ") for t in tasks])
     axis.set(xlabel="score (0 random, 1 expert)")
     axis.set_title("Score at the largest budget\n(mean over seeds, 95 %)", fontsize=10)
-    legend_below(axis, _columns(labels), 9)
+    legend_below(axis, _columns(labels), 9, apart=0.5 if len(labels) > 2 * FITTING and _columns(labels) == 1 else None)
 
 
 def budgets(records: Iterable[Record], save: Callable[[Any], Any] = svg) -> Any:
@@ -215,7 +215,7 @@ def overview(
         panels.append(partial(_prefix_costs, groups=shown, arrays=arrays, look=look))
     panels.append(partial(_scores, board=board, look=look))
     labels = {r["algorithm"] for r in board.rows}
-    lines = max(len(shown), len(labels) * 4 // 3 if _columns(labels) == 1 else 0)
+    lines = max(len(shown), len(labels) if _columns(labels) == 1 else 0)
     canvas = figure(4.0 * max(2, len(panels)), 4.6 + 0.2 * max(0, lines - FITTING))
     for axis, draw in zip(canvas.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         draw(axis)
