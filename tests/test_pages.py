@@ -60,6 +60,11 @@ def test_an_algorithm_has_one_colour_on_every_picture():
     assert len(set(many.values())) == 5
 
 
+def test_more_rows_of_an_algorithm_than_there_are_marks_have_colours_of_their_own():
+    found = style.looks([("dagger", "dagger"), *(("bc", f"bc+{i}") for i in range(len(style.MARKS) + 1))])
+    assert len({colour for colour, _ in found.values()}) == len(style.MARKS) + 2
+
+
 def test_a_board_of_many_algorithms_tells_them_apart():
     names = [*style.OWN, *(f"method{i:02}" for i in range(9))]
     found = style.looks((name, name) for name in names)

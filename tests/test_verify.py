@@ -10,6 +10,7 @@ from test_compare import run
 from ilbench.records import store, verified
 from ilbench.records.schema import cell_id, seal, summarise_episodes
 from ilbench.report import leaderboard, source
+from ilbench.report.site import material
 from ilbench.running import runner, verifying
 from ilbench.stats.permutation import two_samples
 
@@ -111,6 +112,9 @@ def test_tiers_stand_on_the_board_until_the_record_changes(made, monkeypatch, ca
     assert row["verified"] == {"re-evaluated": 6}
     assert "verified" not in leaderboard.build(found.records).rows[0]
     assert "re-evaluated" in leaderboard.text(leaderboard.build(found.records, found.tiers))
+    run(monkeypatch, "leaderboard", suite.split("@")[0], "--results", str(folder), "--json")
+    assert json.loads(capsys.readouterr().out)["rows"][0]["verified"] == row["verified"]
+    assert material.collect([suite], folder, lambda line: None).suites[0].board.rows[0]["verified"] == row["verified"]
     changed = [seal(found.records[0].model_copy(update={"suite": "other@1"})), *found.records[1:]]
     assert set(verified.standing(verified.read(folder / suite)[0], changed)) == {r.id for r in found.records[1:]}
     assert run(monkeypatch, "verify", found.records[0].id[:8], "--results", str(folder), "--by", "check", "--fresh-seeds") == 2
