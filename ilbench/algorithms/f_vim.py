@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ilbench.compute import prng
 from ilbench.compute.parallel import per_seed
 from ilbench.names import meant
 from ilbench.training import adversarial, variational
@@ -82,7 +83,8 @@ def _drawn_one(shared: Any, item: Any, *, head: Head) -> Array:
     params, key, data = item
     assert head.sample is not None
     sample = head.sample
-    return jax.vmap(lambda k, t, x: sample(params, k, t, x))(jax.random.split(key, data.t.shape[0]), data.t, data.obs)
+    keys = jax.random.split(prng.builtin(key), data.t.shape[0])  # the same bits as the key's own, which jaxlib 0.12 compiles for long
+    return jax.vmap(lambda k, t, x: sample(params, k, t, x))(keys, data.t, data.obs)
 
 
 def _beside(data: Data, config: Config, expert: float) -> Data:

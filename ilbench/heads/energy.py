@@ -20,6 +20,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from ilbench.compute import prng
 from ilbench.heads._conditional import check_between, check_one_of, conditional, norms, prepare, scaled, seen, unscaled
 from ilbench.heads._networks import check_net
 from ilbench.types import Array, Box, Data, Head, Space, Spec
@@ -127,12 +128,13 @@ def _head(obs: Space, action: Space, config: Config) -> Head:
         return unscaled(params, middle + half * u, shape)
 
     def sample(params: Any, key: Array, t: Array, x: Array) -> Array:
-        k_from, k_which = jax.random.split(key)
+        k_from, k_which = jax.random.split(prng.builtin(key))
         u = uniform(k_from, config.candidates)
         return placed(params, u[taken(k_which, energy_at(params, x)(u), 1)[0]])
 
     def act(params: Any, key: Array, t: Array, memory: Any, x: Array) -> tuple[Any, Array]:
-        k_from, k_search = jax.random.split(key)
+        # JAX's own generator, the same bits: a search draws in a loop, and jaxlib 0.12 compiles written-out rounds there for an hour.
+        k_from, k_search = jax.random.split(prng.builtin(key))
         energy = energy_at(params, x)
         u = search(k_search, energy, uniform(k_from, config.candidates), iterations)
         return memory, placed(params, u[jnp.argmin(energy(u))])
