@@ -4,7 +4,11 @@ Tabular tasks, where exact answers are known; a weak motor, pendulum and the lan
 are also deployed 0-1 at 3e-3 of the expert's steps, so that A(H) says who still compounds. All fits of a method together take
 `fit.updates` gradient steps (`fit.equal_steps`); members of an ensemble take as many each, and the board shows it. Ten seeds.
 Labels are on a coarse logarithmic grid; stagger asks for ten a round on tables, where thousands of rounds of one would take long.
-What a method cannot be run on is left out here; `ilbench list` says why.
+
+Methods that match laws or occupancies need a law of actions, so that they have a softmax or Gaussian head, and bc and dagger with the
+same head beside them: their currency is env steps, and on robots they are given one to 25 trajectories and up to half a million steps.
+walker2d, humanoid and these robots' matching were run on one GPU, the rest on two CPU cores: a row's seconds are of its own device, and
+no pair of rows that is compared has both. What a method cannot be run on is left out here; `ilbench list` says why.
 """
 
 from __future__ import annotations
@@ -18,7 +22,8 @@ Methods = dict[str, dict[str, Any]]
 ROUNDS = 4  # of whatever asks in rounds
 DAGGER: dict[str, Any] = {"dagger.rounds": ROUNDS, "dagger.validate": False}
 GATED: Methods = {
-    name: {f"{name}.rounds": ROUNDS} for name in ("hg_dagger", "safe_dagger", "lazy_dagger", "ensemble_dagger")
+    name: {f"{name}.rounds": ROUNDS}
+    for name in ("hg_dagger", "safe_dagger", "lazy_dagger", "ensemble_dagger", "thrifty_dagger")
 }
 TABLES: Methods = {
     "constant": {},
@@ -45,9 +50,24 @@ NETS: Methods = {
 FEWER: Methods = {
     name: own for name, own in NETS.items() if name not in GATED or name == "hg_dagger"
 }  # on a slow robot
+MATCHED: Methods = {
+    "bc": {},
+    "dagger": DAGGER,
+    "on_policy_distillation": {},
+    "gail": {},
+    "airl": {},
+}  # with a law
+CHOSEN: Methods = {**MATCHED, "iq_learn": {}, "sqil": {}}  # and with values of discrete actions
 EASY: Methods = {**NETS, "forward": {}, "smile": {}, "stagger": {}, "noise_injection": {"noise_injection.sigma": 0.1}}
 ROBOT: dict[str, Any] = {"fit.updates": 20_000, "fit.batch": 64, "fit.learning_rate": 1e-2, "fit.equal_steps": True}
 SMALL: dict[str, Any] = {"fit.updates": 10_000, "fit.batch": 64, "fit.learning_rate": 3e-3, "fit.equal_steps": True}
+WIDE = {"gaussian.min_std": 0.1}  # a law that explores, for all that have it
+MATCHING: Methods = {
+    name: {f"{name}.rounds": 50, f"{name}.episodes": 32, f"{name}.policy_updates": 200, f"{name}.policy_rate": 3e-4}
+    for name in ("gail", "airl")
+}
+TRAJECTORIES: Methods = {"bc": {}, **MATCHING}
+LAWS: dict[str, Any] = {"fit.updates": 20_000, "fit.batch": 256, "fit.learning_rate": 3e-3, **WIDE}
 WRONG: dict[str, Any] = {"table.per_step": True, "table.unseen": "wrong"}
 
 
@@ -70,12 +90,6 @@ def _blocks(
 def suite() -> Suite:
     """By task: labels in episodes, methods."""
     plain, many = Protocol(episodes=64, held_out=64), Protocol(episodes=256, held_out=256)
-    snapped = Protocol(episodes=16, held_out=16, prefixes=(10, 30, 100, 300), snap=(0.003,), calibration=32)
-    robots = [
-        block
-        for robot, episodes, methods in (("hopper", (5, 10), NETS), ("halfcheetah", (6,), FEWER))
-        for block in _blocks(robot, "mse", episodes, methods, ROBOT, snapped, 1000)
-    ]
     lane = {**EASY, "side_view": {}, "noise_injection": {"noise_injection.sigma": 0.05}}
     return Suite(
         "repairs",
@@ -87,6 +101,46 @@ def suite() -> Suite:
             *_blocks("scalar_limited", "mse", (5, 16), NETS, SMALL, plain, 200),
             *_blocks("pendulum", "mse", (5, 15), EASY, SMALL, plain, 200),
             *_blocks("lane", "mse", (5, 10), lane, SMALL, plain, 200),
-            *robots,
+            *_matched(plain, many),
+            *_robots(),
         ),
+    )
+
+
+def _matched(plain: Protocol, many: Protocol) -> tuple[Block, ...]:
+    """Heads with a law, on what is quick."""
+    online: Methods = {"iq_learn": {"iq_learn.online": True}}
+    return tuple(
+        block
+        for methods in (CHOSEN, online)
+        for task, episodes, protocol, horizon in (
+            ("gridworld", (5, 12, 36), plain, 100),
+            ("reset_cliff", (10, 30, 100), many, 40),
+            ("reset_cliff_recoverable", (10, 30, 100), many, 40),
+        )
+        for block in _blocks(task, "mlp", episodes, methods, SMALL, protocol, horizon)
+    ) + tuple(
+        block
+        for task, episodes in (("pendulum", (5, 15)), ("lane", (5, 10)))
+        for block in _blocks(task, "gaussian", episodes, MATCHED, {**SMALL, **WIDE}, plain, 200)
+    )
+
+
+def _robots() -> tuple[Block, ...]:
+    """Snapped deployments for A(H); the laws' heads at few and many trajectories."""
+    snapped = Protocol(episodes=16, held_out=16, prefixes=(10, 30, 100, 300), snap=(0.003,), calibration=32)
+    cloned = (
+        ("hopper", (5, 10), NETS),
+        ("halfcheetah", (6,), NETS),
+        ("walker2d", (5,), NETS),
+        ("humanoid", (5, 25), FEWER),
+    )
+    return tuple(
+        block
+        for robot, episodes, methods in cloned
+        for block in _blocks(robot, "mse", episodes, methods, ROBOT, snapped, 1000)
+    ) + tuple(
+        block
+        for robot in ("hopper", "halfcheetah", "walker2d")
+        for block in _blocks(robot, "gaussian", (1, 5, 25), TRAJECTORIES, LAWS, snapped, 1000)
     )

@@ -205,3 +205,15 @@ def test_the_judge_is_told_whose_steps_are_whose(monkeypatch):
     assert (~theirs).sum() == 2 * 6, "the learner's episodes"
     weight = np.asarray(data.weight)[0]
     assert weight[theirs].sum() == pytest.approx(weight[~theirs].sum())
+
+
+def test_the_policys_steps_have_a_rate_of_their_own():
+    def last(rate):
+        small = {"rounds": 2, "episodes": 2, "width": 4, "judge_updates": 5, "value_updates": 5, "policy_updates": 9, "policy_rate": rate}
+        done, _ = toys.trained(registry.task("gridworld", 6), "gail", "mlp", 24, (0, 1), small, updates=5, batch=8, learning_rate=1e-2)
+        return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(done.policies["last"].params)])
+
+    given, same, slow, fast = (last(rate) for rate in (0.0, 1e-2, 1e-9, 0.1))
+    np.testing.assert_array_equal(given, same)  # 0 is that of the cloning before
+    assert np.abs(slow - given).max() > 1e-3
+    assert np.abs(fast - slow).max() > 5 * np.abs(given - slow).max()

@@ -14,6 +14,7 @@ from ilbench.running import tuning
 
 def test_trials_begin_as_declared_and_never_repeat():
     prepared, trials = tuning.trials("repairs", "dart", tasks="pendulum", count=5)
+    assert set(trials[0].ids()) == {"pendulum@1 mse 1000", "pendulum@1 mse 3000"}
     assert len(trials) == 5
     assert trials[0].changes == {}
     ids = [id for trial in trials for block in trial.ids().values() for id in block]
@@ -24,7 +25,7 @@ def test_trials_begin_as_declared_and_never_repeat():
 
 
 def test_every_algorithm_gets_the_same_number_of_trials():
-    assert {a: len(tuning.trials("repairs", a, tasks="pendulum")[1]) for a in ("bc", "dagger", "ccil", "noise_bc")} == {
+    assert {a: len(tuning.trials("repairs", a, tasks="pendulum", head="mse")[1]) for a in ("bc", "dagger", "ccil", "noise_bc")} == {
         "bc": 6, "dagger": 8, "ccil": 8, "noise_bc": 8
     }  # fmt: skip  # bc has three rates and two decays, of which one pair is as declared
 
@@ -37,13 +38,23 @@ def test_every_space_holds_values_that_its_algorithm_takes():
                 assert getattr(registry.load("algorithms", name).Config(**{field: value}), field) == value
 
 
+def test_one_head_and_some_labels_can_be_tuned_and_blocks_that_share_a_name_are_two():
+    _, trials = tuning.trials("repairs", "bc", tasks="pendulum", head="gaussian", labels=(3000,), count=2)
+    assert [list(trial.ids()) for trial in trials] == [["pendulum@1 gaussian 3000"]] * 2
+    _, trials = tuning.trials("repairs", "iq_learn", tasks="gridworld", labels=(500,), count=2)  # offline, and online
+    assert [set(trial.ids()) for trial in trials] == [{"gridworld@1 mlp 500", "gridworld@1 mlp 500 (2)"}] * 2
+    assert len({id for ids in trials[0].ids().values() for id in ids}) == 2 * len(tuning.SEEDS)
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [
+        ({"algorithm": "gail", "head": "gausian"}, "Did you mean gaussian"),
+        ({"algorithm": "gail", "labels": (7,)}, "no block of gail here has 7 labels; there are 400, 500"),
         ({"algorithm": "dager"}, "Did you mean dagger"),
         ({"algorithm": "dagger", "count": 1}, "at least 2"),
         ({"algorithm": "dagger", "seeds": (3, 100_000)}, "seeds 3 ... 3 are the suite's own"),
-        ({"algorithm": "bc", "tasks": "gridworld"}, "nothing to tune"),
+        ({"algorithm": "bc", "tasks": "gridworld", "head": "table"}, "nothing to tune"),
     ],
 )
 def test_what_cannot_be_tuned_is_refused(given, says):

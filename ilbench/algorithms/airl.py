@@ -17,9 +17,9 @@ from ilbench.training.nets import features, identity_norm, mlp, width_of
 from ilbench.types import Array, Data, PyTree, Space, Trained
 
 NEEDS = ("demonstrations", "sample", "log_prob", "gradients", "one step")
-SPACE = {  # what `ilbench tune` tries
-    "airl.rounds": (30, 100),
-    "airl.judge_rate": (0.0003, 0.001, 0.003),
+SPACE = {  # what `ilbench tune` tries; rounds, its currency, are not tuned
+    "airl.policy_rate": (0.0001, 0.0003, 0.001),
+    "airl.judge_rate": (0.0003, 0.001),
     "airl.penalty": (0.1, 1.0, 10.0),
     "airl.gamma": (0.95, 0.99),
 }

@@ -19,9 +19,9 @@ from ilbench.training.nets import features, identity_norm, mlp, width_of
 from ilbench.types import Array, Data, PyTree, Space, Trained
 
 NEEDS = ("demonstrations", "sample", "log_prob", "gradients", "one step")
-SPACE = {  # what `ilbench tune` tries
-    "gail.rounds": (30, 100),
-    "gail.judge_rate": (0.0003, 0.001, 0.003),
+SPACE = {  # what `ilbench tune` tries; rounds, its currency, are not tuned
+    "gail.policy_rate": (0.0001, 0.0003, 0.001),
+    "gail.judge_rate": (0.0003, 0.001),
     "gail.penalty": (0.1, 1.0, 10.0),
     "gail.gamma": (0.95, 0.99),
 }

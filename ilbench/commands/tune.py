@@ -20,6 +20,10 @@ class Tune:
     """Suite whose blocks of it are tried."""
     tasks: str | None = None
     """Only tasks that match these comma-separated globs."""
+    head: str | None = None
+    """Only blocks with this head."""
+    labels: str | None = None
+    """Only blocks with these numbers of labels, e.g. 1000,5000."""
     trials: int = 8
     """Trials, the suite's own settings among them; the same number for every algorithm that is to be compared."""
     seeds: str = "100000-100004"
@@ -43,8 +47,17 @@ class Tune:
         from ilbench.running import runner, select, tuning
 
         seeds = select.parse_numbers(self.seeds, "seeds")
+        labels = None if self.labels is None else select.parse_numbers(self.labels, "labels")
         setup()
-        prepared, trials = tuning.trials(self.suite, self.algorithm, tasks=self.tasks, count=self.trials, seeds=seeds)
+        prepared, trials = tuning.trials(
+            self.suite,
+            self.algorithm,
+            tasks=self.tasks,
+            head=self.head,
+            labels=labels,
+            count=self.trials,
+            seeds=seeds,
+        )
         summary = runner.execute_plans(prepared, out=self.out, workers=self.workers, quiet=self.quiet)
         records, _ = store.read_all(pathlib.Path(self.out), prepared.suite)
         space = tuning.space(self.algorithm, any(plan.head.solve is None for plan in trials[0].plans))

@@ -40,13 +40,15 @@ class Trial:
     plans: tuple[Plan, ...]
 
     def ids(self) -> dict[str, list[str]]:
-        """Ids of the trial's cells, in order of the seeds, by block: `task labels`."""
+        """Ids of the trial's cells, in order of the seeds, by block: `task head labels`, and (2) for a second one of that name."""
         from ilbench.records.schema import cell_id
 
-        return {
-            f"{plan.task.name} {plan.block.budget}": [cell_id(cell) for cell in cells(plan).values()]
-            for plan in self.plans
-        }
+        out: dict[str, list[str]] = {}
+        for plan in self.plans:
+            name = f"{plan.task.name} {plan.block.head} {plan.block.budget}"
+            twins = sum(known.partition(" (")[0] == name for known in out)
+            out[f"{name} ({twins + 1})" if twins else name] = [cell_id(cell) for cell in cells(plan).values()]
+        return out
 
 
 def space(algorithm: str, gradients: bool) -> dict[str, tuple[Any, ...]]:
@@ -77,8 +79,34 @@ def _tried(blocks: tuple[Block, ...], changes: dict[str, Any]) -> Trial:
     return Trial(changes, tuple(resolve(block) for block in select.override(blocks, changes)))
 
 
+def _narrowed(
+    blocks: tuple[Block, ...], algorithm: str, head: str | None, labels: tuple[int, ...] | None
+) -> tuple[Block, ...]:
+    """Those with a head and numbers of labels; raises ValueError for what none has."""
+    if head is not None:
+        heads = sorted({block.head for block in blocks})
+        if head not in heads:
+            raise ValueError(f"no block of {algorithm} here has head {head!r}. {hint(head, heads)}")
+        blocks = tuple(block for block in blocks if block.head == head)
+    if labels is not None:
+        there = sorted({block.budget for block in blocks})
+        if unknown := sorted(set(labels) - set(there)):
+            raise ValueError(
+                f"no block of {algorithm} here has {unknown[0]} labels; there are {', '.join(map(str, there))}"
+            )
+        blocks = tuple(block for block in blocks if block.budget in labels)
+    return blocks
+
+
 def trials(
-    suite: str, algorithm: str, *, tasks: str | None = None, count: int = TRIALS, seeds: tuple[int, ...] = SEEDS
+    suite: str,
+    algorithm: str,
+    *,
+    tasks: str | None = None,
+    head: str | None = None,
+    labels: tuple[int, ...] | None = None,
+    count: int = TRIALS,
+    seeds: tuple[int, ...] = SEEDS,
 ) -> tuple[Prepared, list[Trial]]:
     """The suite's blocks of an algorithm under its own settings and `count` - 1 others, and what is to run.
 
@@ -94,6 +122,7 @@ def trials(
     if count < 2:
         raise ValueError(f"--trials must be at least 2, the suite's own settings and others, got {count}")
     blocks = select.select(found.blocks, tasks=tasks, algorithms=algorithm)
+    blocks = _narrowed(blocks, algorithm, head, labels)
     if taken := sorted({seed for block in blocks for seed in block.seeds} & set(seeds)):
         raise ValueError(
             f"seeds {taken[0]} ... {taken[-1]} are the suite's own: what is chosen on them would be scored on them; tune on others, "
@@ -106,7 +135,7 @@ def trials(
         raise ValueError(
             f"{algorithm} declares no SPACE, and its fits take no gradient steps: there is nothing to tune"
         )
-    there, refused = [out[0].ids()], None
+    known, refused = [out[0].ids()], None
     for changes in draws(declared, zlib.crc32(algorithm.encode())):
         if len(out) == count:
             break
@@ -115,8 +144,8 @@ def trials(
         except ValueError as error:
             refused = error
             continue
-        if trial.ids() not in there:
-            there.append(trial.ids())
+        if trial.ids() not in known:
+            known.append(trial.ids())
             out.append(trial)
     if len(out) < 2:
         raise ValueError(

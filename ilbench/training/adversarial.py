@@ -11,7 +11,7 @@ advantages: Schulman et al. 2016, https://arxiv.org/abs/1506.02438; the penalty 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -42,6 +42,8 @@ class Config:
     gamma: float = 0.99  # discount per step
     lam: float = 0.95  # of generalised advantage estimation
     clip: float = 0.2  # of the ratio of new to old probabilities
+    # Adam, of the policy's steps in a round; 0: fit.learning_rate, which is that of the cloning before them.
+    policy_rate: float = field(default=0.0, metadata={"neutral": True})
 
     def __post_init__(self) -> None:
         for name in (
@@ -56,8 +58,9 @@ class Config:
         ):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} of an adversarial method must be positive, got {getattr(self, name)}")
-        if self.penalty < 0:
-            raise ValueError(f"penalty must be at least 0, got {self.penalty}")
+        for name in ("penalty", "policy_rate"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
         for name in ("gamma", "lam"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
@@ -214,6 +217,7 @@ def play(lab: Lab, config: Config, judge: Judge) -> Trained:
             stage=i + 1,
             prepare=False,
             updates=config.policy_updates,
+            rate=config.policy_rate or None,
         )
         curve.append(losses[:, -1])
     return Trained({"last": lab.policy(params)}, "last", {"judge": np.stack(curve, axis=1)})

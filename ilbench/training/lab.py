@@ -267,6 +267,7 @@ class Lab:
         start: PyTree | None = None,
         prepare: bool = True,
         updates: int | None = None,
+        rate: float | None = None,
     ) -> tuple[PyTree, np.ndarray]:
         """Fits the head to rows `[S, R, ...]` with the suite's gradient steps; closed form where the head has one.
 
@@ -274,8 +275,8 @@ class Lab:
         `name` is another start and other draws, so that members of an ensemble differ. `objective(head, given, params, key, row)`
         takes the place of the head's loss, `given` (leaves `[S, ...]`) being what else it reads. Without `prepare` the statistics of
         `start` stay: the policy does not change before the first step. Of `stages` fits each takes all of `fit.updates`, or under
-        `fit.equal_steps` a share of them; `updates` says another number, for steps that are no fits (of a policy gradient). Raises
-        ValueError for an objective of a closed form.
+        `fit.equal_steps` a share of them; `updates` and `rate` say another number and another learning rate, for steps that are no
+        fits (of a policy gradient). Raises ValueError for an objective of a closed form.
         """
         own = "" if name == "policy" else f"/{name}/"
         keys = seed_keys(f"fit{own}{stage}", self.seeds)
@@ -293,7 +294,8 @@ class Lab:
             updates = self.fit_config.updates
             if self.fit_config.equal_steps:
                 updates = max(1, updates // stages)
-        fitted = fitting.fit(head, keys, start, data, self.fit_config, updates, objective, given)
+        settings = self.fit_config if rate is None else dataclasses.replace(self.fit_config, learning_rate=rate)
+        fitted = fitting.fit(head, keys, start, data, settings, updates, objective, given)
         self._charge(gradient_steps=updates)
         self.fits[:] = [fitted]
         return fitted.params, np.asarray(fitted.losses)
