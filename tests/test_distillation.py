@@ -187,7 +187,8 @@ def test_a_student_that_can_becomes_the_expert_where_it_goes():
         assert end < 0.1
         demos = lab.of("collect")[-1][0]
         told = div.kl(probabilities(lab.head, before, s), expert)[demos.obs[s][demos.revealed[s]]]
-        np.testing.assert_allclose(result.curve["divergence"][s, -1], told.mean(), rtol=1e-3)
+        rounding = np.finfo(np.float32).eps  # a sum of probabilities by logarithms, here of 1e-5 in all
+        np.testing.assert_allclose(result.curve["divergence"][s, -1], told.mean(), rtol=1e-3, atol=rounding)
         assert abs(told.mean() - last / 20) < 5 * told.std() / np.sqrt(
             len(told) / 20
         )  # episodes are the independent ones
