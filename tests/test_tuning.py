@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from ilbench import cli, registry
+from ilbench.report import leaderboard, source
 from ilbench.report import tuning as report
 from ilbench.running import plan as planning
 from ilbench.running import tuning
@@ -103,3 +104,21 @@ def test_a_suite_is_tuned_by_command_and_goes_on_where_it_stopped(tmp_path, caps
     assert {s for t in found["trials"] for s in t["seeds"]} == {100_000, 100_001}
     assert said() == found
     assert planning.load_suite("smoke").name in (tmp_path / "smoke+tuning@1" / "TUNING.md").read_text()
+
+
+def test_what_was_tuned_stands_under_the_board_and_is_no_board_of_its_own(tmp_path):
+    trials = [({}, {"t@1 mse 1": ["a0", "a1", "a2"]}), ({"x.y": 2}, {"t@1 mse 1": ["c0", "c1", "c2"]})]
+    values = dict(zip(["a0", "a1", "a2", "c0", "c1", "c2"], [0.5, 0.6, 0.7, 0.75, 0.85, 0.96], strict=True))
+    found = report.judged("m", {"x.y": (2,)}, trials, [_record(k, v) for k, v in values.items()])
+    folder = tmp_path / "smoke+tuning@1"
+    folder.mkdir()
+    report.keep(found, folder)
+    table = report.beside("smoke@1", tmp_path)
+    assert table.rows[0][:6] == ("m", "t@1 mse 1", "2 on 3 seeds", "0.600", "x.y=2", "0.853")
+    assert table.rows[0][6].startswith("+0.253 [")
+    assert report.beside("smoke@2", tmp_path) is None
+    assert "Tuning for smoke@1" in leaderboard.page(leaderboard.build([]), "smoke@1", "", table)
+    (folder / "records").mkdir()
+    names, why = source.current(tmp_path)
+    assert names == []
+    assert why == {"smoke+tuning@1": "trials of `ilbench tune`, on seeds of their own"}

@@ -44,7 +44,7 @@ class Leaderboard:
     def execute(self) -> int:
         """Reads records; computes nothing on a device."""
         from ilbench.display import tables
-        from ilbench.report import answers, leaderboard, selection, source
+        from ilbench.report import answers, leaderboard, selection, source, tuning
 
         selection.numbers(self.demos or "1")
         selecting = any(x is not None for x in (self.tasks, self.demos, self.algorithms))
@@ -64,7 +64,8 @@ class Leaderboard:
             _show(kept, boards, said, width, self.full)
         if self.write:
             ((only, _, _),) = kept
-            page = leaderboard.page(boards[0][2], only.suite, source.first_line(only))
+            tuned = tuning.beside(only.suite, only.folder.parent)
+            page = leaderboard.page(boards[0][2], only.suite, source.first_line(only), tuned)
             print(f"wrote {source.write_page(only, 'LEADERBOARD.md', page)}", file=sys.stderr)
         return 0
 
@@ -118,12 +119,15 @@ def _show(
     full: bool,
 ) -> None:
     """The answers, and the tables of each suite."""
-    from ilbench.report import aggregates, answers, leaderboard
+    from ilbench.display import tables
+    from ilbench.report import aggregates, answers, leaderboard, tuning
 
     if said.found:
         print(answers.text(said, width), end="\n\n")
     pages = []
-    for (_, first, _), (_, groups, board) in zip(kept, boards, strict=True):
+    for (found, first, _), (suite, groups, board) in zip(kept, boards, strict=True):
         more = aggregates.text(aggregates.build(groups), width) if full else ""
+        tuned = tuning.beside(suite, found.folder.parent) if full else None
         pages += [leaderboard.text(board, first, width, full), *([more] if more else [])]
+        pages += [tables.text([tuned], width)] if tuned is not None else []
     print("\n\n".join(pages))

@@ -27,6 +27,7 @@ from ilbench.report import (
     source,
     speed,
     theory,
+    tuning,
 )
 from ilbench.running.checks import Ran, short
 
@@ -39,7 +40,7 @@ def render(found: source.Found) -> dict[str, str]:
     swept, twice = figures.budgets(found.records), doubled(found)
     snapped = compounding_page.build(found.records, found.arrays)
     return {
-        "LEADERBOARD.md": leaderboard.page(board, found.suite, source.first_line(found)),
+        "LEADERBOARD.md": leaderboard.page(board, found.suite, source.first_line(found), tuning.beside(found.suite, found.folder.parent)),
         "THEORY.md": theory.page(rows, found.suite, source.first_line(found) + ("" if snapped is None else SNAPPED)),
         "overview.svg": figures.overview(found.records, found.arrays),
         **({} if swept is None else {"scores.svg": swept}),

@@ -21,7 +21,7 @@ from ilbench.records.consistency import fits_arrays
 from ilbench.records.files import write_atomic
 from ilbench.records.index import Index
 from ilbench.records.schema import Record
-from ilbench.report import convergence
+from ilbench.report import convergence, tuning
 
 FOLDERS = places.DEFAULT
 NAMED = 5  # problems that are named; the rest are counted
@@ -244,7 +244,8 @@ def superseded(suite: str) -> str:
 def current(results: str | pathlib.Path | None = None) -> tuple[list[str], dict[str, str]]:
     """The suites that have records, each in its newest version, and by name why others were left out.
 
-    Left out are suites of which this ilbench declares or ships a newer version, and those that only double another's updates.
+    Left out are suites of which this ilbench declares or ships a newer version, and those that only double another's updates or
+    try settings for it.
     """
     there = {name for folder in places.folders(results) for name in places.suites(folder)}
     newest = sorted({places.find(_split(name)[0], results).suite for name in there})
@@ -255,6 +256,8 @@ def current(results: str | pathlib.Path | None = None) -> tuple[list[str], dict[
             why[name] = f"superseded by {newer}"
         elif _split(name)[0].endswith(convergence.DOUBLED):
             why[name] = "updates doubled, for `ilbench convergence`"
+        elif _split(name)[0].endswith(tuning.WORD):
+            why[name] = "trials of `ilbench tune`, on seeds of their own"
     return [name for name in newest if name not in why], why
 
 

@@ -19,6 +19,7 @@ from ilbench.records.files import write_atomic
 from ilbench.records.schema import Record
 from ilbench.stats.intervals import paired_difference
 
+WORD = "+tuning"  # in the name of the suite whose records are the trials
 FILE = "TUNING.json"
 PAGE = FILE.replace("json", "md")
 NOTES = (
@@ -94,18 +95,37 @@ def table(found: dict[str, Any]) -> Table:
     return Table(title, ("settings", "score", "difference", "gradient steps", "env steps", ""), rows, NOTES)
 
 
-def line(found: dict[str, Any]) -> str:
-    """One line for under a board: `dagger: 8 trials, as declared`."""
-    i = found["chosen"]
-    what = "none scored" if i is None else _settings(found["trials"][i]["changes"])
-    d = None if i is None else found["trials"][i]["difference"]
-    gain = "" if d is None else f" ({d[0]:+.3f} [{d[1]:+.3f}, {d[2]:+.3f}] there)"
-    return f"{found['algorithm']}: {len(found['trials'])} trials, best {what}{gain}"
+def overview(every: dict[str, dict[str, Any]], suite: str) -> Table | None:
+    """What was tuned for a suite, a row for each algorithm; None where nothing was."""
+    rows = []
+    for found in every.values():
+        i, first = found["chosen"], found["trials"][0]
+        best = None if i is None else found["trials"][i]
+        d = None if best is None else best["difference"]
+        rows.append(
+            (
+                found["algorithm"],
+                ", ".join(first["blocks"]),
+                f"{len(found['trials'])} on {len(first['seeds'])} seeds",
+                "-" if first["score"] is None else f"{first['score']:.3f}",
+                "none scored" if best is None else _settings(best["changes"]),
+                "-" if best is None else f"{best['score']:.3f}",
+                "-" if d is None else f"{d[0]:+.3f} [{d[1]:+.3f}, {d[2]:+.3f}]",
+            )
+        )
+    columns = ("algorithm", "tuned on", "trials", "as declared then", "chosen", "score", "difference")
+    return Table(f"Tuning for {suite}", columns, rows, NOTES) if rows else None
 
 
 def shown(found: dict[str, Any]) -> str:
     """For a terminal."""
     return text([table(found)])
+
+
+def beside(suite: str, results: pathlib.Path) -> Table | None:
+    """The overview of what was tuned for `name@version`, from the folder of its trials beside its own; None without one."""
+    stem, _, version = suite.partition("@")
+    return overview(load(results / f"{stem}{WORD}@{version}"), suite)
 
 
 def load(folder: pathlib.Path) -> dict[str, dict[str, Any]]:

@@ -23,7 +23,6 @@ from ilbench.running import select
 from ilbench.running.plan import Block, Plan, cells, load_suite, resolve
 from ilbench.running.runner import Prepared
 
-WORD = "+tuning"
 TRIALS = 8  # of every algorithm, the declared settings among them
 SEEDS = tuple(range(100_000, 100_005))  # of tuning alone: suites count from 0
 SHARED: dict[str, tuple[Any, ...]] = {
@@ -153,4 +152,4 @@ def trials(
         )
     plans = [plan for trial in out for plan in trial.plans]
     plans.sort(key=lambda plan: (plan.task.id, plan.task.horizon))
-    return Prepared(f"{found.name}{WORD}@{found.version}", tuple(plans)), out
+    return Prepared(f"{found.name}+tuning@{found.version}", tuple(plans)), out

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ilbench.display.tables import Table, plain
-from ilbench.report import beside, convergence, leaderboard, yardsticks
+from ilbench.report import beside, convergence, leaderboard, tuning, yardsticks
 from ilbench.report.rows import FALLING
 from ilbench.report.site import choice
 from ilbench.report.site.book import Book, as_csv, slug, suite_path, task_path
@@ -87,6 +87,8 @@ def write(book: Book, suite: Suite, material: Material) -> None:
     covered = coverage(suite)
     tables += [book.table(path, covered, suite.name)] if covered is not None else []
     tables += [book.table(path, convergence.table(suite.twice, suite.name), suite.name)] if suite.twice else []
+    tuned = tuning.beside(suite.name, suite.found.folder.parent)
+    tables += [book.table(path, tuned, suite.name)] if tuned is not None else []
     tasks = [
         {
             "name": task,
