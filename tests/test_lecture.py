@@ -151,7 +151,7 @@ def test_sentences_say_what_the_records_say(said):
     growth = next(c for c in raw("t02_bc_closed_form")["claims"] if c["statement"].startswith("cliff, rollouts: slope"))
     lo, hi = growth["interval"]
     assert f"{growth['measured']:.2f} [{lo:.2f}, {hi:.2f}], predicted {growth['predicted']:.2f}" in said["tightrope"]
-    lane = [r for r in source.load("repairs", RESULTS).records if r.cell.task == "lane@1" and r.cell.budget == 1000]
+    lane = [r for r in source.load("repairs", RESULTS).records if (r.cell.task, r.cell.budget, r.cell.head) == ("lane@1", 1000, "mse")]
     scores = {
         name: {r.cell.seed: r.scores["score"] for r in lane if r.cell.algorithm == name} for name in ("bc", "side_view")
     }

@@ -40,9 +40,9 @@ def test_every_space_holds_values_that_its_algorithm_takes():
 
 
 def test_one_head_and_some_labels_can_be_tuned_and_blocks_that_share_a_name_are_two():
-    _, trials = tuning.trials("repairs", "bc", tasks="pendulum", head="gaussian", labels=(3000,), count=2)
+    _, trials = tuning.trials("matching", "bc", tasks="pendulum", head="gaussian", labels=(3000,), count=2)
     assert [list(trial.ids()) for trial in trials] == [["pendulum@1 gaussian 3000"]] * 2
-    _, trials = tuning.trials("repairs", "iq_learn", tasks="gridworld", labels=(500,), count=2)  # offline, and online
+    _, trials = tuning.trials("matching", "iq_learn", tasks="gridworld", labels=(500,), count=2)  # offline, and online
     assert [set(trial.ids()) for trial in trials] == [{"gridworld@1 mlp 500", "gridworld@1 mlp 500 (2)"}] * 2
     assert len({id for ids in trials[0].ids().values() for id in ids}) == 2 * len(tuning.SEEDS)
 
@@ -50,17 +50,17 @@ def test_one_head_and_some_labels_can_be_tuned_and_blocks_that_share_a_name_are_
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"algorithm": "gail", "head": "gausian"}, "Did you mean gaussian"),
-        ({"algorithm": "gail", "labels": (7,)}, "no block of gail here has 7 labels; there are 400, 500"),
+        ({"algorithm": "gail", "head": "gausian", "suite": "matching"}, "Did you mean gaussian"),
+        ({"algorithm": "gail", "labels": (7,), "suite": "matching"}, "no block of gail here has 7 labels; there are 400, 500"),
         ({"algorithm": "dager"}, "Did you mean dagger"),
         ({"algorithm": "dagger", "count": 1}, "at least 2"),
         ({"algorithm": "dagger", "seeds": (3, 100_000)}, "seeds 3 ... 3 are the suite's own"),
-        ({"algorithm": "bc", "tasks": "gridworld", "head": "table"}, "nothing to tune"),
+        ({"algorithm": "bc", "tasks": "gridworld"}, "nothing to tune"),
     ],
 )
 def test_what_cannot_be_tuned_is_refused(given, says):
     with pytest.raises(ValueError, match=says):
-        tuning.trials("repairs", **given)
+        tuning.trials(**{"suite": "repairs"} | given)
 
 
 def _record(id, score, status="ok"):

@@ -68,8 +68,9 @@ def _likelihood(e: Known) -> str:
 
 def _camera(e: Known) -> str:
     labels = min(g.budget for g in e.rows("repairs") if g.task.startswith("lane@"))
+    score = e.score("repairs", "lane", "bc", budget=labels, head="mse")
     return (
-        f"From three rows of a camera's pixels bc keeps the lane with a score of {e.score('repairs', 'lane', 'bc', budget=labels)} "
+        f"From three rows of a camera's pixels bc keeps the lane with a score of {score} "
         f"({labels:,} labels); the whole image is the command's. No foundation model is here."
     )
 

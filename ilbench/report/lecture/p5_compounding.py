@@ -14,8 +14,8 @@ def _budget(e: Known) -> int:
 
 def _against_bc(e: Known, name: str) -> str:
     labels = _budget(e)
-    score, bc = (e.score("repairs", "lane", who, budget=labels) for who in (name, "bc"))
-    apart = e.difference("repairs", "lane", name, "bc", budget=labels)
+    score, bc = (e.score("repairs", "lane", who, budget=labels, head="mse") for who in (name, "bc"))
+    apart = e.difference("repairs", "lane", name, "bc", budget=labels, head="mse")
     return f"On the road {name} scores {score} and bc {bc} with {labels:,} labels each: a difference of {apart}."
 
 

@@ -15,5 +15,5 @@ def measure(records: Suites) -> list[Line]:
     out = []
     for task in ("reset_cliff_recoverable", "gridworld", "lane", "pendulum"):
         for g in records.find("repairs", task, "stagger"):
-            out.append(above(f"{task}, {g.budget} labels", g, records.one("repairs", task, "bc", budget=g.budget)))
+            out.append(above(f"{task}, {g.budget} labels", g, records.one("repairs", task, "bc", budget=g.budget, head=g.head)))
     return out or [Line("recoverable tasks", "no records", "not testable here")]
