@@ -84,7 +84,7 @@ def _part(module: ModuleType, name: str, default: Any, form: str) -> Any:
     """A function of a plug-in; ValueError where it cannot be called as everybody calls it."""
     part = getattr(module, name, default)
     if part is None:
-        raise ValueError(f"{module.__name__} defines no {name}{form}; see ilbench/types.py and CONTRIBUTING.md")
+        raise ValueError(f"{module.__name__} defines no {name}{form}; see ilbench/types.py and docs/plugins.md")
     try:
         inspect.signature(part).bind(*form.strip("()").split(", "))
     except TypeError:

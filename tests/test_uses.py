@@ -79,7 +79,7 @@ def told(policy, tell):
 
 # -------------------------------------------------------------------------------------------- contracts
 def test_whoever_wants_one_of_them_is_led_to_it():
-    text = (pathlib.Path(__file__).parent.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    text = (pathlib.Path(__file__).parent.parent / "docs" / "plugins.md").read_text(encoding="utf-8")
     assert not [name for names in PLUGINS.values() for name in names if f"tests/plugins/{name}.py" not in text]
 
 
