@@ -54,8 +54,8 @@ $(VENV)/.dev: requirements-dev.txt pyproject.toml | $(VENV)/bin/python
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	touch $@ $(VENV)/.run
 
-$(VENV)/.docs: pyproject.toml | $(VENV)/.run
-	$(PIP) install --quiet "sphinx>=8" "myst-parser>=4"  # not in the lock: nothing that is run or tested needs them
+$(VENV)/.docs: docs/requirements.txt | $(VENV)/.run
+	$(PIP) install --quiet --require-hashes -r docs/requirements.txt  # a lock of its own: nothing that is run or tested needs it
 	touch $@
 
 clean:

@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 import types
 
 import modules
@@ -64,6 +65,20 @@ def test_make_targets_exist():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert set(targets) == {"quick", "test"}
     assert all(re.search(rf"^{t}:", makefile, re.M) for t in targets)
+
+
+def test_what_docs_need_is_locked_and_moves_nothing_of_the_lock():
+    """`make docs` installs on top of the lock: a package that both name has the same release in both, or that of its Python."""
+    docs, lock = (
+        {(name, version) for name, version in re.findall(r"^([\w.-]+)==(\S+)", (ROOT / path).read_text(), re.M)}
+        for path in ("docs/requirements.txt", "requirements.txt")
+    )
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]["docs"]
+    assert {re.match(r"[\w-]+", one)[0] for one in wanted} <= {name for name, _ in docs}
+    both = {name for name, _ in docs} & {name for name, _ in lock}
+    assert "jinja2" in both
+    assert {pin for pin in docs if pin[0] in both} <= lock
+    assert "://" not in (ROOT / "docs/requirements.txt").read_text()
 
 
 @pytest.mark.slow
