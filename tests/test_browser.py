@@ -245,6 +245,23 @@ def test_a_table_is_copied_whole_and_a_link_is_copied(visit):
     assert page.evaluate("navigator.clipboard.readText()") == page.url
 
 
+def test_no_cell_that_is_copied_is_a_formula_and_numbers_stay_numbers(visit):
+    page = visit(BOARD)
+    cells = [
+        "=1+1", "+a", "-2+3", "@x", " =1", "\t=1", "\r=1", "-1 [=1, 2]", "-1 / 2", "1=1",
+        "-", "-0.5", "+3", "-1,200", "-1e-05", "-0.5 [-1, 0]", "-0.5 [-1, more]*", "-0.5*",
+    ]  # fmt: skip
+    page.evaluate(
+        """(cells) => document.querySelector("#t1 tbody").replaceChildren(...cells.map((text) => {
+      const row = document.createElement("tr"); row.insertCell().textContent = text; return row; }))""",
+        cells,
+    )
+    _copy(page, "#t1 [data-copy]")
+    copied = page.evaluate("navigator.clipboard.readText()").strip().split("\n")[1:]
+    inert = ["'=1+1", "'+a", "'-2+3", "'@x", "'=1", "'=1", "'=1", "'-1 [=1, 2]", "'-1 / 2", "1=1"]
+    assert copied == [*inert, *cells[len(inert) :]]
+
+
 def test_from_a_board_to_a_task_an_algorithm_and_back(visit):
     page = visit("index.html")
     for click, heading in (("quick@2", "Leaderboard of quick@2"), ("dagger", "dagger"), ("quick@2", None)):

@@ -122,6 +122,7 @@ def test_text_of_any_kind_stays_text_in_latex_and_csv():
         assert name == cell
         assert cell in (shown(text), f"'{shown(text)}")
         assert not cell.lstrip().startswith(("=", "+", "-", "@"))
+    assert sheets.csv([{"a": -0.5, "b": -2, "c": "-0.5", "d": "\t=1"}]).splitlines()[1] == "-0.5,-2,'-0.5,\\t=1"
 
 
 @pytest.mark.parametrize("name", HARM)

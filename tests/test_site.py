@@ -18,10 +18,10 @@ import ilbench
 from ilbench import registry
 from ilbench.commands.report import Report
 from ilbench.display.tables import Table
-from ilbench.records import store
+from ilbench.records import store, verified
 from ilbench.records.schema import make_record
 from ilbench.report import leaderboard, pairs, source
-from ilbench.report.site import algorithms, book, build, material, serve
+from ilbench.report.site import algorithms, book, build, material, runs, serve
 
 RESULTS = pathlib.Path(ilbench.__file__).resolve().parent.parent / "results"
 NASTY = "<script>alert(1)</script>\u202e\"'&"
@@ -221,11 +221,47 @@ def test_names_reasons_and_damaged_files_are_shown_and_inert(tmp_path, capsys):
 
 
 def test_no_cell_of_a_file_is_a_formula_and_numbers_stay_numbers():
-    table = Table("t", ("=a", "score"), [("=1+1", "-0.5 [-1, 0]"), ("@x", "-"), ("-0.2", "0.1 [0, 1]*")])
+    table = Table("t", ("=a", "score"), [("=1+1", "-0.5 [-1, 0]"), ("@x", "-"), ("-0.2", "-0.1 [-0.2, 1]*")])
     rows = list(csv.reader(io.StringIO(book.as_csv(*book._split(table)).decode())))
     assert rows == [
-        ["'=a", "score", "score low", "score high"], ["'=1+1", "-0.5", "-1", "0"], ["'@x", "-", "", ""], ["-0.2", "0.1*", "0", "1"],
+        ["'=a", "score", "score low", "score high"], ["'=1+1", "-0.5", "-1", "0"], ["'@x", "-", "", ""],
+        ["-0.2", "-0.1*", "-0.2", "1"],
     ]  # fmt: skip
+    text = ("=1", "+a", "-2+3", "@x", " =1", "\t=1", "\r=1", "-1 / 2", "-", "-0.5", "+3", "-1,200", "-1e-05", "1=1")
+    (read,) = csv.reader(io.StringIO(book.as_csv(text, []).decode()))
+    assert read == [
+        "'=1", "'+a", "'-2+3", "'@x", "' =1", "\\t=1", "\\r=1", "'-1 / 2", "-", "-0.5", "+3", "-1,200", "-1e-05", "1=1",
+    ]  # fmt: skip
+
+
+def test_what_others_went_over_stands_beside_the_runs(tmp_path):
+    """Two of five runs were trained again, one is contradicted, one has changed since, and one nobody has looked at."""
+    kept = [r for r in source.load("quick@2", RESULTS).records if r.cell.task == "gridworld@1" and r.cell.algorithm == "bc"][:5]
+    for r in kept:
+        fields = {k: getattr(r, k) for k in ("status", "scores", "episodes", "references", "cost", "provenance")}
+        store.write(tmp_path, make_record(r.cell, "quick@2", **fields), {})
+    assert runs._verified(material._suite("quick@2", tmp_path)) is None
+    seals = {r.id: r.self_hash for r in source.load("quick@2", tmp_path).records}
+    a, b, bad, changed, none = (r.id for r in kept)
+    again = {"tier": "reproduced", "date": "2026-01-02", "how": "bits", "versions": {"jax": "0.12.0", "ilbench": "0.1.0", "x": "1"}}
+    lines = [verified.Line(id=id, digest=seals[id], **again) for id in (a, b)]
+    lines += [verified.Line(id=changed, digest="0" * 64, **again)]
+    how = {"tier": "contradicted", "date": "2026-01-03", "how": "<b>.5 is not .4</b>", "versions": {}}
+    verified.add(tmp_path / "quick@2", [*lines, verified.Line(id=bad, digest=seals[bad], **how)])
+    suite = material._suite("quick@2", tmp_path)
+    written = book.Book({"menu": [], "source": ""})
+    runs.write(written, suite, material.Material((suite,), (), {}, ()))
+    page = Page(written.files["suites/quick@2/runs.html"].decode())
+    assert page.tables["Verified"] == [[
+        ["runs", "tier", "on", "by"], ["1", "contradicted", "2026-01-03", ""],
+        ["2", "reproduced", "2026-01-02", "ilbench 0.1.0, jax 0.12.0"], ["2", "self-reported", "-", "-"],
+    ]]  # fmt: skip
+    assert f"Contradicted: {bad}: <b>.5 is not .4</b>" in page.said
+    rows = csv.DictReader(io.StringIO(written.files["suites/quick@2/all-runs.csv"].decode()))
+    assert {row["id"]: (row["tier"], row["verified on"]) for row in rows} == {
+        a: ("reproduced", "2026-01-02"), b: ("reproduced", "2026-01-02"), bad: ("contradicted", "2026-01-03"),
+        changed: ("self-reported", ""), none: ("self-reported", ""),
+    }  # fmt: skip
 
 
 def test_names_that_are_no_file_names_stay_apart():

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+
+from markupsafe import Markup
+
 from ilbench.report import beside, checks, compounding_page, leaderboard, pairs, profile, theory, yardsticks
 from ilbench.report.site import choice
 from ilbench.report.site.book import Book
@@ -10,7 +14,9 @@ from ilbench.report.site.sections import section
 
 
 def _paragraphs(text: str | None) -> list[str]:
-    return [" ".join(part.split()) for part in (text or "").split("\n\n")]
+    """A docstring's sentences; what is indented is a sketch for who reads the source. What stands in `...` is code."""
+    parts = [" ".join(part.split()) for part in inspect.cleandoc(text or "").split("\n\n") if not part.startswith(" ")]
+    return [Markup("").join(Markup("<code>{}</code>").format(p) if i % 2 else p for i, p in enumerate(t.split("`"))) for t in parts]
 
 
 def write(book: Book, material: Material) -> None:

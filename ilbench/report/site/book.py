@@ -20,14 +20,16 @@ from markupsafe import Markup
 
 import ilbench
 from ilbench import registry
+from ilbench.display.sheets import inert
 from ilbench.display.style import COLOURS
 from ilbench.display.tables import Table, shown
 
 TEMPLATES = pathlib.Path(__file__).parent / "templates"
 NUMERIC = re.compile(r"[-+]?[\d,]*\.?\d+(e[-+]?\d+)?\*?( \[.*\])?( \(.*\))?|-|", re.S)
 INTERVAL = re.compile(r"(\S+) \[(\S+), (\S+)\](\S*)")
-FORMULA = re.compile(r"[=+\-@\t\r]")  # what a spreadsheet takes for the start of one
-NUMBER = re.compile(r"[-+]?[\d.,]+(e[-+]?\d+)?", re.I)
+KINDS = ("num", "long", "")  # classes of a column's cells: numbers, sentences that want room, words
+WIDE = 24  # characters from which on a cell is a sentence
+NUMBER = re.compile(r"-|[-+]?[\d.,]+(e[-+]?\d+)?[*!#]*", re.I)  # or none; with the marks of a board
 
 
 class Cell(NamedTuple):
@@ -43,7 +45,7 @@ class View(NamedTuple):
 
     id: str
     title: str
-    columns: list[tuple[str, bool]]  # name, and whether numbers stand below it
+    columns: list[tuple[str, str]]  # name, and what stands below it: one of KINDS
     head: int  # the column that names the rows
     rows: list[list[Cell]]
     notes: tuple[str, ...]
@@ -57,8 +59,8 @@ def slug(name: str) -> str:
 
 
 def inert_csv(text: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{text}" if FORMULA.match(text) and text != "-" and not NUMBER.fullmatch(text) else text
+    """A cell that no spreadsheet takes for a formula; what is a number is written as one."""
+    return text if NUMBER.fullmatch(text) else inert(text)
 
 
 def _split(table: Table) -> tuple[list[str], list[list[str]]]:
@@ -79,11 +81,18 @@ def _split(table: Table) -> tuple[list[str], list[list[str]]]:
     return columns, rows
 
 
+def _kind(column: str, cells: Sequence[str]) -> str:
+    """Which of KINDS stands in a column."""
+    if column.endswith("[95 %]") or all(NUMERIC.fullmatch(text) for text in cells):
+        return "num"
+    return "long" if max(map(len, cells)) > WIDE else ""
+
+
 def as_csv(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
     """RFC 4180, a header first."""
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerows([[inert_csv(shown("" if x is None else x)) for x in row] for row in (columns, *rows)])
+    writer.writerows([[inert_csv("" if x is None else str(x)) for x in row] for row in (columns, *rows)])
     return out.getvalue().encode()
 
 
@@ -100,10 +109,15 @@ def _said(value: Any) -> Any:
     )
 
 
+def breaks(text: str) -> Markup:
+    """A name that a narrow column may break where its parts begin."""
+    return Markup("<wbr>").join(re.split(r"(?=\[)|(?<=[+=_])", shown(text)))
+
+
 @functools.cache
 def environment() -> jinja2.Environment:
     """The templates, everything in them escaped."""
-    return jinja2.Environment(
+    made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -111,6 +125,8 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         finalize=_said,
     )
+    made.filters["breaks"] = breaks
+    return made
 
 
 class Book:
@@ -145,8 +161,7 @@ class Book:
         file = f"{stem}-{n}.csv"
         self.files[file] = as_csv(*_split(table))
         kept = [i for i in range(len(table.columns)) if not table.rows or any(row[i] for row in table.rows)]
-        numbers = [table.columns[i].endswith("[95 %]") or all(NUMERIC.fullmatch(row[i]) for row in table.rows) for i in kept]
-        columns = [(table.columns[i], n) for i, n in zip(kept, numbers, strict=True)]
+        columns = [(table.columns[i], _kind(table.columns[i], [row[i] for row in table.rows])) for i in kept]
         names = [c for c, _ in columns]
         head = next((names.index(c) for c in ("algorithm", "learner") if c in names and "task" not in names), 0)
         rows = []

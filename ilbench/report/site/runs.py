@@ -63,6 +63,10 @@ def _verified(suite: Suite) -> Table | None:
     return Table("Verified", ("runs", "tier", "on", "by"), rows, (said, *notes))
 
 
+def _lasted(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
+
+
 def write(book: Book, suite: Suite, material: Material) -> None:
     """runs.html of a suite."""
     path, records = suite_path(suite.name, "runs"), suite.found.records
@@ -95,7 +99,7 @@ def write(book: Book, suite: Suite, material: Material) -> None:
     seconds = sum(r.cost.run_s or 0.0 for r in records)
     lines = [
         suite.line,
-        f"{len(records):,} records, digest {suite.digest}; {seconds / 3600:.2f} hours of running, compiling apart.",
+        f"{len(records):,} records, digest {suite.digest}; {_lasted(seconds)} of running, compiling apart.",
     ]
     lines += ["No run diverged or failed."] if records and not bad else []
     lines += ["Records name no machine and no person; they hold no date, so that the same run leaves the same record."]

@@ -127,7 +127,8 @@
   };
   const named = (tag, line) => {
     const { name, href } = data.rows[line.row], th = make(tag, href ? "" : name, { scope: "row" });
-    if (href) th.append(make("a", name, { href }));
+    if (href) th.append(make("a", "", { href }));
+    if (href) name.split(/(?=\[)|(?<=[+=_])/).forEach((part, i) => th.firstChild.append(...(i ? [document.createElement("wbr")] : []), part));
     return th;
   };
   const show = () => {
@@ -158,7 +159,7 @@
     if (found.lines.length && found.common < found.of) notes.push(`Ranked on the ${found.common} of ${found.of} settings that these rows share.`);
     notes.push(found.tested
       ? "Computed in this page: settings are averaged within a seed; a row is ahead of another where Student's t interval of their difference, "
-        + `paired by seed, excludes 0, Bonferroni over the ${Math.max(1, found.lines.length - 1)} rivals. `
+        + `paired by seed, excludes 0, Bonferroni over ${found.lines.length > 2 ? `its ${found.lines.length - 1} rivals` : "its one rival"}. `
         + (found.untested ? `Not tested: ${found.untested} of the pairs, because more than a quarter of their differences are the least or the largest; they share places. ` : "")
         + "The boards below allow for skew and ties too: where the two differ, those count."
       : yard.kind === "seeds" ? `In the order of the means, not tested: it takes two rows and ${data.few} seeds that they share.`

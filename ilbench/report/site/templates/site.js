@@ -10,7 +10,8 @@
       return done;
     }
   };
-  const inert = (text) => (/^[=+\-@]/.test(text) && text !== "-" && !/^[-+]?[\d.,]+(e[-+]?\d+)?( \[.*\])?$/i.test(text) ? "'" : "") + text;
+  const plain = /^[-+]?[\d.,]+(e[-+]?\d+)?[*!#]*( \[[-+\d.,e]+, ([-+\d.,e]+|more)\])?[*!#]*$/i;  // a number, an interval after it, marks
+  const inert = (text) => (/^[=+\-@]/.test(text) && text !== "-" && !plain.test(text) ? "'" : "") + text;
   const tsv = (table) => [...table.rows].map((row) => [...row.cells]
     .map((cell) => inert(cell.textContent.trim().replace(/\s+/g, " "))).join("\t")).join("\n") + "\n";
   document.addEventListener("click", async (event) => {
