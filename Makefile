@@ -5,7 +5,7 @@ VENV ?= .venv$(if $(filter-out python3,$(notdir $(PYTHON))),-$(notdir $(PYTHON))
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: quick test lint boards site docs clean
+.PHONY: quick test lint boards site screenshots docs clean
 
 quick: $(VENV)/.run
 	$(BIN)/ilbench run quick --out runs
@@ -36,6 +36,9 @@ boards: $(VENV)/.run  # regenerate the pages beside the shipped records, and wha
 
 site: $(VENV)/.run  # everything in results/ as a static site: open site/index.html
 	$(BIN)/ilbench report --results results --out site
+
+screenshots: site  # README's two pictures of it; wants Chromium or Chrome
+	$(BIN)/python docs/screenshots.py site docs/images
 
 docs: $(VENV)/.docs  # docs/ as HTML: open docs/_build/html/index.html; a warning is an error
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html

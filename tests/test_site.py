@@ -4,6 +4,7 @@ import csv
 import gzip
 import html.parser
 import http.client
+import importlib.util
 import io
 import pathlib
 import re
@@ -12,6 +13,7 @@ import time
 from urllib.parse import unquote
 
 import numpy as np
+import PIL.Image
 import pytest
 
 import ilbench
@@ -183,6 +185,22 @@ def test_the_theory_page_has_every_claim_and_picture(site):
         len(re.findall('"verdict":', p.read_text())) for p in (RESULTS / "theory@1").glob("*.json")
     )
     assert not site[0].aside
+
+
+def test_the_pictures_in_readme_show_what_the_site_says(site):
+    """A picture holds a digest of what it showed; it is small, as wide as the script takes it, and README has it with words."""
+    spec = importlib.util.spec_from_file_location("screenshots", RESULTS.parent / "docs" / "screenshots.py")
+    screenshots = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(screenshots)
+    assert len(screenshots.SHOTS) == 2
+    for shot in screenshots.SHOTS:
+        file = RESULTS.parent / "docs" / "images" / shot.name
+        with PIL.Image.open(file) as picture:
+            assert picture.width == screenshots.WIDTH
+            shown = screenshots.state(shot, (site[0].folder / shot.page).read_text())
+            assert picture.text["shows"] == shown, "stale: run `make screenshots`"
+        assert file.stat().st_size < 120_000
+        assert re.search(rf"!\[[^\]]{{20,}}\]\(docs/images/{shot.name}\)", (RESULTS.parent / "README.md").read_text())
 
 
 # ------------------------------------------------------------------------------------- hostile, damaged, empty
