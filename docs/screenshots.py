@@ -34,7 +34,13 @@ class Shot(NamedTuple):
 ROWS = "".join(f"&row={name}" for name in ("hg_dagger", "dagger", "noise_injection", "dart", "bc", "constant"))
 SHOTS = (
     Shot("site-front.png", "index.html", "", 800, r'<h1>.*?<section class="answers".*?</section>'),
-    Shot("site-board.png", "suites/repairs@1/index.html", f"#?by=score{ROWS}", 960, r"repairs@1: [\d,]+ records, digest \w+"),
+    Shot(
+        "site-board.png",
+        "suites/repairs@1/index.html",
+        f"#?by=score{ROWS}",
+        960,
+        r"repairs@1: [\d,]+ records, digest \w+",
+    ),
 )
 
 
@@ -48,8 +54,16 @@ def take(browser: str, address: str, height: int) -> Image.Image:
     with tempfile.TemporaryDirectory() as folder:
         file = pathlib.Path(folder, "shot.png")
         size = (f"--window-size={WIDTH},{height}", "--force-device-scale-factor=1", "--hide-scrollbars")
-        still = ("--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/profile", "--virtual-time-budget=3000")
-        subprocess.run([browser, *still, *size, f"--screenshot={file}", address], check=True, timeout=120, capture_output=True)
+        still = (
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            f"--user-data-dir={folder}/profile",
+            "--virtual-time-budget=3000",
+        )
+        subprocess.run(
+            [browser, *still, *size, f"--screenshot={file}", address], check=True, timeout=120, capture_output=True
+        )
         return Image.open(io.BytesIO(file.read_bytes())).convert("RGB")
 
 

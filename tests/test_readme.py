@@ -118,6 +118,9 @@ CLASSES = (  # task, head, what else the row has, how README calls it
     ("peg_one", "flow", {"flow.start": "zero"}, "flow from z = 0 has"), ("peg_one", "flow", {"flow.start": "normal"}, "from a draw"),
     ("peg_one", "flow", {"flow.start": "mean"}, "the mean of 16 draws"), ("peg", "tsd", {}, "TSD"),
     ("peg", "mip", {"mip.form": "paper"}, "MIP"), ("peg", "mse", {}, "regression has"),
+    ("two_modes", "gaussian", {}, "forward KL"), ("two_modes", "gaussian", {"f_divergence.divergence": "reverse_kl"}, "reverse KL"),
+    ("two_modes", "gaussian", {"f_divergence.divergence": "jensen_shannon"}, "Jensen-Shannon"),
+    ("two_modes", "gaussian", {"f_divergence.divergence": "total_variation"}, "total\n  variation"),
 )  # fmt: skip
 
 
@@ -127,7 +130,8 @@ def test_classes_of_policies_have_the_scores_of_their_board():
     for task, head, own, word in CLASSES:
         (row,) = (
             g for g in rows
-            if (g.task.split("@")[0], g.algorithm, g.head) == (task, "bc", head) and own.items() <= g.config.items()
+            if (g.task.split("@")[0], g.head) == (task, head) and "task.half" not in g.config and own.items() <= g.config.items()
+            and g.algorithm == ("f_divergence" if "f_divergence.divergence" in own else "bc")
         )  # fmt: skip
         value = f"{row.scored().mean():.2f}".replace("0.00", "0").removeprefix("0") or "0"
         assert f"{word} {value}" in said, (task, head, value)
@@ -135,9 +139,36 @@ def test_classes_of_policies_have_the_scores_of_their_board():
     assert " ".join(line.split()[:4]) + " had not converged" in " ".join(said.split())
 
 
+def test_which_classes_compound_is_what_their_page_says():
+    """The two ranges of A in docs/results.md against COMPOUNDING.md of the suite, verdicts and all."""
+    said = (ROOT / "docs/results.md").read_text(encoding="utf-8").split("**A richer class may compound more.**")[1].split("\n- ")[0]
+    page = (ROOT / "results/expressivity@1/COMPOUNDING.md").read_text(encoding="utf-8")
+    found = re.findall(r"^\| fork_one, bc\+(\w+)\S* \| (\w+)[^|]*\(A = ([\d.]+)", page, re.M)
+    called = {"autoregressive": "autoregressive head", "gaussian": "Gaussian", "mip": "MIP", "mse": "regression", "shortcut": "short cut"}
+    for part, word in zip(re.split(r", and (?=\.)", said), ("compounds", "does"), strict=True):
+        mine = {called.get(name, name): float(a) for name, verdict, a in found if verdict == word}
+        assert all(name in " ".join(part.split()) for name in mine)
+        low, high = re.search(r"(\S+) to (\S+) for", part).groups()
+        assert (float(low), float(high)) == (min(mine.values()), max(mine.values()))
+
+
 @pytest.fixture(scope="module")
 def found():
     return source.load("quick", ROOT / "results")
+
+
+def test_classes_side_by_side_have_the_numbers_of_their_board(found):
+    """The table of docs/results.md against the suite's LEADERBOARD.md, which is written another way."""
+    board = (ROOT / "results/expressivity@1/LEADERBOARD.md").read_text(encoding="utf-8")
+    shown = pages.blocks(found)["classes"]()
+    lines = [re.split(r" {2,}", line) for line in shown.splitlines() if re.search(r"\[-?\d\.", line)]
+    assert len(lines) == 11 + 13 + 8
+    for task, row, column in (("peg_one@1", "mip[form=released]", 2), ("fork@1", "cvae", 2), ("two_modes@1 (expert a89", "shortcut", 1)):
+        (table,) = (part for part in board.split("\n## ") if part.startswith(task))
+        (cells,) = (line.replace("\\", "").split(" | ") for line in table.splitlines() if line.replace("\\", "").startswith(f"| bc+{row}"))
+        (mine,) = (line for line in lines if line[0] == row)
+        assert mine[column].removesuffix("*") == cells[2]
+        assert mine[column].endswith("*") == cells[0].endswith("*")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

@@ -13,10 +13,12 @@ from collections.abc import Callable, Sequence
 
 import ilbench
 from ilbench import registry
+from ilbench.display import tables
 from ilbench.names import hint
 from ilbench.records.files import write_atomic
 from ilbench.report import (
     checks,
+    classes,
     compounding_figure,
     compounding_page,
     convergence,
@@ -82,6 +84,11 @@ def blocks(found: source.Found) -> dict[str, Callable[[], str]]:
     def lines() -> str:
         return f"{source.first_line(snapped(), f'results/{snapped().suite}')}\n\n{compounding_page.summary(page())}"
 
+    def sided() -> str:
+        cloned = source.load("expressivity", folder)
+        said = tables.text(classes.tables(leaderboard.build(cloned.records, cloned.tiers).rows), classes.WIDTH)
+        return f"{source.first_line(cloned, f'results/{cloned.suite}')}\n\n{said}"
+
     made = {
         "theory": lambda: fenced(theory.text(swept(), first)),
         "leaderboard": lambda: fenced(leaderboard.text(leaderboard.build(found.records, found.tiers), first)),
@@ -90,6 +97,7 @@ def blocks(found: source.Found) -> dict[str, Callable[[], str]]:
         "speed": lambda: fenced(speed.text(speed.load(folder))),
         "compounding": lambda: fenced(lines()),
         "answers": lambda: front.answers(page(), (repaired().records, repaired().suite), swept(), checked()),
+        "classes": lambda: fenced(sided()),
         "board": lambda: fenced(front.board(found.records)),
         "closed-forms": lambda: fenced(front.closed_forms(swept())),
         "methods": lambda: methods.table(repaired().records),
