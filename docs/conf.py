@@ -18,8 +18,16 @@ myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
 html_theme = "alabaster"
-html_theme_options = {"description": "Imitation learning, measured", "page_width": "1180px", "sidebar_width": "200px"}
+html_theme_options = {
+    "description": "Imitation learning, measured",
+    "page_width": "1240px",
+    "sidebar_width": "200px",
+    "body_max_width": "none",
+    "code_font_size": "0.74em",  # a table as wide as README's fits
+}
 html_show_sourcelink = False
+html_show_copyright = False
+highlight_language = "none"  # what stands in a fence without a name is a table or a command
 html_math_renderer = "mathml"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
