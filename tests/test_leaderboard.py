@@ -314,7 +314,7 @@ def test_what_has_not_converged_or_is_worse_than_a_constant_is_marked(records):
     names = {r[0] for r in board.tables[-1].rows}
     assert names == {"bc*", "dagger!"}
     assert board.lines[0].startswith("1 of 2 rows with a trained head had not converged")
-    assert "1 rows hold fits that are worse" in board.lines[1]
+    assert "1 row holds fits that are worse" in board.lines[1]
     assert "10 of 10 fits of dagger are worse" in " ".join(board.tables[-1].notes)
     assert leaderboard.build(base).lines == ("Whether fits had converged was not recorded.",)
 

@@ -21,7 +21,7 @@ MANY = 5000  # episodes from which the normal law serves, and resampling them is
 SHOWN = {  # measures that are shown, by the key of ilbench/measures/: what they are
     "score": "score: 0 a random policy, 1 the expert",
     "return": "return",
-    "cost": "0-1 cost: steps of H on which it errs at its own states, all after a fall",
+    "cost": "0-1 cost: steps of H on which it errs at its own states, all after a fall included",
     "eps_bar": "eps: share of steps on which it errs at the expert's states",
     "survived": "survived: share of episodes without a fall",
     "noisy_score": "score under noise, the expert under the same is 1",

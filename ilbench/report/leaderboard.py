@@ -213,7 +213,7 @@ def _lines(rows: list[dict[str, Any]]) -> tuple[str, ...]:
         )
     constant = sum(bool(r["worse_than_constant"]) for r in rows)
     if constant:
-        out.append(f"{constant} rows hold fits that are worse than the best constant action (!).")
+        out.append(f"{constant} row{'s hold' if constant > 1 else ' holds'} fits that are worse than the best constant action (!).")
     if any("noise" in r and r["noisy_expert_score"] is None for r in rows):
         out.append(
             "Scores under noise: the expert without noise is 1; whether it can act under the noise was not recorded."
