@@ -119,6 +119,8 @@ def test_every_kind_of_page_can_be_read_by_everybody(visit, name):
         found = axe.Axe().run(page, context=SOME, options=asked).response["violations"]
         assert [(v["id"], v["nodes"][0]["html"][:120], v["nodes"][0]["failureSummary"][:300]) for v in found] == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+        wide = "[...document.querySelectorAll('.scroll')].filter((s) => s.querySelector('caption').offsetWidth > s.clientWidth).length"
+        assert page.evaluate(wide) == 0, "captions that begin or end out of sight"
         light = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).every(x => x > 128)")
         assert light == (scheme == "light")
 

@@ -282,6 +282,13 @@ def test_what_others_went_over_stands_beside_the_runs(tmp_path):
     }  # fmt: skip
 
 
+def test_a_name_may_break_between_its_parts_and_a_sentence_has_room():
+    assert book.breaks("my_ccil+a[b=<i>]") == "my_<wbr>ccil+<wbr>a<wbr>[b=<wbr>&lt;i&gt;]"
+    columns = (("1", "-"), ("1", "short words"), ("1", "a sentence that is longer than a name"))
+    assert [book._kind("x", cells) for cells in columns] == ["num", "", "long"]
+    assert book._kind("x [95 %]", ("never reached",)) == "num"
+
+
 def test_names_that_are_no_file_names_stay_apart():
     assert book.slug("hopper@1") == "hopper@1"
     assert len({book.slug(n) for n in ("a/b", "a:b", "a b", "../a-b", "A-B")}) == 5
