@@ -79,3 +79,38 @@ def chunk_threshold(A: Any, model: Any, K: Any, longest: int = 200) -> int:
 def open_loop_sd(a: float, noise: float, length: int) -> float:
     """Standard deviation at the end of an open-loop chunk on x' = a x + u + noise N(0, 1): noise sqrt(sum_k a^{2k})."""
     return float(noise * np.sqrt((np.float64(a) ** (2 * np.arange(length))).sum()))
+
+
+# ----------------------------------------------------------------------------------- under position control
+def position_controlled(stiffness: float, damping: float, dt: float) -> tuple[Floats, Floats]:
+    """`(A [2, 2], B [2, 1])` of a unit mass at (p, v) that is driven to a target a by the force stiffness (a - p) - damping v.
+
+    The force is held for a step of dt; raises ValueError where the free loop does not settle (of no stiffness: it is no loop).
+    """
+    push = np.array([[dt**2 / 2], [dt]])
+    A = np.array([[1.0, dt], [0.0, 1.0]]) - push @ np.array([[stiffness, damping]])
+    if stiffness and radius(A) >= 1:
+        raise ValueError(
+            f"under stiffness {stiffness:g} and damping {damping:g} the mass never settles at steps of {dt:g}: raise damping, or lower dt"
+        )
+    return A, stiffness * push
+
+
+def stationary_covariance(A: Any, B: Any, sd: float) -> Floats:
+    """P `[d, d]` of x' = A x + B e with independent e of standard deviation `sd`: P = A P A' + sd^2 B B' (Lyapunov).
+
+    By vectorising, (I - A (x) A) vec P = sd^2 vec B B'; raises ValueError where A does not contract.
+    """
+    A, B = (np.atleast_2d(np.asarray(m, np.float64)) for m in (A, B))
+    if radius(A) >= 1:
+        raise ValueError(f"a system of spectral radius {radius(A):.3g} has no stationary covariance; it must be below 1")
+    d = len(A)
+    return np.linalg.solve(np.eye(d * d) - np.kron(A, A), sd**2 * (B @ B.T).ravel()).reshape(d, d)
+
+
+def position_variance(stiffness: float, damping: float, dt: float, sd: float) -> float:
+    """Stationary variance of the position when targets of time have independent errors of standard deviation `sd`.
+
+    To leading order in dt it is sd^2 dt stiffness / (2 damping): Seo 2026, https://arxiv.org/abs/2604.14484.
+    """
+    return float(stationary_covariance(*position_controlled(stiffness, damping, dt), sd)[0, 0])
