@@ -18,6 +18,7 @@ from ilbench.exact import dp
 from ilbench.exact.mdp import MDP
 from ilbench.running.plan import Block, resolve
 from ilbench.training import fit, laws
+from ilbench.training import gradients as gradients_of_rows
 from ilbench.types import Box, Data, Discrete, Head, Spec, Task
 
 SEEDS = (0, 1, 2)
@@ -95,6 +96,24 @@ def test_one_draw_estimates_the_exact_gradient_and_varies():
             keys
         )
         toys.close_to(said, float(div.kl(np.exp(STUDENT[s]), np.exp(TEACHER[s]))))
+
+
+def test_a_rows_gradient_varies_as_the_draws_are_summed_by_hand():
+    """Of logits: E |g|^2 = sum_a p_a r_a^2 |e_a - p|^2 by one draw, |E g|^2 exactly; twice over, a kernel's row and the bias."""
+    p, q = np.exp(STUDENT), np.exp(TEACHER)
+    ratio = np.log(p / q)
+    scores = np.eye(3) - p[:, None]  # [s, a, 3]
+    mean = np.einsum("sa,sa,sak->sk", p, ratio, scores)
+    square = {"exact": (mean**2).sum(-1), "sampled": np.einsum("sa,sa,sak->s", p, ratio**2, scores**2)}
+    states, weight = np.int32([0, 1, 1, 1, 0] * 60), np.float32([1, 1, 1, 1, 0] * 60)  # what has no weight is no row
+    rows = Data(0 * states, states, 0 * states, weight, None, Categorical(np.float32(TEACHER)[states]))
+    batched, params, keys = (jax.tree.map(lambda x: jnp.asarray(x)[None], x) for x in (rows, of_logits(STUDENT), jax.random.key(3)))
+    share = np.array([0.25, 0.75])
+    together = (share**2 * (mean**2).sum(-1)).sum() + ((share @ mean) ** 2).sum()  # |mean kernel|^2 + |mean bias|^2
+    for name, objective, draws, near in (("exact", laws.reverse_kl, 1, 1e-4), ("sampled", laws.sampled_reverse_kl, 100, 0.03)):
+        (found,) = gradients_of_rows.variance(tiny_head(), objective, keys, params, batched, draws)
+        assert found == pytest.approx(2 * share @ square[name] - together, rel=near)
+    assert square["sampled"].sum() > 2 * square["exact"].sum()
 
 
 def test_of_gaussians_too():
@@ -219,6 +238,8 @@ def test_a_net_is_asked_for_nothing_and_rounds_compile_nothing():
     assert lab.ledger.labels.tolist() == [100] * 3
     np.testing.assert_array_equal(lab.ledger.env_steps, 100 + 2 * 4 * 20)
     assert (lab.ledger.model_steps, lab.ledger.gradient_steps) == (50, 300)
+    drawn, _ = trained(task, 100, {**FIT, "equal_steps": True}, rounds=2, estimator="sampled", **small)
+    assert (drawn.scalars["gradient_variance"] > result.scalars["gradient_variance"]).all()  # of the same student on the same rows
     (_, teacher), *_, (visited, _) = [(None, result.policies["teacher"].params), *lab.of("fit")]
     head = registry.load("heads", "mlp").make(task.spec, registry.load("heads", "mlp").Config(width=8, depth=1))
     for s in range(3):  # beside each row is what the net says there

@@ -18,7 +18,7 @@ import numpy as np
 from ilbench import registry
 from ilbench.rollouts.behaviours import mixed
 from ilbench.rollouts.keys import generators
-from ilbench.training import deployed, laws
+from ilbench.training import deployed, gradients, laws
 from ilbench.training import fit as fitting
 from ilbench.training.lab import Lab
 from ilbench.training.rows import compact, concatenate
@@ -33,6 +33,7 @@ CHOICES = {
     "estimator": ("exact", "sampled"),
     "selected": ("as_expert", "draws", "mode"),
 }
+DRAWS = 16  # of a row, where it is measured how much its gradient varies from draw to draw
 OBJECTIVES = {"reverse_kl": laws.reverse_kl, "forward_kl": laws.forward_kl, "jensen_shannon": laws.jensen_shannon}
 
 
@@ -150,7 +151,10 @@ def _kept(lab: Lab, data: Data, share: float, i: int) -> Data:
 
 
 def train(lab: Lab, config: Config) -> Trained:
-    """Demonstrate, fit, then (the student acts, the teacher tells its law there, fit to it) in every round."""
+    """Demonstrate, fit, then (the student acts, the teacher tells its law there, fit to it) in every round.
+
+    It reports `gradient_variance`, of a row of the first round under the estimator: what one draw in the place of a law costs.
+    """
     asks, rounds, curve = config.teacher == "expert", config.rounds, {}
     demos = lab.demonstrate(labels=_shown(lab.budget, config), record=("dist",) if asks else ())
     data = lab.rows(demos, lab.budget)
@@ -171,6 +175,9 @@ def train(lab: Lab, config: Config) -> Trained:
         new = compact(visit(lab.sampling(student), i), capacity)
         # Of states that no fit has seen yet: how far the two are apart where the student goes.
         apart.append(np.asarray(fitting.loss(laws.judged_by(lab.head, exact), keys, student, new)))
+        if i == 0:  # of the first student, who is the same whatever the estimator
+            draws = DRAWS if config.estimator == "sampled" else 1
+            noise = np.asarray(gradients.variance(lab.head, objective, lab.keys("gradient"), student, new, draws))
         rows = compact(concatenate([*parts, new]), capacity) if config.mixture else new
         # Without new statistics: the policy that visited them is where the fit begins.
         student, _ = lab.fit(rows, objective=objective, start=student, stage=i + 1, stages=rounds + 1, prepare=False)
@@ -179,4 +186,5 @@ def train(lab: Lab, config: Config) -> Trained:
     policies |= {"draws": lab.sampling(student), "mode": lab.policy(student)}
     expert = lab.task.expert
     alike = "mode" if expert is None or expert.dist is None else "draws"
-    return Trained(policies, alike if config.selected == "as_expert" else config.selected, curve)
+    selected = alike if config.selected == "as_expert" else config.selected
+    return Trained(policies, selected, curve, {"gradient_variance": noise})
