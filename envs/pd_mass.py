@@ -62,8 +62,8 @@ def make(
     gain = (K - [[stiffness, damping]]) / stiffness
     if (farthest := float(np.abs(gain).sum() * start)) > reach:
         raise ValueError(
-            f"under stiffness {stiffness:g} and damping {damping:g} the expert starts with targets at {farthest:.3g}, out of reach {reach:g}: "
-            "raise reach or stiffness, or lower start"
+            f"under stiffness {stiffness:g} and damping {damping:g} the expert starts with targets at {farthest:.3g}, "
+            f"out of reach {reach:g}: raise reach or stiffness, or lower start"
         )
     exact = Params(A, B, [0.0, noise], [start] * 2, [1.0, 0.0], [0.0], reach, 10.0)
     return build(task_id, VERSION, H, TAGS, exact, gain)

@@ -12,7 +12,12 @@ from ilbench import registry
 from ilbench.exact import linear_errors as exact
 from ilbench.rollouts.behaviours import mixed
 
-GAINS = {"CO": (4.0, 8.0), "CU": (4.0, 1.0), "SO": (64.0, 32.0), "SU": (64.0, 4.0)}  # compliant or stiff, over- or underdamped
+GAINS = {
+    "CO": (4.0, 8.0),
+    "CU": (4.0, 1.0),
+    "SO": (64.0, 32.0),
+    "SU": (64.0, 4.0),
+}  # compliant or stiff, over- or underdamped
 DT = 0.02
 
 
@@ -49,7 +54,9 @@ def test_gains_change_the_labels_and_neither_the_motion_nor_what_is_compiled():
         np.testing.assert_allclose(found[name][2], reward, atol=2e-4)
         assert np.abs(found[name][1]).max() < 10  # and was never out of reach
         force = kp * (found[name][1][..., 0] - obs[..., 0]) - kd * obs[..., 1]
-        np.testing.assert_allclose(force, GAINS["CO"][0] * (found["CO"][1][..., 0] - obs[..., 0]) - 8 * obs[..., 1], atol=0.02)
+        np.testing.assert_allclose(
+            force, GAINS["CO"][0] * (found["CO"][1][..., 0] - obs[..., 0]) - 8 * obs[..., 1], atol=0.02
+        )
     one, two = task("CO"), task("SU")
     assert (one.env.step, one.env.reset, one.expert.act) == (two.env.step, two.env.reset, two.expert.act)
     assert jax.tree.structure((one.env, one.expert)) == jax.tree.structure((two.env, two.expert))
@@ -63,7 +70,9 @@ def _shaken(env, sd, keys, steps):
         error = sd * jax.random.normal(key, (keys.shape[0], 1), jnp.float32)
         return jax.vmap(env.step, (None, 0, 0, 0))(env.params, keys, x, error).state, None
 
-    return jax.lax.scan(step, jnp.zeros((keys.shape[0], 2), jnp.float32), jax.random.split(jax.random.key(1), steps))[0][:, 0]
+    return jax.lax.scan(step, jnp.zeros((keys.shape[0], 2), jnp.float32), jax.random.split(jax.random.key(1), steps))[
+        0
+    ][:, 0]
 
 
 @pytest.mark.parametrize("name", GAINS)
