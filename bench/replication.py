@@ -26,13 +26,16 @@ SIGMA = (0.5, 1.0)  # of the noise, actions lying in [-1, 1]
 SMALL: dict[str, Any] = {"fit.updates": 10_000, "fit.batch": 64, "fit.learning_rate": 3e-3}  # as in the suite repairs
 GAINS = ((4.0, 8.0), (4.0, 1.0), (64.0, 32.0), (64.0, 4.0))  # stiffness and damping: compliant twice, stiff twice
 TARGETS = (5, 15)  # demonstrations of them
-ENSEMBLED: tuple[tuple[str, str, int, int, dict[str, Any]], ...] = (  # task, head, demonstrations, steps of one, the head's settings
+ENSEMBLED: tuple[
+    tuple[str, str, int, int, dict[str, Any]], ...
+] = (  # task, head, demonstrations, steps of one, the head's settings
     ("double_integrator", "mse", 5, 200, {}),
     ("pendulum", "mse", 15, 200, {}),
     ("lane", "mse", 10, 200, {}),
     ("peg_easy_one", "mse", 50, 100, {}),
     ("peg_easy", "flow", 50, 100, {"flow.start": "normal"}),
 )
+HALF = {**SMALL, "fit.updates": 5_000}
 LENGTH, DECAY = 8, 0.01  # of a chunk; of the weights of its ensemble, ACT's
 OPD = "on_policy_distillation"
 DRAWS, ASKED = {f"{OPD}.selected": "draws"}, {f"{OPD}.teacher": "expert"}
@@ -73,7 +76,7 @@ def _ensembles() -> list[Block]:
     """Chunks by task and by how they are executed."""
     ways: tuple[dict[str, Any], ...] = ({}, {"policy.decay": DECAY})
     return [
-        Block(task, "bc", head, n * horizon, horizon=horizon, config={**SMALL, **own, "policy.chunk": LENGTH, **how})
+        Block(task, "bc", head, n * horizon, horizon=horizon, config={**HALF, **own, "policy.chunk": LENGTH, **how})
         for task, head, n, horizon, own in ENSEMBLED
         for how in ways
     ]

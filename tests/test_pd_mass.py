@@ -49,14 +49,15 @@ def test_gains_change_the_labels_and_neither_the_motion_nor_what_is_compiled():
     obs, _, reward = found["CO"]
     assert 0.1 < np.abs(obs[:, :, 0, 0]).max() <= 1
     assert np.abs(obs[:, :, -1]).max() < 0.2  # it arrives
+    force = 4 * (found["CO"][1][..., 0] - obs[..., 0]) - 8 * obs[..., 1]
+    drift = (obs[:, :, 1:] - obs[:, :, :-1])[..., :2] - force[:, :, :-1, None] * [DT**2 / 2, DT]
+    assert np.abs(drift[..., 0] - DT * obs[:, :, :-1, 1]).max() < 1e-5  # noise is on v alone
+    assert drift[..., 1].std() == pytest.approx(0.02, rel=0.05)
     for name, (kp, kd) in GAINS.items():
         np.testing.assert_allclose(found[name][0], obs, atol=2e-4)
         np.testing.assert_allclose(found[name][2], reward, atol=2e-4)
         assert np.abs(found[name][1]).max() < 10  # and was never out of reach
-        force = kp * (found[name][1][..., 0] - obs[..., 0]) - kd * obs[..., 1]
-        np.testing.assert_allclose(
-            force, GAINS["CO"][0] * (found["CO"][1][..., 0] - obs[..., 0]) - 8 * obs[..., 1], atol=0.02
-        )
+        np.testing.assert_allclose(kp * (found[name][1][..., 0] - obs[..., 0]) - kd * obs[..., 1], force, atol=0.02)
     one, two = task("CO"), task("SU")
     assert (one.env.step, one.env.reset, one.expert.act) == (two.env.step, two.env.reset, two.expert.act)
     assert jax.tree.structure((one.env, one.expert)) == jax.tree.structure((two.env, two.expert))
