@@ -17,7 +17,7 @@ SOURCE = "Seo 2026, Behavior cloning under PD control, https://arxiv.org/abs/260
 DIFFERS = (
     "a mass of our own, gains 4 and 64 N/m at .25 and 2 of critical damping, 5 and 15 demonstrations of 4 s; returns, not failures; the "
     "paper's variance is of targets that are functions of time with independent errors, exact; the expert that is cloned answers the "
-    "state, so that for errors of that kind damping would not matter at all"
+    "state, so that for errors of that kind damping would not matter at all; no robot here is driven by positions"
 )
 SUITES = ("replication",)
 GAINS = {  # stiffness and damping

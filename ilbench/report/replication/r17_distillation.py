@@ -12,7 +12,7 @@ from ilbench.report.replication.verdicts import ALIKE, UNTESTABLE, Line, Suites,
 CLAIM = "On-policy distillation with the analytic reverse KL beats the one-sample estimate (63.9 against 58.8)"
 SOURCE = "https://github.com/thinking-machines-lab/tinker-cookbook, pull request 677"
 DIFFERS = (
-    "only the sign is compared: there language models and an exam, the likeliest of their tokens; here tables and control, the whole law in "
+    "only the sign is compared: there language models and an exam, over the likeliest tokens; here tables and control, the whole law in "
     "closed form, four rounds, the same demonstrations, nets and gradient steps for both; scores are normalised"
 )
 SUITES = ("replication",)
@@ -24,8 +24,8 @@ def _variance(setting: str, sampled: Group, exact: Group) -> Line:
     """How many times as much a row's gradient varies by one draw: the geometric mean over seeds."""
     logs = [np.log(g.values(NOISE)) for g in (sampled, exact)]
     mean, lo, hi, _ = stats.paired_difference(*logs)
-    said = f"{interval(*np.exp([mean, lo, hi]).tolist(), 2)} times, {len(exact.records)} seeds"
-    return Line(setting, said, side(lo, hi))
+    times = interval(float(np.exp(mean)), float(np.exp(lo)), float(np.exp(hi)), 2)
+    return Line(setting, f"{times} times, {len(exact.records)} seeds", side(lo, hi))
 
 
 def measure(records: Suites) -> list[Line]:
