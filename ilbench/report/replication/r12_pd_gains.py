@@ -43,9 +43,10 @@ def _exact() -> Line:
 
 def _ranked(setting: str, rows: dict[str, Group]) -> Line:
     """Of pairs of gains that both the validation loss and the return tell apart: whether some are in opposite orders."""
-    told, wrong = 0, 0
-    for a, b in combinations(rows.values(), 2):
-        (_, *loss, _), (_, *better, _) = paired(a, b, "held_out_loss"), paired(b, a, "return")
+    pairs = list(combinations(rows.values(), 2))
+    told, wrong, level = 0, 0, 1 - 0.05 / len(pairs)  # one wrong order among all pairs would do
+    for a, b in pairs:
+        (_, *loss, _), (_, *better, _) = paired(a, b, "held_out_loss", level), paired(b, a, "return", level)
         if all(lo > 0 or hi < 0 for lo, hi in (loss, better)):
             told, wrong = told + 1, wrong + ((loss[0] > 0) != (better[0] > 0))
     means = ", ".join(f"{name} {number(g.values('held_out_loss').mean(), 2)}" for name, g in rows.items())
@@ -55,7 +56,7 @@ def _ranked(setting: str, rows: dict[str, Group]) -> Line:
 
 def measure(records: Suites) -> list[Line]:
     """The exact order, then the order of clones of the same motion, and of their validation losses."""
-    out = [_exact()]
+    out: list[Line] = []
     for n in DEMONSTRATIONS:
         rows: dict[str, Group] = {}
         for name, (stiffness, damping) in GAINS.items():
@@ -71,4 +72,5 @@ def measure(records: Suites) -> list[Line]:
             ours = f"lost more: {interval(mean, lo, hi, 2)}, {seeds} seeds"
             out.append(Line(f"{n} demonstrations: {a} above {b}", ours, side(lo, hi)))
         out.append(_ranked(f"{n} demonstrations: validation loss ranks gains wrongly", rows))
-    return out
+    measured = any(line.verdict != UNTESTABLE for line in out)
+    return [_exact(), *out] if measured else out  # a theorem alone is no replication of what is claimed of clones

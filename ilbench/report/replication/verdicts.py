@@ -86,14 +86,14 @@ def inside(lo: float, hi: float, low: float, high: float) -> str:
     return REPLICATED if lo > low and hi < high else CONTRADICTED if lo > high or hi < low else NOT
 
 
-def paired(a: Group, b: Group, name: str = "score") -> tuple[float, float, float, int]:
-    """Mean of a - b over common seeds with its 95 % interval, and their number; NaN where either has no such score."""
+def paired(a: Group, b: Group, name: str = "score", level: float = 0.95) -> tuple[float, float, float, int]:
+    """Mean of a - b over common seeds with its interval, and their number; NaN where either has no such score."""
     common = [s for s in a.seeds if s in b.seeds]
     x, y = a.scored(name), b.scored(name)
     if x is None or y is None or len(common) < 2:
         return np.nan, np.nan, np.nan, len(common)
     x, y = (v[[g.seeds.index(s) for s in common]] for v, g in ((x, a), (y, b)))
-    mean, lo, hi, _ = stats.seed_difference(x, y, *stats.score_range(x, y))
+    mean, lo, hi, _ = stats.seed_difference(x, y, *stats.score_range(x, y), level=level)
     return mean, lo, hi, len(common)
 
 
