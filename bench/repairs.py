@@ -96,7 +96,7 @@ def _robots() -> tuple[Block, ...]:
     snapped = Protocol(episodes=16, held_out=16, prefixes=(10, 30, 100, 300), snap=(0.003,), calibration=32)
     cloned = (
         ("hopper", (5, 10), NETS),
-        ("halfcheetah", (6,), NETS),
+        ("halfcheetah", (6,), FEWER),
         ("walker2d", (5,), NETS),
         ("humanoid", (5,), FEWER),
         ("humanoid", (25,), {name: own for name, own in FEWER.items() if name not in GATED}),
