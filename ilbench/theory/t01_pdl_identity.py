@@ -17,7 +17,6 @@ would telescope episode by episode and could not fail.
 
 from __future__ import annotations
 
-
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
