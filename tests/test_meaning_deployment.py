@@ -241,6 +241,40 @@ def test_an_expert_that_draws_or_that_is_not_there_is_refused(pendulum):
     assert deployment.unfit(pendulum) is None
 
 
+# --------------------------------------------------------------------------------- how long a mistake lasts, on `fork_one`
+def _after_the_corner(params, key, t, memory, obs):
+    """The expert's action, (1 + more) of it at the step into the lane; along the lane a share of the way back, and nothing below `low`."""
+    back = jnp.clip((0.5 - obs[1]) / 0.1, -1, 1)
+    answer = jnp.where(t == 5, (1 + params["more"]) * back, params["share"] * back)
+    return memory, jnp.where(t < 5, back, jnp.maximum(answer, params["low"]))[None]
+
+
+LASTING = {  # share, more, low; how often one mistake is made
+    "it answers as the lane does": (0.0, 0.5, -1.0, 11.0),
+    "a quarter of the way back": (0.25, 0.5, -1.0, None),
+    "half of the way back": (0.5, -0.5, -1.0, None),
+    "as the expert": (1.0, 0.5, -1.0, 1.0),
+    "no action below those shown, passed": (1.0, 0.5, 0.0, 11.0),
+    "no action below those shown, fallen short": (1.0, -0.5, 0.0, 1.0),
+}
+
+
+def test_a_mistake_is_made_again_for_as_long_as_the_state_is_new_and_the_answer_old():
+    """y' = y + turn a: an error e at step 6 leaves the lane by e turns, and is (1 - share)^n e at the n-th step after it, of ten."""
+    task, seeds = registry.task("fork_one"), tuple(range(len(LASTING)))
+    columns = np.float32([row[:3] for row in LASTING.values()])
+    leaves = {name: column[:, None] for name, column in zip(("share", "more", "low"), columns.T, strict=True)}
+    policy = Policy(leaves, no_memory, _after_the_corner)
+    found = deployment.deploy(task, policy, Protocol(episodes=128, snap=(0.01,), calibration=256), seeds, policy, Session())
+    for one, (share, _, _, known) in zip(found, LASTING.values(), strict=True):
+        values = amplification.measure(evidence(True)._replace(horizon=16, snapped=one["snapped"]))
+        (snap,) = one["snapped"]
+        size = snap.expert_error[snap.expert_error > snap.delta].astype(np.float64)
+        lasts = ((1 - share) ** np.arange(11) * size[:, None] > snap.delta).sum(1)
+        assert 5 < len(size) < 40
+        assert values["amplification@0.01"] == pytest.approx(lasts.mean() if known is None else known)
+
+
 # -------------------------------------------------------------------------------------------------- the measures
 def test_amplification_of_numbers_that_are_known():
     """Two episodes of four steps; the expert falls in the second. On the learner's way: mistakes, and an earlier fall."""
