@@ -275,6 +275,21 @@ def test_a_mistake_is_made_again_for_as_long_as_the_state_is_new_and_the_answer_
         assert values["amplification@0.01"] == pytest.approx(lasts.mean() if known is None else known)
 
 
+def test_a_trained_head_that_keeps_to_the_actions_shown_cannot_come_back():
+    """No demonstration of `fork_one` steers down: diffusion, cut off at the range of its rows, does once that is the action's."""
+    protocol = Protocol(episodes=256, held_out=8, snap=(0.01,), calibration=256)
+    fit = {"fit.updates": 2000, "fit.batch": 128}
+    plan = resolve(Block("fork_one", "bc", "diffusion", 1600, seeds=(0,), config=fit, protocol=protocol))
+    done = execute(plan, (0,), Session())
+    params = done.policy.params
+    scale = params["norm"]["action"]
+    wide = {**scale, "low": (-1 - scale["centre"]) / scale["unit"]}
+    free = dataclasses.replace(done.policy, params={**params, "norm": {**params["norm"], "action": wide}})
+    (values,) = evaluate(plan.task, free, protocol, (0,)).values
+    assert done.outcomes[0].scores["amplification@0.01"] > 4
+    assert values["amplification@0.01"] < 2
+
+
 # -------------------------------------------------------------------------------------------------- the measures
 def test_amplification_of_numbers_that_are_known():
     """Two episodes of four steps; the expert falls in the second. On the learner's way: mistakes, and an earlier fall."""
