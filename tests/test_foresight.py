@@ -15,7 +15,9 @@ from ilbench.rollouts.behaviours import mixed
 from ilbench.rollouts.foresight import PEAK, step_bytes
 from ilbench.rollouts.keys import episode_keys
 from ilbench.rollouts.rollout import rollout
-from ilbench.running.foresight import block_bytes, network
+from ilbench.running import runner
+from ilbench.running.foresight import _left, block_bytes, network
+from ilbench.running.plan import Block, resolve
 from ilbench.types import COLLECT, EVIDENCE
 
 FULL = (*COLLECT, "error", "reward")
@@ -82,14 +84,56 @@ def test_every_setting_that_takes_memory_is_foreseen(name, monkeypatch, tmp_path
     assert ilbench.run("smoke", changes={name: usual, "fit.updates": 2}, **kind).done == 1
 
 
+def _measured(name, task, **settings):
+    kind, spec = registry.load("heads", name), registry.task(task).spec
+    head = kind.make(spec, kind.Config(width=16, depth=2, **settings))
+    return network(head, spec.obs, spec.action), jax.tree.leaves(head.init(jax.random.key(0)))
+
+
 def test_a_network_is_measured_without_being_made():
-    head = registry.load("heads", "mse").make(
-        registry.task("pendulum").spec, registry.load("heads", "mse").Config(width=16, depth=2)
-    )
-    found = network(head)
-    made = jax.tree.leaves(head.init(jax.random.key(0)))
+    found, made = _measured("mse", "pendulum")
     assert found.parameters == sum(leaf.size for leaf in made)
-    assert found.width == 16 + 16 + 1
+    assert found.width == found.acting == 16 + 16 + 1
+
+
+def test_what_a_head_tries_for_a_row_and_for_an_action_counts():
+    """An energy of 16 + 16 + 1 numbers for each action; a search goes on in place, so that its iterations are free."""
+    for iterations in (2, 9):
+        found, _ = _measured("energy", "pendulum", negatives=100, candidates=700, iterations=iterations)
+        assert (found.width, found.acting) == (101 * 33, 700 * 33)
+    assert _measured("flow", "pendulum", start="mean", draws=40)[0].acting == 40 * 33
+    assert _measured("shortcut", "pendulum")[0].width == 4 * 33  # its loss asks for four velocities
+
+
+@pytest.mark.parametrize(("kept", "numbers"), [(True, 3 * 7 + 4 * 7), (False, 4 * 7)])
+def test_of_every_turn_of_a_loop_counts_what_a_gradient_keeps(kept, numbers):
+    def runs(w, x):
+        x = jax.lax.fori_loop(0, 3, lambda i, x: w @ x, x)
+        return jax.jit(jax.vmap(lambda row: w @ row))(jax.numpy.stack([x] * 4))
+
+    assert _left(jax.make_jaxpr(runs)(np.ones((7, 7)), np.ones(7)).jaxpr, kept) == numbers
+
+
+@pytest.mark.parametrize(
+    ("settings", "way"),
+    [
+        ({"energy.negatives": 65_536}, "a row leaves 8,454,273 numbers in its loss"),
+        ({"energy.candidates": 65_536}, "one action leaves 8,454,144 numbers"),
+        ({"fit.batch": 64, "fit.updates": 1}, None),
+    ],
+)
+def test_more_samples_than_memory_holds_are_refused_with_the_numbers(settings, way, monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda: 2**30)
+    plan = resolve(Block("scalar_stable", "bc", "energy", 300, config=settings))
+    before = parallel.compiled_programs()
+    if way is None:
+        # On one device the largest is the loss on 512 rows: 65 energies of 64 + 64 + 1 numbers for each.
+        need = runner._foresee(plan, (0,)) - block_bytes(plan.task.env, 300, 64, 64, plan.task.horizon)
+        assert need == 512 * 4 * 65 * 129 > 128 * 4 * 256 * 129
+    else:
+        with pytest.raises(memory.TooLarge, match=way):
+            runner._foresee(plan, (0,))
+    assert parallel.compiled_programs() == before
 
 
 def test_noise_keeps_another_rollout():

@@ -13,6 +13,8 @@ from ilbench.rollouts.keys import raw
 from ilbench.rollouts.rollout import chunks_of, per_item
 from ilbench.types import Array, Policy
 
+BLOCK = 16  # items of a device at once
+
 
 def _replay_chunk(shared: Any, item: Any, *, horizon: int, impl: Any) -> Any:
     policy, obs, words = item
@@ -43,5 +45,5 @@ def replay(policy: Policy, obs: Any, keys: Array, seeds: Any = None) -> Any:
     words, impl = raw(keys)
     recorded = host[:, index].reshape(count * chunks, lanes, *host.shape[2:])
     items = (per_item(policy, count, chunks, seeds), recorded, words[:, index].reshape(count * chunks, lanes, 2))
-    out = per_seed(_replay_chunk, horizon=horizon, impl=impl, block=16)((), items)
+    out = per_seed(_replay_chunk, horizon=horizon, impl=impl, block=BLOCK)((), items)
     return jax.tree.map(lambda leaf: leaf.reshape(count, chunks * lanes, *leaf.shape[2:])[:, :episodes], out)

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
-from typing import NamedTuple
+import math
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import jax
+from jax.extend import core
 
 from ilbench.compute import memory
 from ilbench.evaluation import references
 from ilbench.rollouts.foresight import PEAK, step_bytes
+from ilbench.rollouts.replay import BLOCK
+from ilbench.rollouts.rollout import chunks_of
 from ilbench.training import fit as fitting
+from ilbench.training import shapes
 from ilbench.training.fit import FitConfig
-from ilbench.types import COLLECT, EVIDENCE, Env, Head
+from ilbench.types import COLLECT, EVIDENCE, Env, Head, Space
 
 ROWS = 4  # copies of its labelled rows that a training holds: demonstrations, the aggregate, its padding, the device's
 # Held against what a process took above its start, pendulum on two devices: dagger, 4 seeds, 20,000 evaluation episodes, 1.09 GiB
@@ -26,16 +32,44 @@ PROCESS = 2**30  # what another process takes by itself: Python, JAX and program
 
 
 class Network(NamedTuple):
-    """What a head's parameters say of the memory that it takes."""
+    """What a head's functions say of the memory that it takes."""
 
     parameters: int
-    width: int  # numbers that a row leaves on its way through the layers
+    width: int  # numbers that a row leaves on its way through the loss
+    acting: int  # and one action, of those that an episode takes
 
 
-def network(head: Head) -> Network:
-    """Sizes of a head's parameters of one seed; nothing is computed."""
-    leaves = jax.tree.leaves(jax.eval_shape(head.init, jax.random.key(0)))
-    return Network(sum(leaf.size for leaf in leaves), sum(leaf.shape[1] for leaf in leaves if leaf.ndim == 2))
+def _inner(eqn: Any) -> Iterator[Any]:
+    """The jaxprs inside an equation: of a call, a loop, the branches of a condition."""
+    for value in eqn.params.values():
+        for one in value if isinstance(value, tuple | list) else (value,):
+            if isinstance(one, core.ClosedJaxpr):
+                yield one.jaxpr
+            elif isinstance(one, core.Jaxpr):
+                yield one
+
+
+def _left(jaxpr: Any, kept: bool) -> int:
+    """Numbers that the products and convolutions of a program leave: of every turn of every loop where they are `kept` for a gradient,
+    else the most of what it does one after the other."""
+    own, inner = 0, [0]
+    for eqn in jaxpr.eqns:
+        if eqn.primitive.name in ("dot_general", "conv_general_dilated"):
+            own += math.prod(eqn.outvars[0].aval.shape)
+        inner += [_left(one, kept) * (eqn.params.get("length", 1) if kept else 1) for one in _inner(eqn)]
+    return own + sum(inner) if kept else max(own, *inner)
+
+
+@lru_cache(maxsize=512)
+def network(head: Head, obs: Space, action: Space) -> Network:
+    """Sizes of a head's parameters of one seed, and of what its loss and its action leave; nothing is computed."""
+    params, key = jax.eval_shape(head.init, jax.random.key(0)), shapes.key()
+    memory, seen = jax.eval_shape(head.memory, params, key), shapes.one(obs)
+    leaves = jax.tree.leaves(params)
+    lost = _left(jax.make_jaxpr(head.loss)(params, key, shapes.row_of(head, obs, action)).jaxpr, True)
+    acted = _left(jax.make_jaxpr(head.act)(params, key, shapes.STEP, memory, seen).jaxpr, False)
+    layers = sum(leaf.shape[1] for leaf in leaves if leaf.ndim == 2)
+    return Network(sum(leaf.size for leaf in leaves), max(layers, lost), acted)
 
 
 def block_bytes(
@@ -52,20 +86,25 @@ def block_bytes(
     return max(ROWS * rows * times, rows + kept)
 
 
-def work_bytes(env: Env, episodes: int, held_out: int, horizon: int, fit: FitConfig, net: Network, lanes: int) -> float:
-    """Bytes that are taken beside the seeds' own, however many there are: `lanes` seeds are worked on at a time.
+def work_bytes(
+    env: Env, episodes: int, held_out: int, horizon: int, fit: FitConfig, net: Network, lanes: int, block: int
+) -> dict[str, float]:
+    """Bytes by what they are for, of which the largest is taken beside the seeds' own, however many these are.
 
-    The batch of a fit and its draws, the head's loss on all of the held-out steps, what measures make of one seed's episodes,
-    and the episodes of the references.
+    `lanes` seeds are worked on at a time: the batch of a fit and its draws, the head's loss on held-out steps; the actions of a `block` of
+    episodes, or of the expert's that are replayed; what measures make of one seed's episodes, and the episodes of the references.
     """
     drawn = fit.updates * fit.batch
     draws = DRAWS * 4 * drawn if drawn <= fitting.AHEAD else 0
     batch = fit.batch * (BACKWARD * 4 * net.width + 2 * step_bytes(env, COLLECT))
-    trained = lanes * (draws + batch + MOMENTS * 4 * net.parameters)
-    loss = lanes * held_out * horizon * 4 * net.width
-    measures = MEASURED * 8 * max(episodes, held_out) * horizon
-    scored = PEAK * references.EPISODES * horizon * step_bytes(env, EVIDENCE)
-    return max(trained, loss, measures, scored)
+    together = min(held_out * horizon, fitting.TOGETHER)
+    return {
+        "fit": lanes * (draws + batch + MOMENTS * 4 * net.parameters),
+        "loss": lanes * together * 4 * net.width,
+        "acting": lanes * max(block, BLOCK * chunks_of(held_out)[0]) * 4 * net.acting,
+        "measures": MEASURED * 8 * max(episodes, held_out) * horizon,
+        "references": PEAK * references.EPISODES * horizon * step_bytes(env, EVIDENCE),
+    }
 
 
 def foresee_block(
@@ -81,15 +120,17 @@ def foresee_block(
     noise: bool = False,
     fit: FitConfig | None = None,
     head: Head | None = None,
+    block: int = 128,
 ) -> float:
     """Bytes that a block's seeds need together; TooLarge when they do not fit, with which would.
 
     With `fit` and `head` their work counts too.
     """
-    each, free, work = block_bytes(env, labels, episodes, held_out, horizon, times, noise), memory.available(), 0.0
+    each, free, works = block_bytes(env, labels, episodes, held_out, horizon, times, noise), memory.available(), {"none": 0.0}
     if fit is not None and head is not None:
-        lanes = min(len(seeds), jax.local_device_count())
-        work = work_bytes(env, episodes, held_out, horizon, fit, network(head), lanes)
+        lanes, net = min(len(seeds), jax.local_device_count()), network(head, env.obs, env.action)
+        works = work_bytes(env, episodes, held_out, horizon, fit, net, lanes, block)
+    work = max(works.values())
     need = each * len(seeds) + work
     if free is None or need <= memory.SPARE * free:
         return need
@@ -97,8 +138,11 @@ def foresee_block(
     less = "--set evaluation.episodes=N, --set evaluation.held_out=N"
     if fits > 0:
         way = f"run them in blocks of at most {fits}: --seeds {','.join(map(str, seeds[:fits]))}, then the others"
+    elif work > memory.SPARE * free and work == works.get("acting"):
+        way = f"lower the head's own settings, for one action leaves {net.acting:,} numbers, or the lanes (--set task.block=N)"
     elif work > memory.SPARE * free:
-        way = f"lower the batch or the network (--set fit.batch=N), or the evaluation ({less})"
+        left = f"a row leaves {net.width:,} numbers in its loss"
+        way = f"lower the batch or the network (--set fit.batch=N; {left}), or the evaluation ({less})"
     else:
         way = f"lower the budget (--set block.budget=N) or the evaluation ({less})"
     beside = f", {memory.gib(work)} of it however many seeds there are," if work > 0.1 * need else ""

@@ -222,7 +222,7 @@ def _foresee(plan: Plan, seeds: tuple[int, ...]) -> float:
     held_out = b.protocol.held_out + (b.protocol.calibration + 2 * b.protocol.episodes if b.protocol.snap else 0)
     rows = seeds, b.budget, b.protocol.episodes, held_out, plan.task.horizon, made
     noise = b.protocol.noise > 0
-    return foresight.foresee_block(plan.label, plan.task.env, *rows, noise=noise, fit=plan.fit, head=plan.head)
+    return foresight.foresee_block(plan.label, plan.task.env, *rows, noise=noise, fit=plan.fit, head=plan.head, block=plan.task.block)
 
 
 def _keep(done: Done, out: str | pathlib.Path, summary: Summary, replace: bool) -> tuple[list[str], Failure | None]:

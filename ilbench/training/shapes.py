@@ -113,6 +113,14 @@ def _loses(what: str, loss: Any, *given: Any) -> None:
     alike(f"what {what} gives", traced(what, loss, *given), FLOAT)
 
 
+def row_of(head: Head, obs: Space, action: Space) -> Data:
+    """What a row that a head is fitted to looks like."""
+    (back, ahead), sees, does = head.window, one(obs), one(action)
+    seen = sees if back == 1 else _of((back, *sees.shape), sees.dtype)
+    done = does if ahead == 1 else _of((ahead, *does.shape), does.dtype)
+    return Data(STEP, seen, done, FLOAT, None if head.window == (1, 1) else _of((ahead,), np.float32))
+
+
 @lru_cache(maxsize=512)
 def check_head(head: Head, obs: Space, action: Space, horizon: int) -> None:
     """Raises ValueError for a head whose parts do not fit one another, or the spaces and the horizon of its task."""
@@ -120,9 +128,8 @@ def check_head(head: Head, obs: Space, action: Space, horizon: int) -> None:
     if max(head.window) > horizon or min(head.window) < 1:
         raise ValueError(f"head.window is {head.window}: {back} observations and {ahead} actions of an episode of {horizon} steps")
     sees, does = one(obs), one(action)
-    seen = sees if back == 1 else _of((back, *sees.shape), sees.dtype)
-    done = does if ahead == 1 else _of((ahead, *does.shape), does.dtype)
-    row = Data(STEP, seen, done, FLOAT, None if head.window == (1, 1) else _of((ahead,), np.float32))
+    row = row_of(head, obs, action)
+    seen, done = row.obs, row.action
     params = _model(head, row, "head")
     _loses("head.loss(params, key, row)", head.loss, params, key(), row)
     check_acting("head", head.memory, head.act, params, sees, does)
