@@ -11,6 +11,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 import ilbench
 from ilbench import registry
 from ilbench.compute import memory, parallel
+from ilbench.evaluation.evidence import Protocol
 from ilbench.rollouts.behaviours import mixed
 from ilbench.rollouts.foresight import PEAK, step_bytes
 from ilbench.rollouts.keys import episode_keys
@@ -114,26 +115,35 @@ def test_of_every_turn_of_a_loop_counts_what_a_gradient_keeps(kept, numbers):
     assert _left(jax.make_jaxpr(runs)(np.ones((7, 7)), np.ones(7)).jaxpr, kept) == numbers
 
 
+def _energies(held_out=64, **settings):
+    config = {f"energy.{name}": value for name, value in settings.items()} | {"fit.batch": 64, "fit.updates": 1}
+    return resolve(Block("scalar_stable", "bc", "energy", 300, config=config, protocol=Protocol(held_out=held_out)))
+
+
 @pytest.mark.parametrize(
-    ("settings", "way"),
+    ("name", "way"),
     [
-        ({"energy.negatives": 65_536}, "a row leaves 8,454,273 numbers in its loss"),
-        ({"energy.candidates": 65_536}, "one action leaves 8,454,144 numbers"),
-        ({"fit.batch": 64, "fit.updates": 1}, None),
+        ("negatives", "a row leaves 8,454,273 numbers in its loss"),
+        ("candidates", "one action leaves 8,454,144 numbers"),
     ],
 )
-def test_more_samples_than_memory_holds_are_refused_with_the_numbers(settings, way, monkeypatch):
+def test_more_samples_than_memory_holds_are_refused_with_the_numbers(name, way, monkeypatch):
     monkeypatch.setattr(memory, "available", lambda: 2**30)
-    plan = resolve(Block("scalar_stable", "bc", "energy", 300, config=settings))
     before = parallel.compiled_programs()
-    if way is None:
-        # On one device the largest is the loss on 512 rows: 65 energies of 64 + 64 + 1 numbers for each.
-        need = runner._foresee(plan, (0,)) - block_bytes(plan.task.env, 300, 64, 64, plan.task.horizon)
-        assert need == 512 * 4 * 65 * 129 > 128 * 4 * 256 * 129
-    else:
-        with pytest.raises(memory.TooLarge, match=way):
-            runner._foresee(plan, (0,))
+    with pytest.raises(memory.TooLarge, match=way):
+        runner._foresee(_energies(**{name: 65_536}), (0,))
     assert parallel.compiled_programs() == before
+
+
+@pytest.mark.parametrize(
+    ("rows", "held_out", "settings"),
+    [(512 * 65, 64, {}), (128 * 4096, 64, {"candidates": 4096}), (16 * 128 * 256, 2048, {})],
+)
+def test_what_is_worked_on_at_once_is_what_is_foreseen(rows, held_out, settings):
+    """512 rows of a loss; a block of 128 lanes acts, or 16 pieces of 128 held-out episodes; energies of 64 + 64 + 1 numbers."""
+    plan = _energies(held_out, **settings)
+    own = block_bytes(plan.task.env, 300, 64, held_out, plan.task.horizon)
+    assert runner._foresee(plan, (0,)) - own == rows * 4 * 129
 
 
 def test_noise_keeps_another_rollout():
