@@ -24,7 +24,7 @@ from ilbench.types import COLLECT, EVIDENCE, Env, Head, Space
 
 ROWS = 4  # copies of its labelled rows that a training holds: demonstrations, the aggregate, its padding, the device's
 # Held against what a process took above its start, pendulum on two devices: dagger, 4 seeds, 20,000 evaluation episodes, 1.09 GiB
-# foreseen and 1.13 taken; 20,000 held-out episodes, 4.59 and 4.27; bc, 2 seeds, batches of 100,000, width 256, .68 and .60.
+# foreseen and 1.13 taken; 20,000 held-out episodes, 1.37 and 1.26; bc, 2 seeds, batches of 100,000, width 256, .68 and .60.
 # Energy on scalar_stable, two devices: 4,096 negatives, 2.02 GiB foreseen and 2.01 taken; 2,048 candidates, .25 and .24.
 BACKWARD = 1.5  # what a batch leaves in the layers, forward and back, over what it leaves forward
 DRAWS = 6  # copies of the rows drawn ahead while they are made
@@ -84,7 +84,8 @@ def block_bytes(
     algorithm keeps is its own; every rollout is checked again when it comes.
     """
     rows, evidence = labels * step_bytes(env, COLLECT), horizon * step_bytes(env, EVIDENCE)
-    kept = (2 * held_out + (1 + PEAK + noise) * episodes) * evidence
+    asked = held_out * horizon * step_bytes(env, COLLECT)  # the expert's steps as rows, for the head's loss on them
+    kept = (2 * held_out + (1 + PEAK + noise) * episodes) * evidence + asked
     return max(ROWS * rows * times, rows + kept)
 
 
@@ -128,15 +129,12 @@ def foresee_block(
 
     With `fit` and `head` their work counts too.
     """
-    each, free, works = (
-        block_bytes(env, labels, episodes, held_out, horizon, times, noise),
-        memory.available(),
-        {"none": 0.0},
-    )
+    each, free = block_bytes(env, labels, episodes, held_out, horizon, times, noise), memory.available()
+    works: dict[str, float] = {}
     if fit is not None and head is not None:
         lanes, net = min(len(seeds), jax.local_device_count()), network(head, env.obs, env.action)
         works = work_bytes(env, episodes, held_out, horizon, fit, net, lanes, block)
-    work = max(works.values())
+    work = max(works.values(), default=0.0)
     need = each * len(seeds) + work
     if free is None or need <= memory.SPARE * free:
         return need
