@@ -106,11 +106,12 @@ def test_what_a_head_tries_for_a_row_and_for_an_action_counts():
     assert _measured("shortcut", "pendulum")[0].width == 4 * 33  # its loss asks for four velocities
 
 
-@pytest.mark.parametrize(("kept", "numbers"), [(True, 3 * 7 + 4 * 7), (False, 4 * 7)])
+@pytest.mark.parametrize(("kept", "numbers"), [(True, 3 * 7 + 5 + 4 * 7), (False, 4 * 7)])
 def test_of_every_turn_of_a_loop_counts_what_a_gradient_keeps(kept, numbers):
     def runs(w, x):
         x = jax.lax.fori_loop(0, 3, lambda i, x: w @ x, x)
-        return jax.jit(jax.vmap(lambda row: w @ row))(jax.numpy.stack([x] * 4))
+        smooth = jax.numpy.convolve(x, w[0, :3], "valid")
+        return smooth, jax.jit(jax.vmap(lambda row: w @ row))(jax.numpy.stack([x] * 4))
 
     assert _left(jax.make_jaxpr(runs)(np.ones((7, 7)), np.ones(7)).jaxpr, kept) == numbers
 
@@ -144,6 +145,8 @@ def test_what_is_worked_on_at_once_is_what_is_foreseen(rows, held_out, settings)
     plan = _energies(held_out, **settings)
     own = block_bytes(plan.task.env, 300, 64, held_out, plan.task.horizon)
     assert runner._foresee(plan, (0,)) - own == rows * 4 * 129
+    wide = dataclasses.replace(plan, task=dataclasses.replace(plan.task, block=2**14))
+    assert runner._foresee(wide, (0,)) - own == 2**14 * settings.get("candidates", 256) * 4 * 129
 
 
 def test_noise_keeps_another_rollout():

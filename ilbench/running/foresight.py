@@ -143,10 +143,10 @@ def foresee_block(
     if fits > 0:
         way = f"run them in blocks of at most {fits}: --seeds {','.join(map(str, seeds[:fits]))}, then the others"
     elif work > memory.SPARE * free and work == works.get("acting"):
-        way = f"lower the head's own settings, for one action leaves {net.acting:,} numbers, or the lanes (--set task.block=N)"
+        way = f"lower what the head tries for an action, by its own settings: one action leaves {net.acting:,} numbers"
     elif work > memory.SPARE * free:
         left = f"a row leaves {net.width:,} numbers in its loss"
-        way = f"lower the batch or the network (--set fit.batch=N; {left}), or the evaluation ({less})"
+        way = f"lower the batch or the head's own settings (--set fit.batch=N; {left}), or the evaluation ({less})"
     else:
         way = f"lower the budget (--set block.budget=N) or the evaluation ({less})"
     beside = f", {memory.gib(work)} of it however many seeds there are," if work > 0.1 * need else ""
