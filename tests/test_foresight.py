@@ -140,8 +140,9 @@ def test_more_samples_than_memory_holds_are_refused_with_the_numbers(name, way, 
     ("rows", "held_out", "settings"),
     [(512 * 65, 64, {}), (128 * 4096, 64, {"candidates": 4096}), (16 * 128 * 256, 2048, {})],
 )
-def test_what_is_worked_on_at_once_is_what_is_foreseen(rows, held_out, settings):
+def test_what_is_worked_on_at_once_is_what_is_foreseen(rows, held_out, settings, monkeypatch):
     """512 rows of a loss; a block of 128 lanes acts, or 16 pieces of 128 held-out episodes; energies of 64 + 64 + 1 numbers."""
+    monkeypatch.setattr(memory, "available", lambda: 2**50)
     plan = _energies(held_out, **settings)
     own = block_bytes(plan.task.env, 300, 64, held_out, plan.task.horizon)
     assert runner._foresee(plan, (0,)) - own == rows * 4 * 129
