@@ -12,6 +12,11 @@ ways is 0, and one step straight on is one too many: speed and turn are such tha
 
 `fork_one` has the same env and an expert that always draws the upper side: the twin in which there is nothing to average.
 
+In 0-1 deployment `fork_one` shows covariate shift at its plainest, and it costs no reward. A mistake e at the step into the lane leaves
+it by e turns, where nobody was shown anything; the expert comes back in one step, and who answers as along the lane is wrong by e again at
+each of the ten steps that are left: 11 mistakes for one (12 from the step before). Who carries the corner's slope on makes one.
+Demonstrations never steer down: a head that keeps to the actions shown stays above the lane, once there.
+
 What scores here is reward, 0 for who hits and the same for all who pass: return over the expert's is the share of episodes that pass.
 To hold a learner against the side that the expert of `fork` happened to draw would be a mismatch of two samples: no imitation cost is
 given; that of `fork_one` has one. What is seen tells the law of its action, on the strip two points with the weights of the sides and
