@@ -18,7 +18,13 @@ from ilbench.running.plan import Block, Suite
 WIDE = {"gaussian.min_std": 0.1}  # a law that explores, for all that have it
 LAWS: dict[str, Any] = {"fit.updates": 20_000, "fit.batch": 256, "fit.learning_rate": 3e-3, **WIDE}
 DECAY = {"fit.weight_decay": 1e-3}
-MATCHED: Methods = {"bc": {}, "dagger": DAGGER, "on_policy_distillation": {}, "gail": {}, "airl": {}}
+MATCHED: Methods = {
+    "bc": {},
+    "dagger": DAGGER,
+    "on_policy_distillation": {},
+    "gail": {"gail.policy_rate": 3e-4},  # of the rates tried on hopper those up to this one kept what was cloned
+    "airl": {"airl.policy_rate": 3e-4},
+}
 CHOSEN: Methods = {**MATCHED, "iq_learn": {}, "sqil": {}}  # and values of discrete actions
 ONLINE: Methods = {"iq_learn": {"iq_learn.online": True}}
 
