@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from ilbench.stats import bounded
+from ilbench.stats import bounded, resampling
 
 # What is printed as 95 % is nominally 1 - .5 x .05 = 97.5 %: with ten seeds the studentised bootstrap of a log-normal covers
 # 91 % at its nominal level, and seeds are as skewed as that.
@@ -261,11 +261,7 @@ def _studentised(x: np.ndarray, level: float) -> np.ndarray:
     high = np.full(len(x), t_quantile(1 - tail, n - 1))
     low, most = -high, 4 * high  # pivots of resamples that all but agree run to thousands
     if n >= 8:
-        drawn = x[:, _indices(n, 1, 2000, 0)[..., 0]]
-        shift, spread = drawn.mean(-1) - mean[:, None], drawn.std(-1, ddof=1) / np.sqrt(n)
-        pivots = np.where(shift > 0, np.inf, np.where(shift < 0, -np.inf, 0.0))
-        np.divide(shift, spread, out=pivots, where=spread > 0)
-        low, high = np.clip(np.quantile(pivots, [tail, 1 - tail], axis=1, method="nearest"), -most, most)
+        low, high = np.clip(resampling.pivot_quantiles(x, tail, 2000), -most, most)
     return np.stack([mean - high * se, mean - low * se])
 
 
@@ -283,9 +279,7 @@ def seed_p(x: ArrayLike, resamples: int = 20_000) -> float:
         return 1.0
     if n < 8:
         return float(special.stdtr(n - 1, -mean / se))
-    drawn = values[_indices(n, 1, resamples, 0)[..., 0]]
-    shift, spread = drawn.mean(-1) - mean, drawn.std(-1, ddof=1) / np.sqrt(n)
-    beyond = np.count_nonzero((shift >= mean / se * spread) & ((spread > 0) | (shift > 0)))
+    beyond = resampling.share_beyond(values, mean / se, resamples)
     return float(min(1.0, (1 + beyond) / (1 + resamples) / SKEW))
 
 
