@@ -15,6 +15,7 @@ import numpy as np
 
 from ilbench import stats
 from ilbench.display.tables import Table, fixed, interval, number
+from ilbench.report.groups import positions
 from ilbench.report.overall import FEW, LEAST, sharing
 from ilbench.report.yardsticks import ONCE, REACH, SEEDS, Cell, Place, Yardstick
 
@@ -75,7 +76,7 @@ def _averaged(yard: Yardstick, rows: dict[str, dict[Place, Cell]], of: int) -> l
     if len(seeds) < 2:
         return []
     x = {
-        label: np.mean([c.values[[c.seeds.index(s) for s in seeds]] for c in mine.values()], axis=0)
+        label: np.mean([c.values[positions(c.seeds, seeds)] for c in mine.values()], axis=0)
         for label, mine in rows.items()
     }
     sign = -1.0 if yard.less else 1.0

@@ -16,7 +16,7 @@ from ilbench import stats
 from ilbench.display.tables import READABLE, Table, fixed, plain, wrapped
 from ilbench.display.tables import text as render
 from ilbench.records.schema import Record
-from ilbench.report.groups import Group, at_defaults, differing, group, instrument
+from ilbench.report.groups import Group, at_defaults, differing, group, instrument, positions, shared
 from ilbench.report.overall import FEW, is_undefined
 from ilbench.report.rows import difference
 from ilbench.report.selection import named, of_tasks
@@ -72,11 +72,11 @@ def _above(a: np.ndarray, b: np.ndarray) -> dict[str, Any]:
 
 def _common(g: Group, b: Group) -> tuple[np.ndarray, np.ndarray] | None:
     """Scores `[S]`, `[S]` of the seeds that both have; None where there is no score or fewer than two."""
-    seeds = [s for s in g.seeds if s in b.seeds]
+    seeds = shared(g, b)
     x, y = g.scored(), b.scored()
     if x is None or y is None or len(seeds) < 2:
         return None
-    return x[[g.seeds.index(s) for s in seeds]], y[[b.seeds.index(s) for s in seeds]]
+    return x[positions(g.seeds, seeds)], y[positions(b.seeds, seeds)]
 
 
 def _row(g: Group, b: Group) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def _overall(pairs: Sequence[tuple[Group, Group]]) -> dict[str, Any] | None:
     if len(known) < 2 or len(seeds) < 2:
         return None
     a, b = (
-        np.stack([np.asarray(x[i].scored())[[x[i].seeds.index(s) for s in seeds]] for x in known], axis=1)
+        np.stack([np.asarray(x[i].scored())[positions(x[i].seeds, seeds)] for x in known], axis=1)
         for i in (0, 1)
     )
     mean, lo, hi, p = stats.seed_difference(a.mean(1), b.mean(1), *stats.score_range(a, b))

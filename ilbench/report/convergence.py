@@ -18,7 +18,7 @@ from ilbench.display.tables import Table, interval, markdown, number
 from ilbench.display.tables import text as render
 from ilbench.measures.convergence import TOLERANCE
 from ilbench.records.schema import Record, canonical
-from ilbench.report.groups import Group, group, instrument
+from ilbench.report.groups import Group, group, instrument, positions, shared
 
 DOUBLED = "+doubled"  # in the name of the suite whose fits have twice the updates
 MARGIN = 0.02  # of a score: what a doubling may move and the fit still counts as converged
@@ -70,10 +70,10 @@ def build(declared: Iterable[Record], doubled: Iterable[Record]) -> list[Row]:
         other = twice.get(_key(g))
         if instrument(g) or other is None or not g.records[0].cost.gradient_steps:
             continue
-        seeds = [s for s in g.seeds if s in other.seeds]
+        seeds = shared(g, other)
         if len(seeds) < 2:
             continue
-        pair = [stats.score_diverged(x.values("score"))[[x.seeds.index(s) for s in seeds]] for x in (g, other)]
+        pair = [stats.score_diverged(x.values("score"))[positions(x.seeds, seeds)] for x in (g, other)]
         mean, lo, hi, _ = stats.paired_difference(pair[1], pair[0])
         updates: Any = g.config["fit.updates"]
         rows.append(

@@ -21,7 +21,7 @@ from ilbench import stats
 from ilbench.display.tables import Table, fixed
 from ilbench.evaluation.evidence import log_spaced
 from ilbench.records.schema import Record
-from ilbench.report.groups import Group, distinct, group
+from ilbench.report.groups import Group, distinct, group, positions
 from ilbench.report.predictions import TASK, ZERO_ONE
 from ilbench.stats import exponents
 
@@ -139,7 +139,7 @@ def _independent(sweep: list[Group], label: str) -> list[Row]:
         return _blank(sweep[0], label, [g.horizon for g in sweep], len(seeds), lost)
 
     def curve(name: str) -> np.ndarray:
-        return np.stack([g.values(name)[[g.seeds.index(s) for s in seeds]] for g in sweep], axis=1)
+        return np.stack([g.values(name)[positions(g.seeds, seeds)] for g in sweep], axis=1)
 
     eps, note, c = curve("eps_bar"), "", sweep[0].config
     if c.get("dialled.schedule") == "iid":  # known, where a few held-out episodes would show no error at all

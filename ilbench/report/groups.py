@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ilbench import registry
-from ilbench.records.schema import Record, canonical
+from ilbench.records.schema import Cell, Record, canonical
 
 BASELINE = "bc"  # what the others are compared with
 PLACE = ("task", "expert", "horizon", "budget", "evaluation", "unit")  # fields of a cell that rows of a place share
@@ -78,14 +78,18 @@ def group(records: Iterable[Record]) -> list[Group]:
 
     Records made with another expert are of another task: where a folder holds several, the task's name says which.
     """
+    alike: dict[Any, list[Record]] = defaultdict(list)  # whose settings are one object, as those of an index are: alike without spelling
     spelled: dict[str, list[Record]] = defaultdict(list)  # pydantic's own spelling is quick, and canonical of one of each is enough
     by_row: dict[str, list[Record]] = defaultdict(list)
     experts: dict[tuple[str, int], set[str]] = defaultdict(set)
     for record in records:
-        spelled[record.cell.model_dump_json(exclude={"seed"})].append(record)
-        experts[record.cell.task, record.cell.horizon].add(record.cell.expert)
-    for alike in spelled.values():
-        by_row[canonical(alike[0].cell.model_dump(exclude={"seed"}))] += alike
+        alike[_at_sight(record.cell)].append(record)
+    for same in alike.values():
+        cell = same[0].cell
+        experts[cell.task, cell.horizon].add(cell.expert)
+        spelled[cell.model_dump_json(exclude={"seed"})] += same
+    for same in spelled.values():
+        by_row[canonical(same[0].cell.model_dump(exclude={"seed"}))] += same
     rows = [sorted(rs, key=lambda r: r.cell.seed) for rs in by_row.values()]
     places = [_place(rs[0]) for rs in rows]
     apart = _apart(rows, places)
@@ -105,6 +109,24 @@ def group(records: Iterable[Record]) -> list[Group]:
         )  # fmt: skip
     kept_rows = [g for g in out if g.records]
     return sorted(kept_rows, key=lambda g: (g.task, g.horizon, g.budget, g.place, g.algorithm, g.label))
+
+
+def _at_sight(cell: Cell) -> tuple[Any, ...]:
+    """Equal for cells that are surely alike but for their seeds; those that are so otherwise are found by their spelling."""
+    values = cell.__dict__
+    return tuple(id(v) if isinstance(v, dict) and v else str(v) for name, v in values.items() if name != "seed")
+
+
+def shared(a: Group, b: Group) -> list[int]:
+    """The seeds of a row that another has too, in its order."""
+    theirs = set(b.seeds)
+    return [seed for seed in a.seeds if seed in theirs]
+
+
+def positions(seeds: Sequence[int], wanted: Iterable[int]) -> list[int]:
+    """Where each wanted seed first stands among a row's."""
+    at = {seed: len(seeds) - 1 - i for i, seed in enumerate(reversed(seeds))}
+    return [at[seed] for seed in wanted]
 
 
 def _place(record: Record) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import numpy as np
 from ilbench import stats
 from ilbench.display.tables import Table, fixed, interval
 from ilbench.records.schema import Record
-from ilbench.report.groups import Group, group
+from ilbench.report.groups import Group, group, positions
 
 LEAST = 3  # horizons
 
@@ -47,7 +47,7 @@ def _row(sweep: list[Group]) -> Row | None:
     if len(seeds) < 2:
         return None
     horizons = tuple(g.horizon for g in sweep)
-    lost = np.stack([1.0 - g.values("score")[[g.seeds.index(s) for s in seeds]] for g in sweep], axis=1)
+    lost = np.stack([1.0 - g.values("score")[positions(g.seeds, seeds)] for g in sweep], axis=1)
     if not np.isfinite(lost).all():
         return None
     gap = lost * np.asarray(horizons)

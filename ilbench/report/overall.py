@@ -15,7 +15,7 @@ import numpy as np
 
 from ilbench import stats
 from ilbench.display.tables import Table, fixed
-from ilbench.report.groups import Group
+from ilbench.report.groups import Group, positions
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -138,7 +138,7 @@ def title(settings: Sequence[dict[str, Any]], of: int) -> str:
 def _scores(g: Group, seeds: Sequence[int]) -> np.ndarray:
     scores = g.scored()
     assert scores is not None  # rows without one are not ranked
-    return scores[[g.seeds.index(s) for s in seeds]]
+    return scores[positions(g.seeds, seeds)]
 
 
 def _where(setting: dict[str, Any]) -> str:

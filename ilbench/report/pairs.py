@@ -15,7 +15,7 @@ import numpy as np
 
 from ilbench import stats
 from ilbench.display.tables import Table, fixed, number
-from ilbench.report.groups import Group
+from ilbench.report.groups import Group, positions
 from ilbench.report.overall import FEW, is_undefined
 from ilbench.report.rows import same
 
@@ -48,7 +48,7 @@ def _by_row(groups: Sequence[Group]) -> dict[str, dict[str, Group]]:
 def _scores(g: Group, seeds: Sequence[int]) -> np.ndarray:
     scores = g.scored()
     assert scores is not None  # those without are not paired
-    return scores[[g.seeds.index(s) for s in seeds]]
+    return scores[positions(g.seeds, seeds)]
 
 
 def _pair(a: str, b: str, both: Sequence[tuple[Group, Group]], where: str) -> Pair | None:

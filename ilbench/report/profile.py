@@ -16,7 +16,7 @@ import numpy as np
 from ilbench import stats
 from ilbench.display.tables import Table, fixed, interval
 from ilbench.report import beside
-from ilbench.report.groups import BASELINE
+from ilbench.report.groups import BASELINE, positions
 from ilbench.report.overall import FEW
 from ilbench.report.yardsticks import SEEDS, YARDSTICKS, Cell, Pairs, Place, Yardstick, sweep
 
@@ -95,7 +95,7 @@ def against(yard: Yardstick, mine: Sequence[Cell], theirs: Sequence[Cell]) -> tu
     seeds = sorted(set.intersection(*(set(c.seeds) for c in (*mine, *theirs)))) if mine else []
     if len(seeds) < 2:
         return "-", 0
-    a, b = (np.mean([c.values[[c.seeds.index(s) for s in seeds]] for c in cells], axis=0) for cells in (mine, theirs))
+    a, b = (np.mean([c.values[positions(c.seeds, seeds)] for c in cells], axis=0) for cells in (mine, theirs))
     mean, lo, hi, _ = stats.seed_difference(a, b, *stats.score_range(a, b))
     return (fixed(mean, lo, hi) if len(seeds) >= FEW else fixed(mean)), len(mine)
 

@@ -14,7 +14,7 @@ import numpy as np
 from ilbench import registry, stats
 from ilbench.measures.convergence import TOLERANCE
 from ilbench.report import overall
-from ilbench.report.groups import Group
+from ilbench.report.groups import Group, positions, shared
 from ilbench.report.overall import FEW
 from ilbench.stats.intervals import seed_means
 
@@ -88,11 +88,11 @@ def difference(g: Group, base: Group | None, name: str = "score") -> dict[str, A
     """Score minus the baseline's, paired by seed: mean, limits, two-sided p; limits are None for few seeds."""
     if base is None:
         return None
-    common = [s for s in g.seeds if s in base.seeds]
+    common = shared(g, base)
     a, b = (x.scored(name) for x in (g, base))
     if len(common) < 2 or a is None or b is None:
         return None
-    a, b = (x[[group.seeds.index(s) for s in common]] for x, group in ((a, g), (b, base)))
+    a, b = (x[positions(group.seeds, common)] for x, group in ((a, g), (b, base)))
     mean, lo, hi, p = stats.seed_difference(a, b, *stats.score_range(a, b))
     few = len(common) < FEW
     return {

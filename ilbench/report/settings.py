@@ -10,7 +10,7 @@ import numpy as np
 
 from ilbench import stats
 from ilbench.display.tables import Table
-from ilbench.report.groups import BASELINE, Group, baseline
+from ilbench.report.groups import BASELINE, Group, baseline, positions, shared
 
 MANY = 6  # settings from which on an algorithm is counted
 
@@ -61,8 +61,8 @@ def against(rows: list[dict[str, Any]]) -> Table | None:
 
 def _percent(g: Group, base: Group, name: str) -> str:
     """Mean of a return over the seeds against the baseline's, in percent; `-` where that is not positive or missing."""
-    seeds = [s for s in g.seeds if s in base.seeds]
-    a, b = (float(np.mean([x.values(name)[x.seeds.index(s)] for s in seeds])) if seeds else np.nan for x in (g, base))
+    seeds = shared(g, base)
+    a, b = (float(np.mean(x.values(name)[positions(x.seeds, seeds)])) if seeds else np.nan for x in (g, base))
     return f"{100 * (a / b - 1):+.0f}" if b > 0 and np.isfinite(a) else "-"
 
 

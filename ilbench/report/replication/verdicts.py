@@ -19,7 +19,7 @@ from ilbench.display.tables import interval
 from ilbench.records.schema import Record
 from ilbench.records.store import StoreError
 from ilbench.registry import UnknownName
-from ilbench.report.groups import Group, group
+from ilbench.report.groups import Group, group, positions, shared
 
 REPLICATED, NOT, CONTRADICTED = "replicated", "not replicated", "contradicted"
 UNTESTABLE = "not testable here"
@@ -88,11 +88,11 @@ def inside(lo: float, hi: float, low: float, high: float) -> str:
 
 def paired(a: Group, b: Group, name: str = "score", level: float = 0.95) -> tuple[float, float, float, int]:
     """Mean of a - b over common seeds with its interval, and their number; NaN where either has no such score."""
-    common = [s for s in a.seeds if s in b.seeds]
+    common = shared(a, b)
     x, y = a.scored(name), b.scored(name)
     if x is None or y is None or len(common) < 2:
         return np.nan, np.nan, np.nan, len(common)
-    x, y = (v[[g.seeds.index(s) for s in common]] for v, g in ((x, a), (y, b)))
+    x, y = (v[positions(g.seeds, common)] for v, g in ((x, a), (y, b)))
     mean, lo, hi, _ = stats.seed_difference(x, y, *stats.score_range(x, y), level=level)
     return mean, lo, hi, len(common)
 
