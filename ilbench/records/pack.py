@@ -33,6 +33,7 @@ RATIO, FREE = 200, 1 << 24  # of what comes out to what went in, once so many by
 CHUNK = 1 << 16
 OPENED = 8  # packs remembered
 _ID = re.compile(rb'[{,]"id":"([0-9a-f]{32})"')  # as canonical JSON spells it; inside a text its quotes would be escaped
+_KEY = b'"id":"'
 SIDECAR = re.compile(r"[0-9a-f]{32}\.[0-9a-f]{12}\.safetensors")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first that a zip can state
 _LOCAL = struct.Struct("<4s5H3L2H")  # header before a member's bytes
@@ -141,7 +142,8 @@ def read_lines(stream: BinaryIO) -> tuple[dict[str, bytes], list[str]]:
 
 def _take(line: bytes, number: int, lines: dict[str, bytes], problems: list[str]) -> None:
     """Puts a line where its id says, or says what is wrong with it; whether it is a record is for its reader to judge."""
-    named = _ID.findall(line) if len(line) <= MAX_BYTES else []
+    once = line.find(_KEY) if line.count(_KEY) == 1 else 1
+    named = _ID.findall(line, max(once - 1, 0)) if len(line) <= MAX_BYTES else []
     name = named[0].decode() if len(named) == 1 else _id(line)  # parsing it all for its id takes thirty times as long
     if name is None:
         problems.append(f"line {number}: no record")

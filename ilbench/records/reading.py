@@ -18,7 +18,7 @@ from ilbench.records import files, pack
 from ilbench.records.codec import MAX_SIDECAR, POLICY, decode, decode_arrays
 from ilbench.records.consistency import consistent
 from ilbench.records.index import Index
-from ilbench.records.schema import KNOWN, MAX_BYTES, Record
+from ilbench.records.schema import MAX_BYTES, Record
 
 _SUITE = re.compile(r"[a-z0-9][a-z0-9._+-]{0,63}@[0-9]{1,9}")
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -115,9 +115,10 @@ def _judged(data: bytes, index: Index | None) -> Record:
     """The record in some bytes; raises ValueError for what is not sound. Bytes that were found sound before are only parsed."""
     if index is None:
         return believed(decode(data))
-    known = index.sound(data)
-    record = Record.model_validate_json(data, context=KNOWN) if known else believed(decode(data))
-    index.found(record, data)
+    record = index.record(data)
+    if record is None:
+        record = believed(decode(data))
+        index.found(record, data)
     return record
 
 
@@ -134,12 +135,16 @@ def read_file(file: pathlib.Path, index: Index | None = None) -> Record:
 
 def packed(folder: pathlib.Path, id: str, index: Index | None = None) -> Record | None:
     """The record in the pack of a suite's folder, None when that holds none; raises ValueError for a damaged one."""
-    line = pack.opened(folder).lines.get(id)
+    return _of_line(pack.opened(folder), id, index)
+
+
+def _of_line(there: pack.Pack, id: str, index: Index | None) -> Record | None:
+    line = there.lines.get(id)
     if line is None:
         return None
     record = _judged(line, index)
-    if record.id != id or record.suite != folder.name:
-        raise ValueError(f"holds {record.id} of suite {record.suite!r} as {id} of {folder.name!r}")
+    if record.id != id or record.suite != there.folder.name:
+        raise ValueError(f"holds {record.id} of suite {record.suite!r} as {id} of {there.folder.name!r}")
     return record
 
 
@@ -224,7 +229,7 @@ def read_all(
         for id in there.lines:
             if id not in found:
                 try:
-                    record = packed(folder, id, index)
+                    record = _of_line(there, id, index)
                 except ValueError as error:
                     problems.append(Problem(f"{folder / pack.RECORDS}: {id}", str(error)))
                 else:

@@ -34,7 +34,7 @@ from pydantic import (
 import ilbench
 
 SCHEMA = "ilbench.record/1"
-KNOWN = {"bytes": "found sound before"}  # the context in which a record's id is not computed again, for ilbench/records/reading.py alone
+KNOWN = {"bytes": "found sound before"}  # the context in which a record's id is not computed again, for ilbench/records/index.py alone
 MAX_BYTES = 8192  # of one JSON file
 MAX_EPISODES = 256  # above this the per-episode lists give way to their mean and sd
 LEAST_BYTES = 1000  # of a record beside its cell and its lists of episodes: field names, hashes, provenance
