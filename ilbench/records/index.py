@@ -2,8 +2,9 @@
 
 An entry is the digest of exact bytes: of a record's own, or of these and of the arrays.zip that its arrays lie in. Bytes that differ in
 anything have no entry and are judged as ever, and so is everything where the code that judges has changed, or the file is damaged or gone.
-No entry says what a record holds: its numbers are read from its own bytes each time. Derived from records, and disposable: it lies in a
-folder of caches that only its user can write, and whoever judges for others (ilbench submit-check, verify, run, pack) reads without it.
+No entry says what a record holds: its numbers are read from its own bytes each time; only curves, which lie packed in arrays.zip, have a
+file of their own by that zip's digest (ilbench/records/curves.py). Derived from records, and disposable: it lies in a folder of caches
+that only its user can write, and whoever judges for others (ilbench submit-check, verify, run, pack) reads without it.
 """
 
 from __future__ import annotations
@@ -18,21 +19,26 @@ from typing import Any
 
 import pydantic
 
-from ilbench.records import files, pack
+from ilbench.records import curves, files, pack
 from ilbench.records.known import Shelf
 from ilbench.records.schema import KNOWN, Record, canonical
 
 MAGIC = b"ilbench-index/1\n"
 SIZE = 32  # bytes of a digest
 MAX_BYTES = 1 << 28  # of an index: two million records
-JUDGES = ("schema.py", "codec.py", "consistency.py", "reading.py", "pack.py", "index.py", "known.py")  # the code that finds a record sound
+JUDGES = ("schema.py", "codec.py", "consistency.py", "reading.py", "pack.py", "index.py", "known.py", "curves.py")  # the code that finds a record sound
 CHUNK = 1 << 20
 
 
 class Index:
-    """Entries about one suite's folder; without a folder to keep them in it is empty, and stays in memory."""
+    """Entries about one suite's folder; without a folder to keep them in it is empty, and stays in memory.
 
-    def __init__(self, suite: pathlib.Path, folder: pathlib.Path | None, judges: Sequence[pathlib.Path] = ()) -> None:
+    Without `lists` the records that are known have none of their episodes' returns and costs: half of the time and most of the memory.
+    """
+
+    def __init__(
+        self, suite: pathlib.Path, folder: pathlib.Path | None, judges: Sequence[pathlib.Path] = (), *, lists: bool = True
+    ) -> None:
         code = _code(judges)
         name = hashlib.sha256(os.path.realpath(suite).encode()).hexdigest()[:16]
         self._suite, self._file = suite, None if folder is None else folder / f"{name}-{code.hex()[:16]}.idx"
@@ -44,7 +50,11 @@ class Index:
         self._members: Container[str] = ()  # what lies in it
         self._singles = os.path.lexists(suite / "records")
         self._alike: dict[str, Any] = {}
-        self._shelf = Shelf()
+        self._code = code
+        self._stored: curves.Stored | None = None  # curves of the last time
+        self._rows: dict[str, curves.Curves] = {}  # curves that were asked for, or found, by sidecar
+        self._more = False  # whether some were not there the last time
+        self._shelf, self._lists = Shelf(lists), lists
 
     def record(self, data: bytes) -> Record | None:
         """The record in these very bytes, where they were found sound before; None for others, which are to be judged."""
@@ -71,6 +81,8 @@ class Index:
 
     def _shared(self, record: Record) -> None:
         """What a record has alike with others, to the last digit, it shares with them: half of its memory."""
+        if not self._lists:
+            record.__dict__["episodes"] = record.episodes.model_copy(update={"returns": None, "costs": None})
         for model, name in ((record, "provenance"), (record, "references"), (record.cell, "config"), (record.cell, "evaluation")):
             value = getattr(model, name)
             spelled = repr(value.__dict__ if name == "provenance" else value)  # 1, 1.0 and true are equal, and are not spelled alike
@@ -81,22 +93,48 @@ class Index:
         digest = self._both(record)
         return digest is not None and self._seen(digest)
 
-    def fits(self, record: Record) -> None:
-        """The record's arrays are whole and fit it."""
+    def curves_of(self, record: Record) -> curves.Curves | None:
+        """What was kept of the record's arrays; None where nothing was, or they are not those that were read before."""
+        if record.sidecar is None or not self.usable(record) or self._arrays is None:
+            return None
+        if self._stored is None and self._file is not None:
+            self._stored = curves.read(self._beside(), self._code + self._arrays) or curves.Stored([], [])
+        row = None if self._stored is None else self._stored.row(record.sidecar)
+        if row is not None:
+            self._rows[record.sidecar] = row
+        return row
+
+    def fits(self, record: Record, kept: curves.Curves | None = None) -> None:
+        """The record's arrays are whole and fit it; `kept` of them is asked for the next time."""
         digest = self._both(record)
-        if digest is not None:
-            self._used.add(digest)
+        if digest is None:
+            return
+        self._used.add(digest)
+        if kept is not None and record.sidecar is not None:
+            self._rows[record.sidecar], self._more = kept, True
 
     def save(self) -> None:
         """Puts the entries on disk, if there are others than there were; a disk that refuses costs nothing but the time."""
+        if self._more and self._file is not None and self._arrays is not None:
+            with contextlib.suppress(OSError):
+                curves.write(self._beside(), self._code + self._arrays, self._rows)
+                self._remove_others(self._beside())
         if self._file is None or self._used == self._known:
             return
         body = self._head + b"".join(sorted(self._used))
         with contextlib.suppress(OSError):
             files.write_atomic(self._file, body + hashlib.sha256(body).digest())
-            for old in self._file.parent.glob(f"{self._file.name.partition('-')[0]}-*.idx"):  # of other code
-                if old != self._file:
-                    old.unlink(missing_ok=True)
+            self._remove_others(self._file)
+
+    def _beside(self) -> pathlib.Path:
+        assert self._file is not None
+        return self._file.with_suffix(".curves")
+
+    def _remove_others(self, file: pathlib.Path) -> None:
+        """Files of this suite that other code wrote."""
+        for old in file.parent.glob(f"{file.name.partition('-')[0]}-*{file.suffix}"):
+            if old != file:
+                old.unlink(missing_ok=True)
 
     def _seen(self, digest: bytes) -> bool:
         if digest not in self._known:

@@ -17,7 +17,14 @@ import pydantic_core
 from ilbench.records.schema import Cell, Cost, Episodes, Provenance, Record, Reference
 
 M = TypeVar("M", bound=pydantic.BaseModel)
-CUTS = ((b',"config":', b',"evaluation":'), (b',"evaluation":', b',"expert":'), (b',"provenance":', b',"reason":'), (b',"references":', b',"schema":'))
+CONFIG, EVALUATION, PROVENANCE, REFERENCES, LIST = range(5)
+ALIKE = (
+    (CONFIG, b',"config":', b',"evaluation":'),
+    (EVALUATION, b',"evaluation":', b',"expert":'),
+    (PROVENANCE, b',"provenance":', b',"reason":'),
+    (REFERENCES, b',"references":', b',"schema":'),
+)
+LISTS = ((LIST, b',"costs":', b',"n":'), (LIST, b',"returns":', b'},"id":'))  # of an episode each: most of what a record holds
 _MODELS = (Cell, Cost, Episodes, Provenance, Record, Reference)
 _DEFAULTS: dict[type, dict[str, Any]] = {
     model: {name: field.get_default(call_default_factory=True) for name, field in model.model_fields.items()} for model in _MODELS
@@ -25,24 +32,29 @@ _DEFAULTS: dict[type, dict[str, Any]] = {
 
 
 class Shelf:
-    """What records hold alike, by its bytes."""
+    """What records hold alike, by its bytes; without `lists` records have none of their episodes' returns and costs."""
 
-    def __init__(self) -> None:
+    def __init__(self, lists: bool = True) -> None:
+        self._cuts = ALIKE if lists else (*ALIKE[:2], *LISTS, *ALIKE[2:])
         self._pieces: dict[bytes, Any] = {}
         self._given: dict[tuple[str, ...], set[str]] = {}
 
     def record(self, line: bytes) -> Record:
         """The record in a line; raises ValueError for one that cannot be cut."""
         rest, last, pieces = [], 0, []
-        for number, (begin, end) in enumerate(CUTS):
+        for kind, begin, end in self._cuts:
             first = line.find(begin, last)
             stop = line.find(end, first + 1)
             if first < last or stop < 0:
                 raise ValueError(f"no {begin.decode()} where it is spelled")
             piece = line[first + len(begin) : stop]
-            if (known := self._pieces.get(piece)) is None:
-                known = self._pieces[piece] = self._made(number, pydantic_core.from_json(piece))
-            pieces.append(known)
+            if kind == LIST:
+                if b'"' in piece or b"{" in piece:
+                    raise ValueError(f"no list of numbers behind {begin.decode()}")
+            else:
+                if (known := self._pieces.get(piece)) is None:
+                    known = self._pieces[piece] = self._made(kind, pydantic_core.from_json(piece))
+                pieces.append(known)
             rest.append(line[last:first])
             last = stop
         d = pydantic_core.from_json(b"".join((*rest, line[last:])))
@@ -53,10 +65,10 @@ class Shelf:
         d["schema_"] = d.pop("schema")
         return self._model(Record, d)
 
-    def _made(self, number: int, value: Any) -> Any:
-        if number < 2:
+    def _made(self, kind: int, value: Any) -> Any:
+        if kind in (CONFIG, EVALUATION):
             return value
-        if number == 2:
+        if kind == PROVENANCE:
             return self._model(Provenance, value)
         for reference in value.values():
             if reference["ci"] is not None:

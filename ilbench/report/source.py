@@ -26,6 +26,7 @@ from ilbench.report import convergence, tuning
 FOLDERS = places.DEFAULT
 NAMED = 5  # problems that are named; the rest are counted
 CURVES = ("prefix_cost", "prefix_gap", "eps_t", "prefix_eps")  # what reports read; each may be missing
+DEPLOYED = ("snap@", "u_own_t", "u_push_t")  # what else they read: curves of 0-1 deployment, as their names begin
 
 
 class Found(NamedTuple):
@@ -34,7 +35,7 @@ class Found(NamedTuple):
     suite: str  # name@version
     folder: pathlib.Path
     records: list[Record]
-    arrays: dict[str, dict[str, np.ndarray]]
+    arrays: Mapping[str, Mapping[str, np.ndarray]]  # the curves that reports read
     problems: int = 0  # files set aside
     place: places.Place | None = None  # where it was read from, and where else there would have been some
     aside: tuple[store.Problem, ...] = ()  # those files and why
@@ -51,22 +52,26 @@ def suites(folder: pathlib.Path) -> list[str]:
     return places.suites(folder)
 
 
-def load(suite: str = "quick", results: str | pathlib.Path | None = None, *, arrays: bool = True) -> Found:
+def load(suite: str = "quick", results: str | pathlib.Path | None = None, *, arrays: bool = True, lists: bool = True) -> Found:
     """The records of `quick` (its newest version) or `quick@1`, from where records/places.py says; what is no sound record is
-    set aside, counted and named on stderr. Without `arrays` they are checked as ever, and not kept.
+    set aside, counted and named on stderr. Without `arrays` they are checked as ever, and not kept; without `lists` nor are the returns
+    and costs of single episodes, which boards do not read: most of a record's memory.
 
     Raises StoreError when no folder has the suite yet, UnknownName when there is none of that name, and ValueError
     when `results` is no folder.
     """
     place = places.find(suite, results)
-    index = Index(place.path, caches.readings(), (pathlib.Path(__file__),))
+    index = Index(place.path, caches.readings(), (pathlib.Path(__file__),), lists=lists)
     with _without_collecting():
         records, problems = store.read_all(place.folder, place.suite, index=index)
-    kept: dict[str, dict[str, Any]] = {}
+    kept: dict[str, Mapping[str, np.ndarray]] = {}
     sound = []
     for record in records:
-        if not arrays and index.usable(record):
+        known = index.curves_of(record) if arrays else None
+        if known is not None or (not arrays and index.usable(record)):
             sound.append(record)
+            if known is not None:
+                kept[record.id] = known
             continue
         whole = True
         try:
@@ -79,13 +84,13 @@ def load(suite: str = "quick", results: str | pathlib.Path | None = None, *, arr
             problems.append(store.Problem(f"{record.id}.json", reason))
             continue
         sound.append(record)
+        drawn = {name: value for name, value in read.items() if name in CURVES or name.startswith(DEPLOYED)}
         if whole:
-            index.fits(record)
+            index.fits(record, drawn if arrays else None)
         if read and arrays:
-            kept[record.id] = read
+            kept[record.id] = drawn
     index.save()
-    if not arrays:
-        pack.forget(place.path)
+    pack.forget(place.path)
     lines, wrong = verified.read(place.path)
     problems += wrong
     _tell(problems)

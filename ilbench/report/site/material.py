@@ -26,7 +26,7 @@ from ilbench.report import (
     theory,
     yardsticks,
 )
-from ilbench.report.groups import Group, group, instrument
+from ilbench.report.groups import Group
 from ilbench.running.checks import Ran
 
 Say = Callable[[str], None]
@@ -108,8 +108,9 @@ def _all(results: str | pathlib.Path | None) -> list[str]:
 
 
 def _suite(name: str, results: str | pathlib.Path | None) -> Suite:
-    found = source.load(name, results)
-    groups, board = [g for g in group(found.records) if not instrument(g)], leaderboard.build(found.records, found.tiers)
+    found = source.load(name, results, lists=False)
+    groups = leaderboard.shown_groups(found.records)
+    board = leaderboard.of(groups, found.tiers)
     pairs = yardsticks.pairs(groups, board.rows)
     return Suite(
         found,
