@@ -53,7 +53,7 @@ class Leaderboard:
                 "--write writes a suite's whole page; leave --tasks, --demos and --algorithms out, or leave --write out"
             )
         several = self.suite is None and selecting
-        found = _current(self.results) if several else [opened(self.suite or "quick", self.results, arrays=False)]
+        found = _current(self.results) if several else [opened(self.suite or "quick", self.results, arrays=False, lists=False)]
         kept = self._chosen(found, several)
         boards = [(f.suite, groups, leaderboard.of(groups, f.tiers)) for f, _, groups in kept]
         said = answers.build(boards)
@@ -94,7 +94,7 @@ def _current(results: str | None) -> list[tuple[source.Found, str]]:
     if left_out:
         say(f"left out: {', '.join(f'{name} ({why})' for name, why in left_out.items())}")
     say(f"reading {', '.join(names)}")
-    return [opened(name, results, arrays=False) for name in names]
+    return [opened(name, results, arrays=False, lists=False) for name in names]
 
 
 def _as_json(kept: Any, boards: Any, said: answers.Answers, several: bool) -> dict[str, Any]:

@@ -22,11 +22,11 @@ def emit(as_json: bool, value: Any, show: Callable[[], None]) -> None:
         show()
 
 
-def opened(suite: str, results: str | None, *, arrays: bool = True) -> tuple[source.Found, str]:
+def opened(suite: str, results: str | None, *, arrays: bool = True, lists: bool = True) -> tuple[source.Found, str]:
     """A suite's records, and the line that says where they are from; what else holds some is named on stderr."""
     from ilbench.report import source
 
-    found = source.load(suite, results, arrays=arrays)
+    found = source.load(suite, results, arrays=arrays, lists=lists)
     for line in source.elsewhere(found):
         say(line)
     return found, source.first_line(found, source.where(found))

@@ -70,6 +70,7 @@ class Pack(NamedTuple):
 
 # ---------------------------------------------------------------------------------------------- reading
 _opened: dict[pathlib.Path, tuple[Any, Pack]] = {}
+_listed: dict[pathlib.Path, tuple[Any, frozenset[str]]] = {}  # of those that were let go of
 
 
 def opened(folder: pathlib.Path) -> Pack:
@@ -100,8 +101,18 @@ def opened(folder: pathlib.Path) -> Pack:
 
 
 def forget(folder: pathlib.Path) -> None:
-    """Lets go of a pack's lines, which take as much memory as they are long."""
-    _opened.pop(folder, None)
+    """Lets go of a pack's lines, which take as much memory as they are long; which records it has is remembered."""
+    if folder in _opened:
+        key, there = _opened.pop(folder)
+        _listed[folder] = key, frozenset(there.lines)
+
+
+def ids(folder: pathlib.Path) -> frozenset[str]:
+    """Which records lie in the pack of a suite's folder, as far as their lines say."""
+    found = _listed.get(folder)
+    if found is None or found[0] != tuple(_stamp(folder / name) for name in (RECORDS, ARRAYS)):
+        return frozenset(opened(folder).lines)
+    return found[1]
 
 
 def _stamp(file: pathlib.Path) -> tuple[int, ...] | None:

@@ -107,7 +107,7 @@ def count(path: pathlib.Path) -> int:
         return len(singles)
     from ilbench.records import pack  # it imports NumPy, which a board that is not there does without
 
-    return len(singles | pack.opened(path).lines.keys())
+    return len(singles | pack.ids(path))
 
 
 def split(suite: str) -> tuple[str, int | None]:

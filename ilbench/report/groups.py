@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import operator
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ BASELINE = "bc"  # what the others are compared with
 PLACE = ("task", "expert", "horizon", "budget", "evaluation", "unit")  # fields of a cell that rows of a place share
 ROW = ("algorithm", "head", "config", "seed")  # what else there is in a cell sets rows apart like a setting
 LONG = 24  # characters of a value in a label
+_but_seed = operator.itemgetter(*(name for name in Cell.model_fields if name != "seed"))
 ABSENT = "(none)"  # a setting that a row has not
 
 
@@ -54,8 +56,7 @@ class Group(NamedTuple):
 
     def values(self, name: str) -> np.ndarray:
         """A score per seed, `[S]` float64, NaN where there is none: of a seed that diverged no number means anything."""
-        found = (None if r.status == "diverged" else r.scores.get(name) for r in self.records)
-        return np.array([np.nan if x is None else x for x in found], np.float64)
+        return np.array([None if r.status == "diverged" else r.scores.get(name) for r in self.records], np.float64)
 
     def scored(self, name: str = "score", variant: str | None = None) -> np.ndarray | None:
         """What every seed scores, `[S]`: min(0, the worst) where it diverged; None where the score is missing or undefined."""
@@ -113,8 +114,7 @@ def group(records: Iterable[Record]) -> list[Group]:
 
 def _at_sight(cell: Cell) -> tuple[Any, ...]:
     """Equal for cells that are surely alike but for their seeds; those that are so otherwise are found by their spelling."""
-    values = cell.__dict__
-    return tuple(id(v) if isinstance(v, dict) and v else str(v) for name, v in values.items() if name != "seed")
+    return tuple([id(v) if v.__class__ is dict else v for v in _but_seed(cell.__dict__)])
 
 
 def shared(a: Group, b: Group) -> list[int]:

@@ -15,12 +15,12 @@ import numpy as np
 
 SAFE = 8.0  # times the bounds on rounding below, which are of first order
 FLAT = 1e-6  # of its sum of squares: a resample whose own spread is less has lost too many digits in a difference
-KEPT = 1 << 23  # entries of drawn positions that are kept for the next sample of the same size
+FEW, MANY = 1 << 20, 1 << 23  # drawn positions up to which draws are kept for eight sizes of samples, and for the last one
 CHUNK = 2000  # resamples at a time, for the memory's sake
 
 
 class Draws(NamedTuple):
-    """Which of n values each of B resamples holds `[B, n]`, and how often `[B, n]`."""
+    """Which of n values each of B resamples holds `[B, n]`, and how often `[n, B]`."""
 
     at: np.ndarray
     counts: np.ndarray
@@ -38,22 +38,23 @@ class Near(NamedTuple):
 def _drawn(n: int, resamples: int) -> Draws:
     at = np.random.default_rng(0).integers(0, n, (resamples, n, 1))[..., 0]
     flat = np.bincount((at + n * np.arange(resamples)[:, None]).ravel(), minlength=resamples * n)
-    return Draws(at.astype(np.int32), flat.reshape(resamples, n).astype(np.uint16 if n < 1 << 16 else np.uint32))
+    return Draws(at.astype(np.int32), np.ascontiguousarray(flat.reshape(resamples, n).T, np.float64))
 
 
-_kept = functools.lru_cache(maxsize=4)(_drawn)
+_several, _last = functools.lru_cache(maxsize=8)(_drawn), functools.lru_cache(maxsize=1)(_drawn)
 
 
 def draws(n: int, resamples: int) -> Draws:
     """The resamples that every sample of n values is given: one seed, so that rows are compared on the same ones."""
-    return _kept(n, resamples) if n * resamples <= KEPT else _drawn(n, resamples)
+    size = n * resamples
+    return (_several if size <= FEW else _last if size <= MANY else _drawn)(n, resamples)
 
 
 def near(x: np.ndarray, counts: np.ndarray) -> Near:
-    """What counts `[B, n]` say of samples `[R, n]`."""
+    """What counts `[n, B]` say of samples `[R, n]`."""
     n, eps = x.shape[1], np.finfo(np.float64).eps
     d = x - x.mean(1)[:, None]
-    both = np.concatenate([d, d * d]) @ counts.T.astype(np.float64)
+    both = np.concatenate([d, d * d]) @ counts
     first, second = both[: len(x)], both[len(x) :]
     own = second - first * first / n  # the sum of squares about the resample's own mean
     unsure = own <= FLAT * second
@@ -117,7 +118,7 @@ def share_beyond(x: np.ndarray, least: float, resamples: int) -> int:
     """In how many resamples of `[n]` the mean is beyond the sample's by `least` of its own standard errors, and it has some spread or is larger."""
     n, drawn, mean, beyond = len(x), draws(len(x), resamples), float(x.mean()), 0
     for i in range(0, resamples, CHUNK):
-        at, counts = drawn.at[i : i + CHUNK], drawn.counts[i : i + CHUNK]
+        at, counts = drawn.at[i : i + CHUNK], drawn.counts[:, i : i + CHUNK]
         found = near(x[None], counts)
         margin, off = (found.shift - least * found.spread)[0], (found.shift_off + abs(least) * found.spread_off)[0]
         unsure = np.abs(margin) <= off
