@@ -71,13 +71,16 @@ class Index:
         self._of[record.id] = digest
         return record
 
-    def found(self, record: Record, data: bytes) -> None:
-        """These bytes are a sound record."""
+    def found(self, record: Record, data: bytes) -> Record:
+        """These bytes are a sound record, which is returned as it will be the next time."""
         digest = self._of[record.id] = hashlib.sha256(data).digest()
         self._used.add(digest)
         if canonical(record.model_dump()).encode() == data:
             self._used.add(_spelled(digest))
+            with contextlib.suppress(ValueError):
+                return self._shelf.record(data)
         self._shared(record)
+        return record
 
     def _shared(self, record: Record) -> None:
         """What a record has alike with others, to the last digit, it shares with them: half of its memory."""

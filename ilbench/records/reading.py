@@ -116,10 +116,7 @@ def _judged(data: bytes, index: Index | None) -> Record:
     if index is None:
         return believed(decode(data))
     record = index.record(data)
-    if record is None:
-        record = believed(decode(data))
-        index.found(record, data)
-    return record
+    return index.found(believed(decode(data)), data) if record is None else record
 
 
 def read_file(file: pathlib.Path, index: Index | None = None) -> Record:

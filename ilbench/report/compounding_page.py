@@ -64,6 +64,8 @@ class Page(NamedTuple):
 def build(records: Iterable[Record], arrays: Arrays) -> Page | None:
     """None for records without 0-1 deployment."""
     kept = list(records)
+    if not any(r.cell.evaluation.get("snap") for r in kept):
+        return None
     rows, costs = compounding.build(kept, arrays), compounding.costs(kept, arrays)
     targets = [r.target for r in rows if r.target is not None]
     if not targets:

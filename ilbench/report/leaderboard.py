@@ -189,9 +189,10 @@ def of(groups: Sequence[Group], tiers: Mapping[str, str] | None = None) -> Board
         if found := collections.Counter(known[r.id] for r in g.records if r.id in known):
             row["verified"] = dict(found)
     tables = [_task_table(gs, these) for gs, these in zip(places, by_row, strict=True)]
-    wide = [*overall.tables(groups), settings.against(rows), settings.relative(groups)]
+    ranked = overall.rankings(groups)
+    wide = [*map(overall.table, ranked), settings.against(rows), settings.relative(groups)]
     first = [t for t in wide if t]
-    return Board(first + tables, rows, overall.rankings(groups), _lines(rows), len(first))
+    return Board(first + tables, rows, ranked, _lines(rows), len(first))
 
 
 def _lines(rows: list[dict[str, Any]]) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ FEW = 5  # seeds below which there are points and no intervals
 
 def tables(groups: Sequence[Group]) -> list[Table]:
     """The ranking of the rows that ran on every setting, and that of all that share settings enough."""
-    return [_table(ranking) for ranking in rankings(groups)]
+    return [table(ranking) for ranking in rankings(groups)]
 
 
 class Compared(NamedTuple):
@@ -43,7 +43,7 @@ class Compared(NamedTuple):
 
 
 def rankings(groups: Sequence[Group]) -> list[dict[str, Any]]:
-    """The same as plain values: what was ranked on, of how many settings, what was undefined, and a row each."""
+    """The ranking of the rows that ran on every setting, and that of all that share settings enough, as plain values: what was ranked on, of how many settings, what was undefined, and a row each."""
     return [_ranking(c) for c in compared(groups)]
 
 
@@ -112,7 +112,8 @@ def _ranking(c: Compared) -> dict[str, Any]:
     return {"rows": rows, "settings": c.plain_settings(), "of": c.of, "undefined": c.undefined}
 
 
-def _table(ranking: dict[str, Any]) -> Table:
+def table(ranking: dict[str, Any]) -> Table:
+    """For a page."""
     rows = [
         (r["rank"], r["algorithm"], fixed(r["score"], *(r["score_ci"] or (None, None))), str(r["seeds"]))
         for r in ranking["rows"]

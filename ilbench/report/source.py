@@ -62,7 +62,7 @@ def load(suite: str = "quick", results: str | pathlib.Path | None = None, *, arr
     """
     place = places.find(suite, results)
     index = Index(place.path, caches.readings(), (pathlib.Path(__file__),), lists=lists)
-    with _without_collecting():
+    with without_collecting():
         records, problems = store.read_all(place.folder, place.suite, index=index)
     kept: dict[str, Mapping[str, np.ndarray]] = {}
     sound = []
@@ -99,7 +99,7 @@ def load(suite: str = "quick", results: str | pathlib.Path | None = None, *, arr
 
 
 @contextlib.contextmanager
-def _without_collecting() -> Iterator[None]:
+def without_collecting() -> Iterator[None]:
     """No search for cycles, of which parsing makes none: with a hundred thousand records it takes as long as the parsing."""
     was = gc.isenabled()
     gc.disable()
@@ -108,6 +108,16 @@ def _without_collecting() -> Iterator[None]:
     finally:
         if was:
             gc.enable()
+
+
+@contextlib.contextmanager
+def at_rest() -> Iterator[None]:
+    """Until it ends no search for cycles goes through what is there now: a hundred thousand records, which hold none."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _tell(problems: Sequence[store.Problem]) -> None:

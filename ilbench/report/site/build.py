@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from ilbench.display.tables import shown
 from ilbench.records import store
 from ilbench.records.files import write_atomic
+from ilbench.report import source
 from ilbench.report.site import about, algorithms, boards, compare, compounding, index, lecture, runs, tasks, theory
 from ilbench.report.site.boards import by_task
 from ilbench.report.site.book import TEMPLATES, Book, style, suite_path
@@ -34,8 +35,10 @@ def run(
     """Reads, renders, writes; raises ValueError and StoreError for a folder that cannot take a site, before anything is read."""
     folder = pathlib.Path(out)
     old = _ready(folder)
-    material = collect(suites, results, say)
-    book = make(material, say)
+    with source.without_collecting():
+        material = collect(suites, results, say)
+    with source.at_rest():
+        book = make(material, say)
     say("writing")
     for name, content in book.files.items():
         if name not in old or not (folder / name).is_file() or (folder / name).read_bytes() != content:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import pathlib
 import re
@@ -39,16 +40,37 @@ LIVELY = re.compile(
 
 @dataclass(frozen=True)
 class Suite:
-    """One suite's records and what every report says of them."""
+    """One suite's records and what every report says of them, each computed once a page asks for it: the front page asks for little."""
 
     found: source.Found
     groups: list[Group]  # of the board: instruments are not among them
-    board: leaderboard.Board
-    compounding: compounding_page.Page | None
-    theory: list[theory.Row | exponents.Row]
-    twice: list[convergence.Row]  # what twice the updates moved, where that was tried
     line: str  # what it was made from
-    measured: profile.Measured  # the rows by every yardstick
+
+    @functools.cached_property
+    def board(self) -> leaderboard.Board:
+        """The board."""
+        return leaderboard.of(self.groups, self.found.tiers)
+
+    @functools.cached_property
+    def compounding(self) -> compounding_page.Page | None:
+        """What 0-1 deployment says; None without it."""
+        return compounding_page.build(self.found.records, self.found.arrays) if self.found.records else None
+
+    @functools.cached_property
+    def theory(self) -> list[theory.Row | exponents.Row]:
+        """Sweeps over horizons."""
+        return theory.build(self.found.records, self.found.arrays)
+
+    @functools.cached_property
+    def twice(self) -> list[convergence.Row]:
+        """What twice the updates moved, where that was tried."""
+        return pages.doubled(self.found)
+
+    @functools.cached_property
+    def measured(self) -> profile.Measured:
+        """The rows by every yardstick."""
+        pairs = yardsticks.pairs(self.groups, self.board.rows)
+        return profile.measured(self.name, pairs, yardsticks.cells(pairs))
 
     @property
     def name(self) -> str:
@@ -109,19 +131,7 @@ def _all(results: str | pathlib.Path | None) -> list[str]:
 
 def _suite(name: str, results: str | pathlib.Path | None) -> Suite:
     found = source.load(name, results, lists=False)
-    groups = leaderboard.shown_groups(found.records)
-    board = leaderboard.of(groups, found.tiers)
-    pairs = yardsticks.pairs(groups, board.rows)
-    return Suite(
-        found,
-        groups,
-        board,
-        compounding_page.build(found.records, found.arrays) if found.records else None,
-        theory.build(found.records, found.arrays),
-        pages.doubled(found),
-        source.first_line(found),
-        profile.measured(name, pairs, yardsticks.cells(pairs)),
-    )
+    return Suite(found, leaderboard.shown_groups(found.records), source.first_line(found))
 
 
 def _short(path: str, found: source.Found) -> str:
