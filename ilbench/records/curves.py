@@ -117,10 +117,9 @@ class _Summed:
 
 def read(file: pathlib.Path, key: bytes) -> Stored | None:
     """What lies in a file that was written for this key; None for any other, damaged or gone."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        with files.open_regular(file, file.parent) as stream:
-            if stream.read(len(MAGIC) + len(key)) != MAGIC + key or not _whole(stream):
-                return None
+    wrong = (OSError, ValueError, KeyError, TypeError)
+    with contextlib.suppress(*wrong), files.open_regular(file, file.parent) as stream:
+        if stream.read(len(MAGIC) + len(key)) == MAGIC + key and _whole(stream):
             return _laid(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ), len(MAGIC) + len(key))
     return None
 

@@ -26,7 +26,8 @@ from ilbench.records.schema import KNOWN, Record, canonical
 MAGIC = b"ilbench-index/1\n"
 SIZE = 32  # bytes of a digest
 MAX_BYTES = 1 << 28  # of an index: two million records
-JUDGES = ("schema.py", "codec.py", "consistency.py", "reading.py", "pack.py", "index.py", "known.py", "curves.py")  # the code that finds a record sound
+# The code that finds a record sound, and puts together what was found so.
+JUDGES = ("schema.py", "codec.py", "consistency.py", "reading.py", "pack.py", "index.py", "known.py", "curves.py")
 CHUNK = 1 << 20
 
 

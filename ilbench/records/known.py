@@ -2,9 +2,10 @@
 
     {"cell":{...,"config":C,"evaluation":E,...},...,"provenance":P,"reason":...,"references":R,"schema":...}
 
-C, E, P and R are alike in whole rows of a suite, so each is parsed once and shared by all that hold it; what is left of the line is parsed by
-itself. A cut in the wrong place, inside a setting that is called like one of them, leaves a piece or the rest without its brackets, which
-is no JSON. Only ilbench/records/index.py knows which bytes these are: of others the types may be wrong (1 for 1.0).
+C, E, P and R are alike in whole rows of a suite, so each is parsed once and shared by all that hold it; what is left of the line is
+parsed by itself. A cut in the wrong place, inside a setting that is called like one of them, leaves a piece or the rest without its
+brackets, which is no JSON, or finds no table. Only ilbench/records/index.py knows which bytes these are: of others the types may be wrong
+(1 for 1.0).
 """
 
 from __future__ import annotations
@@ -24,10 +25,14 @@ ALIKE = (
     (PROVENANCE, b',"provenance":', b',"reason":'),
     (REFERENCES, b',"references":', b',"schema":'),
 )
-LISTS = ((LIST, b',"costs":', b',"n":'), (LIST, b',"returns":', b'},"id":'))  # of an episode each: most of what a record holds
+LISTS = (
+    (LIST, b',"costs":', b',"n":'),
+    (LIST, b',"returns":', b'},"id":'),
+)  # of an episode each: most of what a record holds
 _MODELS = (Cell, Cost, Episodes, Provenance, Record, Reference)
 _DEFAULTS: dict[type, dict[str, Any]] = {
-    model: {name: field.get_default(call_default_factory=True) for name, field in model.model_fields.items()} for model in _MODELS
+    model: {name: field.get_default(call_default_factory=True) for name, field in model.model_fields.items()}
+    for model in _MODELS
 }
 
 
@@ -49,7 +54,7 @@ class Shelf:
                 raise ValueError(f"no {begin.decode()} where it is spelled")
             piece = line[first + len(begin) : stop]
             if kind == LIST:
-                if b'"' in piece or b"{" in piece:
+                if piece != b"null" and not (piece.startswith(b"[") and b'"' not in piece and b"{" not in piece):
                     raise ValueError(f"no list of numbers behind {begin.decode()}")
             else:
                 if (known := self._pieces.get(piece)) is None:
@@ -66,6 +71,8 @@ class Shelf:
         return self._model(Record, d)
 
     def _made(self, kind: int, value: Any) -> Any:
+        if not isinstance(value, dict):  # of a namesake among the versions or plug-ins, which hold no tables
+            raise ValueError(f"a {type(value).__name__} where a table is spelled")
         if kind in (CONFIG, EVALUATION):
             return value
         if kind == PROVENANCE:

@@ -43,7 +43,7 @@ class Compared(NamedTuple):
 
 
 def rankings(groups: Sequence[Group]) -> list[dict[str, Any]]:
-    """The ranking of the rows that ran on every setting, and that of all that share settings enough, as plain values: what was ranked on, of how many settings, what was undefined, and a row each."""
+    """The rankings of the rows that ran on every setting, and of all that share settings enough, as plain values."""
     return [_ranking(c) for c in compared(groups)]
 
 

@@ -1,9 +1,9 @@
 """Studentised means of resamples, when only a few of two thousand decide: the others are known well enough from counts.
 
-A resample's mean and spread follow from how often it holds each value, for all samples at once by two matrix products. These round otherwise
-than sums over the resample itself do, so they only say, with bounds on both ways' rounding, which resamples can be the ones that a quantile
-picks or that lie at a threshold. These are summed out, in the order that ilbench/stats/intervals.py has always had: its limits and p-values
-are the same bits as if every resample had been.
+A resample's mean and spread follow from how often it holds each value, for all samples at once by two matrix products. These round
+otherwise than sums over the resample itself do, so they only say, with bounds on both ways' rounding, which resamples can be the ones
+that a quantile picks or that lie at a threshold. These are summed out, in the order that ilbench/stats/intervals.py has always had: its
+limits and p-values are the same bits as if every resample had been.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ import numpy as np
 
 SAFE = 8.0  # times the bounds on rounding below, which are of first order
 FLAT = 1e-6  # of its sum of squares: a resample whose own spread is less has lost too many digits in a difference
-FEW, MANY = 1 << 20, 1 << 23  # drawn positions up to which draws are kept for eight sizes of samples, and for the last one
+FEW, MANY = (
+    1 << 20,
+    1 << 23,
+)  # drawn positions up to which draws are kept for eight sizes of samples, and for the last one
 CHUNK = 2000  # resamples at a time, for the memory's sake
 
 
@@ -89,7 +92,7 @@ def pivots(shift: np.ndarray, spread: np.ndarray) -> np.ndarray:
 
 def pivot_quantiles(x: np.ndarray, tail: float, resamples: int) -> np.ndarray:
     """The `tail` and `1 - tail` quantile `[2, R]` of the studentised means of resamples of `[R, n]`: one of them each."""
-    (r, n), drawn, sides = x.shape, draws(x.shape[1], resamples), [tail, 1 - tail]
+    n, drawn, sides = x.shape[1], draws(x.shape[1], resamples), [tail, 1 - tail]
     found, flat = near(x, drawn.counts), np.ptp(x, axis=1) == 0
     with np.errstate(invalid="ignore"):
         guess = found.shift / found.spread
@@ -115,7 +118,7 @@ def pivot_quantiles(x: np.ndarray, tail: float, resamples: int) -> np.ndarray:
 
 
 def share_beyond(x: np.ndarray, least: float, resamples: int) -> int:
-    """In how many resamples of `[n]` the mean is beyond the sample's by `least` of its own standard errors, and it has some spread or is larger."""
+    """In how many resamples of `[n]` the mean is above the sample's by `least` of its own standard errors, or at all without a spread."""
     n, drawn, mean, beyond = len(x), draws(len(x), resamples), float(x.mean()), 0
     for i in range(0, resamples, CHUNK):
         at, counts = drawn.at[i : i + CHUNK], drawn.counts[:, i : i + CHUNK]
