@@ -102,7 +102,7 @@ def pivot_quantiles(x: np.ndarray, tail: float, resamples: int) -> np.ndarray:
     first = [int(side * (resamples - 1)) for side in sides]  # a quantile is this in order, or the next
     ends = sorted({k for i in first for k in (i, min(i + 1, resamples - 1))})
     lows, highs = np.partition(low, ends, axis=1), np.partition(high, ends, axis=1)
-    decide = ~sure
+    decide = np.zeros_like(sure)  # those that are not sure are among them, their bounds being infinite
     for i in first:
         decide |= (high >= lows[:, i, None]) & (low <= highs[:, min(i + 1, resamples - 1), None])
     decide[flat] = False
