@@ -18,7 +18,7 @@ FLAT = 1e-6  # of its sum of squares: a resample whose own spread is less has lo
 FEW, MANY = (
     1 << 20,
     1 << 23,
-)  # drawn positions up to which draws are kept for eight sizes of samples, and for the last one
+)  # drawn positions up to which draws are kept for eight sizes of samples, and for two
 CHUNK = 2000  # resamples at a time, for the memory's sake
 
 
@@ -44,13 +44,13 @@ def _drawn(n: int, resamples: int) -> Draws:
     return Draws(at.astype(np.int32), np.ascontiguousarray(flat.reshape(resamples, n).T, np.float64))
 
 
-_several, _last = functools.lru_cache(maxsize=8)(_drawn), functools.lru_cache(maxsize=1)(_drawn)
+_small, _large = functools.lru_cache(maxsize=8)(_drawn), functools.lru_cache(maxsize=2)(_drawn)
 
 
 def draws(n: int, resamples: int) -> Draws:
     """The resamples that every sample of n values is given: one seed, so that rows are compared on the same ones."""
     size = n * resamples
-    return (_several if size <= FEW else _last if size <= MANY else _drawn)(n, resamples)
+    return (_small if size <= FEW else _large if size <= MANY else _drawn)(n, resamples)
 
 
 def near(x: np.ndarray, counts: np.ndarray) -> Near:
