@@ -2,7 +2,7 @@
 
     $ILBENCH_CACHE, else the user's cache folder, else one of our own in the system's temporary folder
       xla/jaxlib-VERSION-CPU/    programs: JAX's <key>-cache, and beside each <key>-sha256 of its key and content
-      records/                   digests of records that were found sound (ilbench/records/index.py)
+      records/                   digests of records that were found sound, and their curves (ilbench/records/index.py)
       arithmetic/                one empty file per JAX, processor and flags that passed ilbench/compute/arithmetic.py
 
 JAX writes an entry in place and loads whatever it finds: a run killed at the wrong moment leaves half a program, which costs a
