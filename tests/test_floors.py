@@ -38,6 +38,7 @@ UP: dict[tuple[str, str], str] = {}  # (importer, imported): why an arrow may po
 SHARED = {  # (plug-in, plug-in of its kind): why one may import the other
     ("measures.noise", "measures.returns"): "a noisy score is a score",
     ("bench.horizon", "bench.quick"): "the sweep of quick, longer",
+    ("bench.matching", "bench.repairs"): "the same tasks and budgets, with heads that have a law",
 }
 NO_JAX = ("exact", "names", "registry", "configs", "records", "stats", "display")
 
