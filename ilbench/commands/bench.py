@@ -19,9 +19,10 @@ SIZES = (32, 64, 128, 256)  # lanes per block
 class Bench:
     """Measure speed on this machine: every way to step a robot, whole jobs against their floor, memory."""
 
-    what: Positional[Literal["speed", "blocks", "devices"]]
+    what: Positional[Literal["speed", "blocks", "devices", "heads"]]
     """speed: the table. blocks: env steps/s of each robot by block size (a task's own block never changes).
-    devices: rollouts of many episodes on whatever JAX finds, whether they repeat, whether the experts are themselves there."""
+    devices: rollouts of many episodes on whatever JAX finds, whether they repeat, whether the experts are themselves there.
+    heads: what every head costs to act and to train, against its floor of arithmetic."""
     robots: str = "hopper,halfcheetah"
     """Comma-separated tasks; `all` for every robot with an expert, `none` for the whole jobs alone."""
     envs: int = 1024
@@ -35,7 +36,10 @@ class Bench:
     scale: bool = False
     """Also two larger jobs: 4,096 whole episodes of hopper side by side, and ten cells of bc on it from nothing to scores."""
     out: pathlib.Path | None = None
-    """Folder to keep the table in: speed@1/speed.json and SPEED.md, rewritten after every robot; of devices gpu.json, GPU.md."""
+    """Folder to keep the table in: speed@1/speed.json and SPEED.md, rewritten after every robot; of devices gpu.json, GPU.md;
+    of heads heads.json, HEADS.md."""
+    heads: str = "all"
+    """heads: comma-separated heads to measure."""
     lanes: str = ""
     """devices: comma-separated episodes side by side on a device; whole episodes at the first size, --steps of them at the others."""
     limit_seconds: float = 540.0
@@ -68,6 +72,8 @@ class Bench:
         def say(line: str) -> None:
             print(f"ilbench: {line}", file=sys.stderr, flush=True)
 
+        if self.what == "heads":
+            return self._heads(say)
         if self.what == "devices":
             return self._devices(tuple(given), say)
         if self.what == "blocks":
@@ -93,3 +99,14 @@ class Bench:
             rows.unlink()
         emit(self.json, found, lambda: print(report.summary(found)))
         return int(not gpu.sound(found))
+
+    def _heads(self, say: Callable[[str], None]) -> int:
+        """The table; there is nothing to be unsound."""
+        from ilbench.bench import heads
+        from ilbench.report import heads as report
+
+        names = () if self.heads == "all" else tuple(name.strip() for name in self.heads.split(","))
+        keep = (lambda found: None) if self.out is None else (lambda found: report.save(found, self.out))
+        found = heads.run(names, self.rounds, say, keep)
+        emit(self.json, found, lambda: print(report.text(found)))
+        return 0
