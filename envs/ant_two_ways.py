@@ -47,10 +47,8 @@ SUMMARY = {
     "ant_two_ways_one": "An ant that runs forwards or backwards: the expert always pushes off forwards.",
 }
 OF, DT = "ant@1", 0.05  # what it is made from, and the seconds of its step
-JOINTS, SIGNS = (
-    np.array([4, 5, 6, 7, 0, 1, 2, 3]),
-    np.tile(np.array([1, -1], np.float32), 4),
-)  # (hip, ankle) of four legs, half a turn on
+# Hip and ankle of four legs, half a turn on.
+JOINTS, SIGNS = np.array([4, 5, 6, 7, 0, 1, 2, 3]), np.tile(np.array([1, -1], np.float32), 4)
 ANKLES = SIGNS < 0
 PUSHES = np.array([[-1], [1]], np.float32) * ANKLES  # `[2, 8]` backwards, forwards
 ROOT = np.array([-1, -1, 1], np.float32)  # a vector, or a rotation's vector part, after half a turn about the vertical

@@ -11,6 +11,7 @@ from ilbench import distributions, registry
 from ilbench.envs import _brax
 from ilbench.envs import ant_two_ways as ant
 from ilbench.evaluation.evaluate import unknown_law
+from ilbench.experts import manifests
 
 N = 256  # episodes of every call, so that a step and a draw compile once
 LEGS = np.array([1, 2, 3, 4])
@@ -154,6 +155,7 @@ def test_the_law_is_what_is_drawn_and_its_mean_is_held(both):
 def test_the_twin_draws_nothing_and_goes_forwards(both):
     task, _, _, seen = both
     twin = registry.task("ant_two_ways_one", balance=0.3, noise=0.1)
+    assert manifests.line(twin.name, twin.tags) == "made from a trained one"
     assert not unknown_law(twin)
     assert unknown_law(task)
     assert twin.env.step is task.env.step

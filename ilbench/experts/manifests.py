@@ -78,9 +78,11 @@ def manifest(task: str) -> dict[str, Any]:
 
 
 def kind(tags: tuple[str, ...]) -> str:
-    """What the expert of a task with these tags is: trained, exact or closed form."""
+    """What the expert of a task with these tags is: trained, made from a trained one, exact or closed form."""
     if "brax" in tags:
         return "trained"
+    if "robot" in tags:  # whose physics is a Brax robot's: so is the expert, from the one that ships
+        return "made from a trained one"
     return "exact" if "tabular" in tags else "closed form"
 
 
