@@ -30,9 +30,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ilbench import distributions
+from ilbench import distributions, registry
 from ilbench.distributions import Mixture
-from ilbench.envs import brax
 from ilbench.envs._brax import make_env
 from ilbench.envs._common import known, within
 from ilbench.experts import weights
@@ -83,7 +82,9 @@ class State(NamedTuple):
 
 @cache
 def _ant() -> Env:
-    return make_env("ant", brax.ROBOTS["ant"]["backend"])
+    return make_env(
+        "ant", "spring"
+    )  # the task's own, which `make` has built: nothing is built where a program is traced
 
 
 def turned(action: Array) -> Array:
@@ -166,7 +167,7 @@ def make(
             f"pushes of half {half} with noise {noise} are not clear of {clear}, so that the block may hold the expert; give a half of at "
             f"least {clear + noise:.3g}, or a lower clear"
         )
-    ant = brax.make("ant", H)
+    ant = registry.task("ant", H)
     if ant.name != OF:
         raise ValueError(
             f"{task_id} is made from {OF}, and there is {ant.name}: name it in envs/ant_two_ways.py and raise VERSION"
@@ -180,7 +181,7 @@ def make(
         env=Env(Params(f(clear), f(ease)), reset, step, Box(28), Box(8, -1.0, 1.0)),
         expert=expert,
         horizon=H,
-        deltas=brax.DELTAS,
+        deltas=ant.deltas,
         block=ant.block,
         tags=TAGS,
     )

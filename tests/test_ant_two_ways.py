@@ -40,6 +40,7 @@ def test_the_half_turn_is_the_models_own():
 def both():
     """The task, its step and its draws for N episodes, and N states of a moving ant with what they see."""
     task = registry.task("ant_two_ways")
+    assert ant._ant().step is registry.task("ant").env.step
     rng = np.random.default_rng(0)
     robot = _brax.robot("ant")
     q = np.asarray(robot.sys.init_q) + rng.uniform(-0.1, 0.1, (N // 2, 15))
