@@ -42,8 +42,8 @@ SIZES = {
 }
 ACTS, BATCHES, ROWS = (1, 1024), (64, 1024), 4096
 REPEATS = {1: 300, 1024: 15}  # of acting
-OPERATIONS = 1e9  # of a case's matrix products in a round: how many steps are timed
-STEPS = (8, 500)  # at least and at most
+OPERATIONS = 4e8  # of a case's matrix products in a round: how many steps are timed
+STEPS = (2, 500)  # at least and at most
 RATE = np.float32(1e-3)
 
 

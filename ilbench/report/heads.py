@@ -75,7 +75,7 @@ def text(found: dict[str, Any]) -> str:
 
 def page(found: dict[str, Any]) -> str:
     """HEADS.md."""
-    head = "# What heads cost\n\n`ilbench bench heads --rounds 20 --out results` writes this table.\n\n"
+    head = "# What heads cost\n\n`ilbench bench heads --rounds 50 --out results` writes this table.\n\n"
     return head + markdown(tables(found)) + "\n"
 
 
