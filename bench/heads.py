@@ -42,8 +42,9 @@ SIZES = {
 }
 ACTS, BATCHES, ROWS = (1, 1024), (64, 1024), 4096
 REPEATS = {1: 300, 1024: 15}  # of acting
-OPERATIONS = 4e8  # of a case's matrix products in a round: how many steps are timed
-STEPS = (2, 500)  # at least and at most
+OPERATIONS = 1e9  # of a case's matrix products in a round: how many steps are timed
+STEPS = (12, 500)  # at least and at most
+FEW = 2  # steps of a second call, whose time is taken off: what a fit does once is no part of a step
 RATE = np.float32(1e-3)
 
 
@@ -205,7 +206,29 @@ def training(
         model = regression(found)
         descend, start = per_seed(_descend, model=model, steps=steps), fit.init(model, keys)
         cases["floor"] = lambda: descend((), (start, given))
-    return cases, steps
+    return cases
+
+
+def stepping(
+    head: Head, data: Data, found: Nets | None, many: float, batch: int, rounds: int, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Microseconds of a gradient step, the difference of many steps and of few, each the fastest of `rounds`."""
+    per_row = 6.0 * once(found) * many if found else 6e4
+    steps = int(np.clip(OPERATIONS / (per_row * batch), *STEPS))
+    every = {n: training(head, data, found, many, batch, n) for n in (steps, FEW)}
+    named = {f"{case}, {n} steps": run for n, cases in every.items() for case, run in cases.items()}
+    best = fastest(named, rounds, say)
+    took = {
+        case: 1e6 * (best[f"{case}, {steps} steps"] - best[f"{case}, {FEW} steps"]) / (steps - FEW)
+        for case in every[FEW]
+    }
+    return {
+        "steps": steps,
+        "microseconds": took["train"],
+        "undrawn, microseconds": took.get("undrawn"),
+        "floor, microseconds": took.get("floor"),
+        "over floor": took["train"] / took["floor"] if "floor" in took else None,
+    }
 
 
 def acting(head: Head, params: PyTree, data: Data, count: int) -> dict[str, float]:
@@ -253,16 +276,8 @@ def measured(name: str, rounds: int, say: Callable[[str], None]) -> dict[str, An
     row["evaluations per row"] = None if head.solve else _number(per_row)
     row["train"] = {}
     for batch in () if head.solve else BATCHES:
-        cases, steps = training(head, data, known, per_row, batch)
-        best = fastest(cases, rounds, lambda line, batch=batch: say(f"{name}, {batch} rows: {line}"))
-        took = {case: 1e6 * seconds / steps for case, seconds in best.items()}
-        row["train"][str(batch)] = {
-            "steps": steps,
-            "microseconds": took["train"],
-            "undrawn, microseconds": took.get("undrawn"),
-            "floor, microseconds": took.get("floor"),
-            "over floor": took["train"] / took["floor"] if "floor" in took else None,
-        }
+        tell = lambda line, batch=batch: say(f"{name}, {batch} rows: {line}")  # noqa: E731
+        row["train"][str(batch)] = stepping(head, data, known, per_row, batch, rounds, tell)
     if row["train"]:
         row["operations of a row"] = {
             "products": None if known is None else 3 * once(known) * per_row,

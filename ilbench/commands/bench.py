@@ -6,7 +6,7 @@ import pathlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from tyro.conf import Positional
 
@@ -106,7 +106,11 @@ class Bench:
         from ilbench.report import heads as report
 
         names = () if self.heads == "all" else tuple(name.strip() for name in self.heads.split(","))
-        keep = (lambda found: None) if self.out is None else (lambda found: report.save(found, self.out))
+
+        def keep(found: dict[str, Any]) -> None:
+            if self.out is not None:
+                report.save(found, self.out)
+
         found = heads.run(names, self.rounds, say, keep)
         emit(self.json, found, lambda: print(report.text(found)))
         return 0
