@@ -185,11 +185,9 @@ def undrawn(head: Head) -> Model:
 
 
 def training(
-    head: Head, data: Data, found: Nets | None, many: float, batch: int
-) -> tuple[dict[str, Callable[[], Any]], int]:
-    """The cases of one batch, and how many gradient steps each of them takes."""
-    per_row = 6.0 * once(found) * many if found else 6e4
-    steps = int(np.clip(OPERATIONS / (per_row * batch), *STEPS))
+    head: Head, data: Data, found: Nets | None, many: float, batch: int, steps: int
+) -> dict[str, Callable[[], Any]]:
+    """The cases of one batch, of so many gradient steps each."""
     config, keys = fit.FitConfig(updates=steps, batch=batch), jax.random.split(jax.random.key(0), 1)
 
     def trained(model: Any) -> Callable[[], Any]:

@@ -16,9 +16,9 @@ TRAINING = ("head", "evaluations", "rows", "a step", "undrawn", "floor", "step /
 NOTES = (
     "evaluations: passes of a row through all layers of the head's perceptrons, by the operations of its matrix products: for one action,",
     "and in the loss of one row; - where it has other networks. Milliseconds of acting: the median of repeats, compiling apart.",
-    "Microseconds of a gradient step, without what a fit does once: the fastest of the rounds. floor: forward and backward of the same networks as a plain regression",
-    "of as many rows as the loss evaluates. undrawn: the same loop at one key, so that what the loss draws costs nothing. operations: of a",
-    "row's gradient, three times the forward products, and as XLA counts them (of everything). One seed, one device.",
+    "A step without what a fit does once. floor: forward and backward of the same networks as a plain regression of as many rows as the",
+    "loss evaluates. undrawn: the same loop at one key, so that what the loss draws costs nothing. operations: of a row's gradient,",
+    "three times the forward products, and as XLA counts them (of everything). One seed, one device.",
 )
 
 
