@@ -432,11 +432,13 @@ def test_the_first_line_says_what_the_report_was_made_from(records):
     assert "480" in said
     assert found.records[0].provenance.git_sha[:7] in said
     assert "DIRTY" not in said
-    dirty = found.records[0].provenance.model_copy(update={"git_dirty": True, "git_sha": "f" * 40})
+    assert " on " not in said.split(": ", 1)[1]  # one kind of device
+    dirty = found.records[0].provenance.model_copy(update={"git_dirty": True, "git_sha": "f" * 40, "device": "NVIDIA H200"})
     mixed = found._replace(records=[found.records[0].model_copy(update={"provenance": dirty}), *found.records[1:]])
     said = source.first_line(mixed)
     assert "DIRTY: 1 of 480" in said
     assert "fffffff" in said
+    assert said.endswith("; on NVIDIA H200 and cpu")
 
 
 def test_cells_that_no_suite_declares_are_said():

@@ -221,7 +221,7 @@ def _aside(problems: int) -> list[str]:
 
 
 def provenance(records: Sequence[Record]) -> list[str]:
-    """Commits and versions that the records state, and how many of them come from a checkout with changes."""
+    """Commits, versions and kinds of devices that the records state, and how many of them come from a checkout with changes."""
     if not records:
         return []
     commits = collections.Counter(
@@ -235,7 +235,9 @@ def provenance(records: Sequence[Record]) -> list[str]:
         out.append(f"DIRTY: {dirty} of {len(records)} from a checkout with uncommitted changes")
     ours = sorted({f"ilbench {r.provenance.ilbench}" for r in records})
     jax = sorted({f"jax {r.provenance.packages['jax']}" for r in records if "jax" in r.provenance.packages})
-    return [*out, ", ".join([*ours, *jax])]
+    kinds = sorted({r.provenance.device for r in records if r.provenance.device})
+    on = [f"on {' and '.join(kinds)}"] if len(kinds) > 1 else []  # seconds compare within one of them only
+    return [*out, ", ".join([*ours, *jax]), *on]
 
 
 def _split(suite: str) -> tuple[str, int]:
