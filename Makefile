@@ -27,6 +27,7 @@ boards: $(VENV)/.run  # regenerate the pages beside the shipped records, and wha
 	$(BIN)/python -m ilbench.report.pages brax@1 results
 	$(BIN)/python -m ilbench.report.pages brax@2 results
 	$(BIN)/python -m ilbench.report.pages repairs results
+	$(BIN)/python -m ilbench.report.pages matching results
 	$(BIN)/python -m ilbench.report.pages replication results
 	$(BIN)/python -m ilbench.report.pages expressivity results
 	$(BIN)/python -m ilbench.report.pages quick@1 results
