@@ -9,6 +9,7 @@ import pytest
 from ilbench import cli, registry
 from ilbench.report import leaderboard, source
 from ilbench.report import tuning as report
+from ilbench.report.site import material
 from ilbench.running import plan as planning
 from ilbench.running import tuning
 
@@ -122,3 +123,5 @@ def test_what_was_tuned_stands_under_the_board_and_is_no_board_of_its_own(tmp_pa
     names, why = source.current(tmp_path)
     assert names == []
     assert why == {"smoke+tuning@1": "trials of `ilbench tune`, on seeds of their own"}
+    (tmp_path / "smoke@1" / "records").mkdir(parents=True)
+    assert material._all(tmp_path) == ["smoke@1"]

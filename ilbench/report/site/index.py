@@ -121,7 +121,7 @@ def _mends(material: Material) -> Answer:
             if n != best
         ]
         href = suite_path(suite.name, "compounding")
-    ranked = max((s for s in material.suites if s.board.overall and not s.newer), key=lambda s: s.board.overall[0]["of"], default=None)
+    ranked = max((s for s in material.suites if s.board.overall and _own(s)), key=lambda s: s.board.overall[0]["of"], default=None)
     if ranked is not None:
         of = [p for p in overall(ranked.groups) if {p.a, p.b} == {"bc", "dagger"}]
         for p in of:
@@ -136,10 +136,15 @@ def _mends(material: Material) -> Answer:
     return {"question": question, "headline": head or "By score", "lines": lines, "href": href, "more": "All repairs"}
 
 
+def _own(suite: Suite) -> bool:
+    """Whether it is declared as it stands, and by nothing newer."""
+    return not suite.newer and "+" not in suite.name
+
+
 def _price(material: Material) -> list[str]:
     """Labels to .9 of the expert, and env steps for each label, of the first and of bc, in the suite that compares most rows by it."""
     yards = {y.id: y for y in YARDSTICKS}
-    made = {s.name: beside.lines(yards["labels"], s.measured.cells.get("labels", ())) for s in material.suites if not s.newer}
+    made = {s.name: beside.lines(yards["labels"], s.measured.cells.get("labels", ())) for s in material.suites if _own(s)}
     name = max(made, key=lambda n: sum(bool(x.rank) for x in made[n]), default="")
     ranked = [x for x in made.get(name, ()) if x.rank and x.reached]
     if len(ranked) < 2:

@@ -25,6 +25,7 @@ from ilbench.report import (
     profile,
     source,
     theory,
+    tuning,
     yardsticks,
 )
 from ilbench.report.groups import Group
@@ -125,8 +126,9 @@ def collect(suites: Sequence[str], results: str | pathlib.Path | None, say: Say)
 
 
 def _all(results: str | pathlib.Path | None) -> list[str]:
-    """Every suite and version, from the first folders that have it."""
-    return sorted({name for folder in places.folders(results) for name in places.suites(folder)})
+    """Every suite and version, from the first folders that have it; trials of tuning are a table of their suite's board."""
+    names = {name for folder in places.folders(results) for name in places.suites(folder)}
+    return sorted(name for name in names if not places.split(name)[0].endswith(tuning.WORD))
 
 
 def _suite(name: str, results: str | pathlib.Path | None) -> Suite:
