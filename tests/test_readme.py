@@ -157,6 +157,25 @@ def found():
     return source.load("quick", ROOT / "results")
 
 
+def _board(suite, heading):
+    """First number of the score by row of one table of a suite's page."""
+    page = (ROOT / "results" / suite / "LEADERBOARD.md").read_text(encoding="utf-8")
+    (table,) = [part for part in page.split("\n## ") if part.startswith(heading)]
+    return {m[1].replace("\\*", ""): m[2] for m in re.finditer(r"^\| (\S+) \| (\d\.\d+) \[", table, re.M)}
+
+
+def test_what_repairs_and_env_steps_are_worth_is_on_their_boards():
+    said = " ".join(TEXT.split())
+    robot = _board("repairs@1", "humanoid@1, H = 1000, budget 25,000 ")
+    assert "dagger has {}, noise in the demonstrations {}, bc {}".format(
+        *(f"{float(robot[name]):.2f}".lstrip("0") for name in ("dagger", "noise_injection", "bc"))
+    ) in said
+    one, five = (_board("matching@1", f"hopper@1, H = 1000, budget {n} ") for n in ("1,000", "5,000"))
+    decayed = "bc[weight_decay=0.001]"
+    numbers = [f"{float(x):.2f}".lstrip("0") for x in (one[decayed], one["gail"], five[decayed])]
+    assert "lift bc's {} to {} (`gail`); from five bc has {} ".format(*numbers) in said
+
+
 def test_classes_side_by_side_have_the_numbers_of_their_board(found):
     """The table of docs/results.md against the suite's LEADERBOARD.md, which is written another way."""
     board = (ROOT / "results/expressivity@1/LEADERBOARD.md").read_text(encoding="utf-8")
