@@ -27,7 +27,7 @@ import numpy as np
 import ilbench
 from ilbench import plugins, registry
 from ilbench.bench.speed import fastest
-from ilbench.compute import process
+from ilbench.compute import process, programs
 from ilbench.compute.parallel import per_seed
 from ilbench.compute.products import value_and_grad
 from ilbench.training import fit, nets
@@ -60,7 +60,7 @@ def operations(jaxpr: Any) -> float:
     """Multiplications and additions in the matrix products of a traced program, loops of a known length unrolled; nan for others."""
     total = 0.0
     for eqn in jaxpr.eqns:
-        inner = [sub for value in eqn.params.values() for sub in _programs(value)]
+        inner = list(programs.inner(eqn))
         if eqn.primitive.name == "dot_general":
             (summed, _), _ = eqn.params["dimension_numbers"]
             total += 2.0 * eqn.outvars[0].aval.size * math.prod(eqn.invars[0].aval.shape[i] for i in summed)
@@ -77,17 +77,9 @@ def draws(jaxpr: Any) -> bool:
     """Whether a traced program draws anything."""
     return any(
         eqn.primitive.name.startswith(("random_bits", "threefry"))
-        or any(draws(sub) for value in eqn.params.values() for sub in _programs(value))
+        or any(map(draws, programs.inner(eqn)))
         for eqn in jaxpr.eqns
     )
-
-
-def _programs(value: Any) -> list[Any]:
-    """The traced programs in an equation's parameter."""
-    if isinstance(value, tuple | list):
-        return [program for one in value for program in _programs(one)]
-    program = getattr(value, "jaxpr", value)
-    return [program] if hasattr(program, "eqns") else []
 
 
 def perceptrons(params: PyTree, config: Any) -> Nets | None:

@@ -7,6 +7,7 @@ import toys
 from toys import Spy
 
 from ilbench import registry
+from ilbench.compute import memory
 from ilbench.rollouts.behaviours import mixed
 from ilbench.rollouts.keys import seed_keys
 from ilbench.training import fit
@@ -63,6 +64,30 @@ def test_each_collection_is_of_fresh_episodes(fallen):
         again = lab.collect(count, lab.same(mixed(lab.task.env.action, 8, reveal=0.5)), policy)
         np.testing.assert_array_equal(again.obs, part.obs[:, :count])
         np.testing.assert_array_equal(again.revealed, part.revealed[:, :count])
+
+
+def test_a_gate_that_hardly_opens_is_stopped_before_memory_is_full(monkeypatch):
+    """One label of eight steps: what 40 labels take is known only while they are bought."""
+    lab = _spy(toys.counter())
+    policy = toys.constant(np.tile(np.float32([[[0.5, 0.25]]]), (3, 1, 1)))
+    seldom = lab.same(mixed(lab.task.env.action, 8, reveal=0.02))
+    free = memory.available()
+    sizes = []
+
+    def taken(parts, count, had, wanted):
+        sizes.append(sum(leaf.nbytes for demos in parts for leaf in jax.tree.leaves(demos)))
+        monkeypatch.setattr(memory, "available", lambda: sizes[-1])  # as much as there is already: a copy and more will not fit
+        return type(lab)._holds(lab, parts, count, had, wanted)
+
+    monkeypatch.setattr(lab, "_holds", taken)
+    with pytest.raises(memory.TooLarge, match=r"bought seed \d \d+ of 40 labels.*--seeds 0-4"):
+        lab.collect(labels=40, behaviour=seldom, policy=policy)
+    assert len(sizes) == 1
+    monkeypatch.undo()
+    monkeypatch.setattr(memory, "available", lambda: free)
+    roomy = _spy(toys.counter())
+    assert roomy.collect(labels=4, behaviour=seldom, policy=policy) is not None
+    assert roomy.ledger.labels.tolist() == [4] * 3
 
 
 def test_labels_are_bought_to_the_last_one_whatever_falls_do():

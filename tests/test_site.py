@@ -178,6 +178,13 @@ def test_the_front_page_answers_with_numbers_and_is_small_and_quick(site):
     assert seconds < 0.003 * records  # of one core, all pages and the reading of every record
 
 
+def test_a_board_shows_how_its_settings_were_tuned_and_trials_are_no_suite(site):
+    pages = site[1]
+    (rows,) = pages["suites/matching@1/index.html"].tables["Tuning for matching@1"]
+    assert [row[0] for row in rows[1:]] == ["airl", "gail", "iq_learn", "sqil"]
+    assert not [path for path in pages if "+tuning" in path]
+
+
 def test_the_theory_page_has_every_claim_and_picture(site):
     page = site[1]["theory.html"]
     shipped = sorted(p.stem for p in (RESULTS / "theory@1").glob("*.svg"))

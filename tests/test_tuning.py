@@ -125,3 +125,12 @@ def test_what_was_tuned_stands_under_the_board_and_is_no_board_of_its_own(tmp_pa
     assert why == {"smoke+tuning@1": "trials of `ilbench tune`, on seeds of their own"}
     (tmp_path / "smoke@1" / "records").mkdir(parents=True)
     assert material._all(tmp_path) == ["smoke@1"]
+
+
+def test_the_shipped_study_stands_under_the_full_board(capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["ilbench", "leaderboard", "matching", "--results", "results", "--full"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code in (0, None)
+    said = capsys.readouterr().out
+    assert said.index("Tuning for matching@1") > said.index("hopper@1, H = 1000, budget 1,000 labels")

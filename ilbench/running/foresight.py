@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
-from jax.extend import core
 
-from ilbench.compute import memory
+from ilbench.compute import memory, programs
 from ilbench.evaluation import references
 from ilbench.rollouts.foresight import PEAK, step_bytes
 from ilbench.rollouts.replay import BLOCK
@@ -41,16 +40,6 @@ class Network(NamedTuple):
     acting: int  # and one action, of those that an episode takes
 
 
-def _inner(eqn: Any) -> Iterator[Any]:
-    """The jaxprs inside an equation: of a call, a loop, the branches of a condition."""
-    for value in eqn.params.values():
-        for one in value if isinstance(value, tuple | list) else (value,):
-            if isinstance(one, core.ClosedJaxpr):
-                yield one.jaxpr
-            elif isinstance(one, core.Jaxpr):
-                yield one
-
-
 def _left(jaxpr: Any, kept: bool) -> int:
     """Numbers that the products and convolutions of a program leave: of every turn of every loop where they are `kept` for a gradient,
     else the most of what it does one after the other."""
@@ -58,7 +47,7 @@ def _left(jaxpr: Any, kept: bool) -> int:
     for eqn in jaxpr.eqns:
         if eqn.primitive.name in ("dot_general", "conv_general_dilated"):
             own += math.prod(eqn.outvars[0].aval.shape)
-        inner += [_left(one, kept) * (eqn.params.get("length", 1) if kept else 1) for one in _inner(eqn)]
+        inner += [_left(one, kept) * (eqn.params.get("length", 1) if kept else 1) for one in programs.inner(eqn)]
     return own + sum(inner) if kept else max(own, *inner)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from ilbench.compute import memory
 from ilbench.rollouts import branch as branching
 from ilbench.rollouts.behaviours import mixed, same
 from ilbench.rollouts.keys import episode_keys, generators, seed_keys
@@ -200,7 +201,8 @@ class Lab:
     ) -> Demos:
         """Episodes until every seed has been charged `wanted [S]`, or 64 for every one's worth of it."""
         worth = np.maximum(1, -(-wanted // self.task.horizon))
-        most, parts, had, rolled = PATIENCE * worth, [], np.zeros(len(self.seeds), np.int64), 0
+        parts: list[Demos] = []
+        most, had, rolled = PATIENCE * worth, np.zeros(len(self.seeds), np.int64), 0
         if policy is None and self.task.recorded is not None:  # there are no more than were recorded
             most = np.minimum(most, self.task.recorded().alive.shape[1])
         while (short := (had < wanted) & (rolled < most)).any():
@@ -208,12 +210,30 @@ class Lab:
             pace = np.maximum(had / rolled, 1.0) if rolled else np.float64(self.task.horizon)
             count = int(np.clip(np.ceil((wanted - had) / pace)[short].max(), 1, PATIENCE))
             count = -(-count // LANES) * LANES  # whole chunks, so that where a call begins deals no mixture another way
+            if parts:
+                self._holds(parts, count, had, wanted)
             parts.append(self._roll(stream, rolled, count, behaviour, policy, record))
             had += charged(parts[-1]).sum((1, 2))
             rolled += count
         demos = cutting.concatenate(parts)
         kept = np.arange(np.shape(demos.alive)[1]) < most[:, None]
         return cut(demos, np.broadcast_to(kept[..., None], np.shape(demos.alive)))
+
+    def _holds(self, parts: list[Demos], count: int, had: np.ndarray, wanted: np.ndarray) -> None:
+        """Raises TooLarge where `count` episodes more will not fit beside these, which are copied once when they are put together.
+
+        How many it takes until labels are bought nobody knows ahead: a gate may hardly open.
+        """
+        sizes = [sum(leaf.nbytes for leaf in jax.tree.leaves(demos)) for demos in parts]
+        rolled = sum(np.shape(demos.alive)[1] for demos in parts)
+        more, free = sum(sizes) * count / rolled, memory.available()
+        if free is not None and sum(sizes) + 2 * more > memory.SPARE * free:
+            slow = int(np.argmin(had / np.maximum(wanted, 1)))
+            raise memory.TooLarge(
+                f"{self.task.name}: {rolled} episodes of {len(self.seeds)} seeds, {sum(sizes) / 2**30:.3g} GiB, bought seed "
+                f"{self.seeds[slow]} {int(had[slow])} of {int(wanted[slow])} labels, and {count} more do not fit beside them: run fewer "
+                "seeds at once (--seeds 0-4, then the others: the records are the same), or lower the budget (--set block.budget=N)"
+            )
 
     def _roll(
         self, stream: str, first: int, episodes: int, behaviour: Behaviour, policy: Policy | None, record: tuple[str, ...]
