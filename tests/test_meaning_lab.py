@@ -71,23 +71,22 @@ def test_a_gate_that_hardly_opens_is_stopped_before_memory_is_full(monkeypatch):
     lab = _spy(toys.counter())
     policy = toys.constant(np.tile(np.float32([[[0.5, 0.25]]]), (3, 1, 1)))
     seldom = lab.same(mixed(lab.task.env.action, 8, reveal=0.02))
-    free = memory.available()
-    sizes = []
+    share, calls = [1.01], []
 
     def taken(parts, count, had, wanted):
-        sizes.append(sum(leaf.nbytes for demos in parts for leaf in jax.tree.leaves(demos)))
-        monkeypatch.setattr(memory, "available", lambda: sizes[-1])  # as much as there is already: a copy and more will not fit
+        there = sum(leaf.nbytes for demos in parts for leaf in jax.tree.leaves(demos))
+        more = there * count / sum(demos.alive.shape[1] for demos in parts)
+        monkeypatch.setattr(memory, "available", lambda: share[0] * (there + 2 * more) / memory.SPARE)  # a copy of all, and more twice
+        calls.append(count)
         return type(lab)._holds(lab, parts, count, had, wanted)
 
     monkeypatch.setattr(lab, "_holds", taken)
+    assert lab.collect(labels=4, behaviour=seldom, policy=policy) is not None
+    assert lab.ledger.labels.tolist() == [4] * 3
+    assert len(calls) > 1, "as much as is needed is enough"
+    share[0] = 0.99
     with pytest.raises(memory.TooLarge, match=r"bought seed \d \d+ of 40 labels.*--seeds 0-4"):
         lab.collect(labels=40, behaviour=seldom, policy=policy)
-    assert len(sizes) == 1
-    monkeypatch.undo()
-    monkeypatch.setattr(memory, "available", lambda: free)
-    roomy = _spy(toys.counter())
-    assert roomy.collect(labels=4, behaviour=seldom, policy=policy) is not None
-    assert roomy.ledger.labels.tolist() == [4] * 3
 
 
 def test_labels_are_bought_to_the_last_one_whatever_falls_do():

@@ -9,7 +9,7 @@ import pytest
 from ilbench import cli, registry
 from ilbench.report import leaderboard, source
 from ilbench.report import tuning as report
-from ilbench.report.site import material
+from ilbench.report.site import index, material
 from ilbench.running import plan as planning
 from ilbench.running import tuning
 
@@ -125,6 +125,8 @@ def test_what_was_tuned_stands_under_the_board_and_is_no_board_of_its_own(tmp_pa
     assert why == {"smoke+tuning@1": "trials of `ilbench tune`, on seeds of their own"}
     (tmp_path / "smoke@1" / "records").mkdir(parents=True)
     assert material._all(tmp_path) == ["smoke@1"]
+    suites = [types.SimpleNamespace(name=name, newer=newer) for name, newer in (("a@1", ""), ("a+doubled@1", ""), ("a@1", "a@2"))]
+    assert [index._own(s) for s in suites] == [True, False, False]  # whose numbers the front page takes
 
 
 def test_the_shipped_study_stands_under_the_full_board(capsys, monkeypatch):
