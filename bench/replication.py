@@ -26,9 +26,8 @@ SIGMA = (0.5, 1.0)  # of the noise, actions lying in [-1, 1]
 SMALL: dict[str, Any] = {"fit.updates": 10_000, "fit.batch": 64, "fit.learning_rate": 3e-3}  # as in the suite repairs
 GAINS = ((4.0, 8.0), (4.0, 1.0), (64.0, 32.0), (64.0, 4.0))  # stiffness and damping: compliant twice, stiff twice
 TARGETS = (5, 15)  # demonstrations of them
-ENSEMBLED: tuple[
-    tuple[str, str, int, int, dict[str, Any]], ...
-] = (  # task, head, demonstrations, steps of one, the head's settings
+Tried = tuple[tuple[str, str, int, int, dict[str, Any]], ...]  # task, head, demonstrations, steps of one, settings
+ENSEMBLED: Tried = (
     ("double_integrator", "mse", 5, 200, {}),
     ("pendulum", "mse", 15, 200, {}),
     ("lane", "mse", 10, 200, {}),
@@ -39,7 +38,7 @@ HALF = {**SMALL, "fit.updates": 5_000}
 LENGTH, DECAY = 8, 0.01  # of a chunk; of the weights of its ensemble, ACT's
 OPD = "on_policy_distillation"
 DRAWS, ASKED = {f"{OPD}.selected": "draws"}, {f"{OPD}.teacher": "expert"}
-DISTILLED: tuple[tuple[str, str, int, int, dict[str, Any]], ...] = (
+DISTILLED: Tried = (
     ("gridworld", "linear", 5, 100, DRAWS),
     ("gridworld_soft", "linear", 10, 100, ASKED),
     ("double_integrator_soft", "gaussian", 5, 200, ASKED),

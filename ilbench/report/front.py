@@ -67,12 +67,15 @@ def repairs(page: compounding_page.Page, records: Sequence[Record], suite: str) 
     ranked = [r for r in ranking["rows"] if r["algorithm"] not in ("bc", "constant")][:SHOWN]
     best = [f"`{r['algorithm']}` {fixed(r['score'], *r['score_ci'])} for {_price(r['algorithm'], rows)}" for r in ranked]
     bc = next(r for r in ranking["rows"] if r["algorithm"] == "bc")
+    named = {r["algorithm"] for r in ranking["rows"]}
+    falling, known = leaderboard.unconverged([r for r in rows if r["algorithm"] in named])
     mended = [_name(s.task) for s in page.sentences if "noise_injection: on the line" in s.words and "compounds" in s.words]
     lessened = [_name(s.task) for s in page.sentences if "noise_injection: less" in s.words and _name(s.task) not in mended]
     asked = [_name(s.task) for s in page.sentences if "dagger: less" in s.words]
     return (
         f"**Which repair, at which price?** Score over the {len(where)} settings of {suite} that all of these ran on, "
-        f"{ranked[0]['seeds']} seeds, 0 random, 1 expert: {'; '.join(best)}; `bc` {fixed(bc['score'], *bc['score_ci'])}. "
+        f"{ranked[0]['seeds']} seeds, 0 random, 1 expert: {'; '.join(best)}; `bc` {fixed(bc['score'], *bc['score_ci'])}; "
+        f"{falling} of {known} rows there had not converged by the boards' rule. "
         f"On robots noise in the demonstrations brings A down to the line on {_listed(mended)} and lessens it on {_listed(lessened)}; "
         f"`dagger`, at the same few labels, is clearly below `bc` on {_listed(asked) if asked else 'none'}."
     )

@@ -195,14 +195,19 @@ def of(groups: Sequence[Group], tiers: Mapping[str, str] | None = None) -> Board
     return Board(first + tables, rows, ranked, _lines(rows), len(first))
 
 
+def unconverged(rows: Sequence[dict[str, Any]]) -> tuple[int, int]:
+    """How many rows had not converged by the boards' rule, of how many of which that was recorded."""
+    known = [r["still_falling"] for r in rows if r["still_falling"] is not None]
+    return sum(fell > FALLING for fell in known), len(known)
+
+
 def _lines(rows: list[dict[str, Any]]) -> tuple[str, ...]:
     """What holds of the whole board: how many rows had not converged, and which noise nobody can act under."""
     out = []
-    known = [r for r in rows if r["still_falling"] is not None]
+    falling, known = unconverged(rows)
     if known:
-        falling = sum(r["still_falling"] > FALLING for r in known)
         out.append(
-            f"{falling} of {len(known)} rows with a trained head had not converged when they were scored (*): "
+            f"{falling} of {known} rows with a trained head had not converged when they were scored (*): "
             f"held-out loss falling by more than {100 * FALLING:.0f} % over the last half of the fit."
         )
     elif any(r["gradient_steps"] for r in rows):

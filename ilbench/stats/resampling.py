@@ -15,10 +15,7 @@ import numpy as np
 
 SAFE = 8.0  # times the bounds on rounding below, which are of first order
 FLAT = 1e-6  # of its sum of squares: a resample whose own spread is less has lost too many digits in a difference
-FEW, MANY = (
-    1 << 20,
-    1 << 23,
-)  # drawn positions up to which draws are kept for eight sizes of samples, and for two
+FEW, MANY = 1 << 20, 1 << 23  # drawn positions up to which draws are kept for eight sizes of samples, and for two
 CHUNK = 2000  # resamples at a time, for the memory's sake
 
 
